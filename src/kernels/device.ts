@@ -39,7 +39,9 @@ export class Gpu {
     this.info = info;
     this.rung = rung;
     device.addEventListener("uncapturederror", ({ error }) => {
-      this.failure ??= new DeviceError(`WebGPU reported an error on ${describeAdapter(info)}: ${error.message}`);
+      this.failure ??= new DeviceError(
+        `WebGPU reported an error on ${describeAdapter(info)}: ${error.message}`,
+      );
     });
     void device.lost.then(({ reason, message }) => {
       this.failure ??= new DeviceLostError(
@@ -120,9 +122,12 @@ export async function listAdapters(gpu: GPU): Promise<GPUAdapter[]> {
   const found = new Map<string, GPUAdapter>();
   for (const request of requests) {
     const adapter = await gpu.requestAdapter(request);
-    if (adapter && !found.has(describeAdapter(adapter.info))) found.set(describeAdapter(adapter.info), adapter);
+    if (adapter && !found.has(describeAdapter(adapter.info)))
+      found.set(describeAdapter(adapter.info), adapter);
   }
-  return [...found.values()].sort((a, b) => Number(a.info.isFallbackAdapter) - Number(b.info.isFallbackAdapter));
+  return [...found.values()].sort(
+    (a, b) => Number(a.info.isFallbackAdapter) - Number(b.info.isFallbackAdapter),
+  );
 }
 
 /** The highest rung that an adapter and its WGSL compiler carry. */
@@ -151,7 +156,8 @@ export async function openDevice(host: Host, options: DeviceOptions = {}): Promi
   }
   const highest = highestRung(host.gpu, adapter);
   const rung = options.rung ?? highest;
-  if (!RUNGS.includes(rung)) throw new DeviceError(`There is no rung "${rung}"; the rungs are ${RUNGS.join(", ")}.`);
+  if (!RUNGS.includes(rung))
+    throw new DeviceError(`There is no rung "${rung}"; the rungs are ${RUNGS.join(", ")}.`);
   if (RUNGS.indexOf(rung) > RUNGS.indexOf(highest)) {
     throw new DeviceError(`Rung "${rung}" was asked for, but ${names[index]} reaches only "${highest}".`);
   }

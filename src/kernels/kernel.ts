@@ -36,7 +36,10 @@ const BINDING = /@group\(0\)\s*@binding\((\d+)\)\s*var<[^>]*>\s*(\w+)/g;
  * Links and compiles a kernel. Its list of bindings is compared with the shader's.
  * @throws ShaderError naming file, line and column when the shader is wrong, or the bindings when they differ.
  */
-export async function compile<Binding extends string>(gpu: Gpu, source: KernelSource<Binding>): Promise<Kernel<Binding>> {
+export async function compile<Binding extends string>(
+  gpu: Gpu,
+  source: KernelSource<Binding>,
+): Promise<Kernel<Binding>> {
   const { label, files, bindings, constants = {} } = source;
   const texts = await Promise.all(files.map(async (name) => ({ name, text: await gpu.readShader(name) })));
   const shader = link(texts);
@@ -53,9 +56,14 @@ export async function compile<Binding extends string>(gpu: Gpu, source: KernelSo
   const most = gpu.device.limits.maxComputeWorkgroupsPerDimension;
   return (buffers, workgroups) => {
     if (workgroups.some((count = 1) => count > most)) {
-      throw new DeviceError(`${label} needs a grid of ${workgroups.join(" x ")} workgroups; the adapter allows ${most} a side.`);
+      throw new DeviceError(
+        `${label} needs a grid of ${workgroups.join(" x ")} workgroups; the adapter allows ${most} a side.`,
+      );
     }
-    const entries = bindings.map((name, i) => ({ binding: numbers[i]!, resource: { buffer: buffers[name] } }));
+    const entries = bindings.map((name, i) => ({
+      binding: numbers[i]!,
+      resource: { buffer: buffers[name] },
+    }));
     return { label, pipeline, bindGroup: gpu.device.createBindGroup({ label, layout, entries }), workgroups };
   };
 }
@@ -66,7 +74,9 @@ function checkBindings(label: string, code: string, expected: readonly string[])
     .sort((a, b) => a.number - b.number);
   const names = declared.map(({ name }) => name);
   if (names.join() !== expected.join()) {
-    throw new ShaderError(`The shader of ${label} binds (${names.join(", ")}), its kernel says (${expected.join(", ")}).`);
+    throw new ShaderError(
+      `The shader of ${label} binds (${names.join(", ")}), its kernel says (${expected.join(", ")}).`,
+    );
   }
   return declared.map(({ number }) => number);
 }
@@ -93,12 +103,19 @@ async function createPipeline(
     throw new ShaderError(`${label} does not compile.\n${report.join("\n")}`);
   }
   try {
-    return await gpu.device.createComputePipelineAsync({ label, layout: "auto", compute: { module, entryPoint: "main", constants } });
+    return await gpu.device.createComputePipelineAsync({
+      label,
+      layout: "auto",
+      compute: { module, entryPoint: "main", constants },
+    });
   } catch (error) {
     gpu.check();
-    throw new ShaderError(`${label} makes no pipeline with ${JSON.stringify(constants)}: ${(error as Error).message}`, {
-      cause: error,
-    });
+    throw new ShaderError(
+      `${label} makes no pipeline with ${JSON.stringify(constants)}: ${(error as Error).message}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

@@ -1,0 +1,43 @@
+import { existsSync, readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { create, globals } from "webgpu";
+import type { Host } from "../src/host.ts";
+
+/** A host that can be let go, so that the process ends by itself. */
+export interface DawnHost extends Host {
+  /** Drops Dawn's GPU object. Destroy every device of it first, and use the host no more. */
+  release(): void;
+}
+
+/** The package's own folder: from a checkout, from `dist/` or from `node_modules`. */
+export const packageRoot: string = (() => {
+  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
+    const file = join(folder, "package.json");
+    if (existsSync(file) && JSON.parse(readFileSync(file, "utf8")).name === "ziya-webgpu") return folder;
+    if (dirname(folder) === folder)
+      throw new Error("The package.json of ziya-webgpu is not above its own code.");
+  }
+})();
+
+/**
+ * Dawn as a host.
+ * @param flags Dawn's own, such as "backend=null" or "enable-dawn-features=vulkan_enable_f16_on_nvidia".
+ */
+export function dawnHost(flags: string[] = []): DawnHost {
+  Object.assign(globalThis, globals);
+  // Dawn aborts the process when this object is collected while a device is in use, and keeps the process alive
+  // while it is held: the host holds it until release().
+  let gpu: GPU | undefined = create(flags);
+  return {
+    get gpu() {
+      if (!gpu) throw new Error("This host was released; open another one.");
+      return gpu;
+    },
+    readShader: (name) => readFile(join(packageRoot, "shaders", `${name}.wgsl`), "utf8"),
+    release() {
+      gpu = undefined;
+    },
+  };
+}

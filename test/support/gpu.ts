@@ -1,0 +1,72 @@
+import { afterAll, beforeAll } from "vitest";
+import { dawnHost } from "../../node/host.ts";
+import { type DeviceOptions, type Gpu, openDevice, type Rung } from "../../src/kernels/device.ts";
+import { type Dispatch, encode } from "../../src/kernels/kernel.ts";
+
+/**
+ * What the whole suite is held to: ZIYA_TEST_RUNG=core switches subgroups off, ZIYA_TEST_LIMITS=default clamps every
+ * limit to WebGPU's guaranteed values.
+ */
+export function testDeviceOptions(): DeviceOptions {
+  const { ZIYA_TEST_RUNG, ZIYA_TEST_LIMITS } = process.env;
+  return {
+    ...(ZIYA_TEST_RUNG ? { rung: ZIYA_TEST_RUNG as Rung } : {}),
+    ...(ZIYA_TEST_LIMITS === "default" ? { limits: "default" as const } : {}),
+  };
+}
+
+/** A device for the tests of this file, opened before them and released after. */
+export function useGpu(options: DeviceOptions = testDeviceOptions()): () => Gpu {
+  let gpu: Gpu | undefined;
+  let host: ReturnType<typeof dawnHost> | undefined;
+  beforeAll(async () => {
+    host = dawnHost();
+    gpu = await openDevice(host, options);
+  });
+  afterAll(() => {
+    gpu?.destroy();
+    host?.release();
+  });
+  return () => gpu!;
+}
+
+/** A storage buffer that holds `data`. */
+export function upload(gpu: Gpu, data: Float32Array | Uint32Array | Int32Array, usage = 0): GPUBuffer {
+  const buffer = gpu.buffer("test", data.byteLength, usage);
+  gpu.device.queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
+  return buffer;
+}
+
+/** The Step uniform: tokens in the cache, and rows of this pass. */
+export function uploadStep(gpu: Gpu, position: number, count: number): GPUBuffer {
+  return upload(gpu, new Uint32Array([position, count, 0, 0]), GPUBufferUsage.UNIFORM);
+}
+
+/** Runs dispatches and reads a buffer back. */
+export async function runAndRead(
+  gpu: Gpu,
+  dispatches: readonly Dispatch[],
+  buffer: GPUBuffer,
+): Promise<Uint32Array> {
+  const staging = gpu.device.createBuffer({
+    size: buffer.size,
+    usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
+  });
+  const encoder = gpu.device.createCommandEncoder();
+  encode(encoder, dispatches);
+  encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size);
+  gpu.device.queue.submit([encoder.finish()]);
+  await staging.mapAsync(GPUMapMode.READ);
+  const words = new Uint32Array(staging.getMappedRange().slice(0));
+  staging.destroy();
+  gpu.check();
+  return words;
+}
+
+export async function runAndReadFloats(
+  gpu: Gpu,
+  dispatches: readonly Dispatch[],
+  buffer: GPUBuffer,
+): Promise<Float32Array> {
+  return new Float32Array((await runAndRead(gpu, dispatches, buffer)).buffer);
+}
