@@ -1,0 +1,36 @@
+// y[FIRST_ROW + n] = sum over k of weight[n, k] * x[k], or y += that when ACCUMULATE.
+// One slab of a matrix of any stored format; links with a weights_*.wgsl and a reduce_*.wgsl.
+// Grid: ceil(ROWS / 4) workgroups, each four rows; its lanes walk the columns eight at a time.
+override ROWS: u32;                // rows of this slab
+override FIRST_ROW: u32 = 0u;      // where the slab begins in the whole matrix
+override ACCUMULATE: bool = false; // add to y, for the residual
+
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;    // [COLUMNS / 4]
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [all rows]
+
+const ROWS_PER_WORKGROUP = 4u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
+  let first = workgroup.x * ROWS_PER_WORKGROUP;
+  // Rows past the end repeat the last one; they are not written.
+  let rows = min(vec4u(first, first + 1u, first + 2u, first + 3u), vec4u(ROWS - 1u));
+  var sums = vec4f(0.0);
+  for (var octet = lane.index; octet < COLUMNS / 8u; octet += WORKGROUP) {
+    let low = x[2u * octet];
+    let high = x[2u * octet + 1u];
+    for (var r = 0u; r < ROWS_PER_WORKGROUP; r++) {
+      let w = weights8(rows[r], octet);
+      sums[r] += dot(w.low, low) + dot(w.high, high);
+    }
+  }
+  let totals = workgroupSum4(sums, lane);
+  let row = first + lane.index;
+  if (lane.index < ROWS_PER_WORKGROUP && row < ROWS) {
+    if (ACCUMULATE) {
+      y[FIRST_ROW + row] += totals[lane.index];
+    } else {
+      y[FIRST_ROW + row] = totals[lane.index];
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import type { Gpu } from "./device.ts";
+
+/** How a matrix is stored; each format is a shader part `weights_<format>.wgsl`. */
+export type StoredFormat = "f32" | "f16" | "q8" | "q4";
+
+/** Rows of a matrix that fit one binding. */
+export interface Slab {
+  /** Where the slab begins in the whole matrix. */
+  readonly firstRow: number;
+  readonly rows: number;
+  readonly weight: GPUBuffer;
+  /** Of the quantised formats: an f16 per group of 32. */
+  readonly scales?: GPUBuffer;
+}
+
+/** A weight matrix [rows, columns] on the GPU, split by rows where it exceeds the binding limit. */
+export interface Matrix {
+  readonly label: string;
+  readonly rows: number;
+  /** A multiple of 32. */
+  readonly columns: number;
+  readonly format: StoredFormat;
+  readonly slabs: readonly Slab[];
+}
+
+/** Bits that the words of one weight take; scales come on top. */
+const BITS: Record<StoredFormat, number> = { f32: 32, f16: 16, q8: 8, q4: 4 };
+
+/** Slabs begin at multiples of this many rows: tiles stay whole, and scales start on a u32. */
+const SLAB_ALIGNMENT = 64;
+
+/** Bytes of the words and of the scales of `rows` rows. */
+export function storedBytes(
+  format: StoredFormat,
+  rows: number,
+  columns: number,
+): { weight: number; scales: number } {
+  const quantised = format === "q8" || format === "q4";
+  return {
+    weight: (rows * columns * BITS[format]) / 8,
+    scales: quantised ? Math.ceil((rows * columns) / 64) * 4 : 0,
+  };
+}
+
+/** An empty matrix: buffers of the right sizes, to be filled by row. */
+export function allocateMatrix(
+  gpu: Gpu,
+  label: string,
+  format: StoredFormat,
+  rows: number,
+  columns: number,
+): Matrix {
+  const fitting = Math.floor(gpu.bindingLimit / storedBytes(format, 1, columns).weight);
+  const most = Math.max(SLAB_ALIGNMENT, Math.floor(fitting / SLAB_ALIGNMENT) * SLAB_ALIGNMENT);
+  const slabs: Slab[] = [];
+  for (let firstRow = 0; firstRow < rows; firstRow += most) {
+    const count = Math.min(most, rows - firstRow);
+    const { weight, scales } = storedBytes(format, count, columns);
+    slabs.push({
+      firstRow,
+      rows: count,
+      weight: gpu.buffer(`${label} rows ${firstRow}…`, weight),
+      ...(scales > 0 ? { scales: gpu.buffer(`${label} scales ${firstRow}…`, scales) } : {}),
+    });
+  }
+  return { label, rows, columns, format, slabs };
+}
+
+/** The shader part and the bindings of a matrix's format. */
+export function weightBindings(format: StoredFormat): readonly ("weight" | "scales")[] {
+  return format === "q8" || format === "q4" ? ["weight", "scales"] : ["weight"];
+}
+
+/** The buffers of a slab by binding name. */
+export function slabBuffers({ weight, scales }: Slab): { weight: GPUBuffer; scales?: GPUBuffer } {
+  return scales ? { weight, scales } : { weight };
+}
