@@ -16,14 +16,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
   if (token >= step.count) {
     return;
   }
-  let from = token * (DIM / 4u);
-  let into = workgroup.x * (DIM / 4u);
+  let source = token * (DIM / 4u);
+  let destination = workgroup.x * (DIM / 4u);
   var squares = 0.0;
   for (var i = lane.index; i < DIM / 4u; i += WORKGROUP) {
-    squares += dot(x[from + i], x[from + i]);
+    squares += dot(x[source + i], x[source + i]);
   }
   let scale = inverseSqrt(workgroupSum(squares, lane) / f32(DIM) + EPS);
   for (var i = lane.index; i < DIM / 4u; i += WORKGROUP) {
-    y[into + i] = x[from + i] * scale * weight[i];
+    y[destination + i] = x[source + i] * scale * weight[i];
   }
 }

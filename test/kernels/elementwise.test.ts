@@ -1,0 +1,94 @@
+import { describe, expect, it } from "vitest";
+import { embed } from "../../src/kernels/embed.ts";
+import { rmsNorm } from "../../src/kernels/rmsnorm.ts";
+import { swiglu } from "../../src/kernels/swiglu.ts";
+import { rmsNormOracle, swigluOracle } from "../oracle/linear.ts";
+import { expectClose } from "../support/close.ts";
+import { runAndReadFloats, upload, uploadStep, useGpu } from "../support/gpu.ts";
+import { storeMatrix } from "../support/matrix.ts";
+import { randomFloats } from "../support/random.ts";
+
+/** One rounding each of the square root, the products and the sum of squares: a few units of 2⁻²⁴. */
+const NORM_RELATIVE = 2e-6;
+/** WGSL bounds exp to 3 + 2 |x| units in the last place; |x| reaches 40 with outliers, where silu is near x or 0. */
+const SWIGLU_RELATIVE = 1e-5;
+
+const gpu = useGpu();
+
+describe("rmsNorm", () => {
+  it.each([
+    [1, 4],
+    [3, 36],
+    [7, 256],
+    [2, 5120],
+  ])("of %i tokens agrees with float64 at width %i", async (tokens, dim) => {
+    const [x, weight] = [randomFloats(tokens * dim, 1), randomFloats(dim, 2)];
+    const y = upload(gpu(), new Float32Array(tokens * dim));
+    const kernel = await rmsNorm(gpu(), dim, 1e-6);
+    const buffers = {
+      x: upload(gpu(), x),
+      weight: upload(gpu(), weight),
+      step: uploadStep(gpu(), 0, tokens),
+    };
+    const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y }, [tokens])], y);
+    expectClose(got.subarray(0, x.length), rmsNormOracle(x, weight, 1e-6), { relative: NORM_RELATIVE });
+  });
+
+  it("adds eps to a row of tiny values", async () => {
+    const [x, weight] = [randomFloats(64, 1, 1e-4), new Float32Array(64).fill(1)];
+    const y = upload(gpu(), new Float32Array(64));
+    const kernel = await rmsNorm(gpu(), 64, 1e-6);
+    const buffers = { x: upload(gpu(), x), weight: upload(gpu(), weight), step: uploadStep(gpu(), 0, 1) };
+    const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y }, [1])], y);
+    expectClose(got, rmsNormOracle(x, weight, 1e-6), { relative: NORM_RELATIVE });
+  });
+
+  it("takes the last token's row alone when asked", async () => {
+    const [tokens, dim] = [5, 64];
+    const [x, weight] = [randomFloats(tokens * dim, 1), randomFloats(dim, 2)];
+    const y = upload(gpu(), new Float32Array(dim));
+    const kernel = await rmsNorm(gpu(), dim, 1e-6, true);
+    const buffers = { x: upload(gpu(), x), weight: upload(gpu(), weight), step: uploadStep(gpu(), 9, 3) };
+    const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y }, [1])], y);
+    expectClose(got, rmsNormOracle(x.subarray(2 * dim, 3 * dim), weight, 1e-6), { relative: NORM_RELATIVE });
+  });
+});
+
+describe.each(["f32", "f16", "q8", "q4"] as const)("embed from a table stored as %s", (format) => {
+  it("copies the rows of its tokens, across slabs", async () => {
+    const [vocab, dim] = [200, 96];
+    const small = Object.create(gpu(), { bindingLimit: { value: 64 * 96 * 4 } });
+    const { matrix, stored } = storeMatrix(small, format, randomFloats(vocab * dim, 1), dim);
+    const tokens = [0, 199, 63, 64, 127, 128, 5];
+    const y = upload(gpu(), new Float32Array(8 * dim));
+    const kernel = await embed(gpu(), matrix, 8);
+    const buffers = {
+      tokens: upload(gpu(), new Uint32Array([...tokens, 9])),
+      step: uploadStep(gpu(), 0, tokens.length),
+    };
+    const got = await runAndReadFloats(gpu(), kernel({ ...buffers, y }), y);
+    const wanted = new Float32Array(8 * dim);
+    for (const [t, token] of tokens.entries())
+      wanted.set(stored.subarray(token * dim, (token + 1) * dim), t * dim);
+    // The same products in the same precision: bit for bit, and the eighth row, which is no token, stays zero.
+    expect(got).toEqual(wanted);
+  });
+});
+
+describe("swiglu", () => {
+  it.each([
+    [1, 4],
+    [3, 100],
+    [2, 704],
+    [1, 13824],
+  ])("of %i tokens agrees with float64 at width %i", async (tokens, hidden) => {
+    const gateUp = randomFloats(tokens * 2 * hidden, 1, 2);
+    const y = upload(gpu(), new Float32Array(tokens * hidden));
+    const kernel = await swiglu(gpu(), hidden, tokens);
+    const buffers = { gateUp: upload(gpu(), gateUp), step: uploadStep(gpu(), 0, tokens) };
+    const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y })], y);
+    expectClose(got.subarray(0, tokens * hidden), swigluOracle(gateUp, hidden), {
+      relative: SWIGLU_RELATIVE,
+    });
+  });
+});

@@ -1,0 +1,46 @@
+/** Float64 references, written as the formulas. */
+
+/** y[t, n] = Σₖ w[n, k] x[t, k]: w [rows, columns], x [tokens, columns] → [tokens, rows]. */
+export function matmulOracle(
+  w: Float32Array,
+  x: ArrayLike<number>,
+  rows: number,
+  columns: number,
+): Float64Array {
+  const tokens = x.length / columns;
+  const y = new Float64Array(tokens * rows);
+  for (let t = 0; t < tokens; t++) {
+    for (let n = 0; n < rows; n++) {
+      let sum = 0;
+      for (let k = 0; k < columns; k++) sum += w[n * columns + k]! * x[t * columns + k]!;
+      y[t * rows + n] = sum;
+    }
+  }
+  return y;
+}
+
+/** y[i] = x[i] · weight[i] / √(mean(x²) + eps), for each row of x. */
+export function rmsNormOracle(x: ArrayLike<number>, weight: ArrayLike<number>, eps: number): Float64Array {
+  const dim = weight.length;
+  const y = new Float64Array(x.length);
+  for (let row = 0; row < x.length; row += dim) {
+    let squares = 0;
+    for (let i = 0; i < dim; i++) squares += x[row + i]! ** 2;
+    const scale = 1 / Math.sqrt(squares / dim + eps);
+    for (let i = 0; i < dim; i++) y[row + i] = x[row + i]! * scale * weight[i]!;
+  }
+  return y;
+}
+
+/** y[i] = silu(gate[i]) · up[i] over rows of [gate, up]. */
+export function swigluOracle(gateUp: ArrayLike<number>, hidden: number): Float64Array {
+  const tokens = gateUp.length / (2 * hidden);
+  const y = new Float64Array(tokens * hidden);
+  for (let t = 0; t < tokens; t++) {
+    for (let i = 0; i < hidden; i++) {
+      const gate = gateUp[t * 2 * hidden + i]!;
+      y[t * hidden + i] = (gate / (1 + Math.exp(-gate))) * gateUp[t * 2 * hidden + hidden + i]!;
+    }
+  }
+  return y;
+}
