@@ -66,3 +66,17 @@ export class ContextOverflowError extends ZiyaError {
     super("context-overflow", message, options);
   }
 }
+
+/** Logits that are no numbers: a wrong kernel, a broken driver or a damaged checkpoint. Never a token. */
+export class LogitsError extends ZiyaError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("logits", message, options);
+  }
+}
+
+/** An engine that is asked for a second answer while it gives one. */
+export class BusyError extends ZiyaError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("busy", message, options);
+  }
+}

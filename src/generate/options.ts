@@ -1,0 +1,167 @@
+import { OptionError } from "../errors.ts";
+
+/** What a caller may ask of one answer. Everything left out comes from the model's defaults. */
+export interface GenerationOptions {
+  /** 0 takes the most likely token each time (greedy); 1 leaves the model's distribution as it is. */
+  readonly temperature?: number;
+  /** Only the k most likely tokens; 0 for no such bound. */
+  readonly top_k?: number;
+  /** Only the most likely tokens that together reach this probability; 1 for no such bound. */
+  readonly top_p?: number;
+  /** Only tokens at least this fraction as likely as the likeliest; 0 for no such bound. */
+  readonly min_p?: number;
+  /** Above 1 makes tokens of the prompt and the answer less likely to come again; 1 for none. */
+  readonly repetition_penalty?: number;
+  /** Same seed, same device, same tokens. Without it one is drawn and reported in the result. */
+  readonly seed?: number;
+  /** The longest answer in tokens; the context may hold fewer. */
+  readonly max_tokens?: number;
+  /** Texts that end the answer and are not part of it. */
+  readonly stop?: string | readonly string[];
+  /**
+   * When the prompt does not fit the context: "error" throws ContextOverflowError; "truncate" drops the oldest turns
+   * of a chat, or the oldest tokens of a plain prompt, until the prompt leaves room for `max_tokens` or a quarter of
+   * the context, whichever is less. Default "error".
+   */
+  readonly overflow?: Overflow;
+  /** Ends the answer; what it has so far is kept, with finish_reason "abort". */
+  readonly signal?: AbortSignal;
+}
+
+export const OVERFLOWS = ["error", "truncate"] as const;
+export type Overflow = (typeof OVERFLOWS)[number];
+
+/** The settings of the sampler, all present. */
+export interface Sampling {
+  readonly temperature: number;
+  readonly top_k: number;
+  readonly top_p: number;
+  readonly min_p: number;
+  readonly repetition_penalty: number;
+  readonly seed: number;
+}
+
+/** Options with every default filled in. */
+export interface ResolvedOptions extends Sampling {
+  readonly max_tokens: number;
+  readonly stop: readonly string[];
+  readonly overflow: Overflow;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What a model's makers recommend; see `parseGenerationConfig`. */
+export type GenerationDefaults = Pick<
+  ResolvedOptions,
+  "temperature" | "top_k" | "top_p" | "min_p" | "repetition_penalty" | "max_tokens"
+>;
+
+/** A numeric option and the values it may have, ends included. */
+export interface NumericRange {
+  readonly least: number;
+  readonly most: number;
+  readonly integer: boolean;
+}
+
+/** The numeric options by name: one table for the library, the command line and generation_config.json. */
+export const NUMERIC_OPTIONS = {
+  temperature: { least: 0, most: 100, integer: false },
+  top_k: { least: 0, most: 1_048_576, integer: true },
+  top_p: { least: 0, most: 1, integer: false },
+  min_p: { least: 0, most: 1, integer: false },
+  repetition_penalty: { least: 0.01, most: 100, integer: false },
+  seed: { least: 0, most: Number.MAX_SAFE_INTEGER, integer: true },
+  max_tokens: { least: 1, most: 1_048_576, integer: true },
+} as const satisfies Record<string, NumericRange>;
+export type NumericOption = keyof typeof NUMERIC_OPTIONS;
+
+const OPTION_NAMES = [...Object.keys(NUMERIC_OPTIONS), "stop", "overflow", "signal"];
+/** Stop strings are searched for in every piece of text: more and longer ones than these are a mistake. */
+const MOST_STOPS = 64;
+const LONGEST_STOP = 1024;
+
+/**
+ * Checks options strictly and fills in the defaults; draws a seed when there is none.
+ * @throws OptionError naming the option, what was wanted and what was found.
+ */
+export function resolveOptions(options: GenerationOptions, defaults: GenerationDefaults): ResolvedOptions {
+  if (typeof options !== "object" || options === null) {
+    throw new OptionError(`The generation options are ${show(options)}; wanted an object.`);
+  }
+  for (const name of Object.keys(options)) {
+    if (!OPTION_NAMES.includes(name)) {
+      throw new OptionError(
+        `There is no generation option ${show(name)}; there are ${OPTION_NAMES.join(", ")}.`,
+      );
+    }
+  }
+  const numeric = (name: NumericOption, missing: number) =>
+    options[name] === undefined ? missing : checkNumber(name, options[name]);
+  const { overflow = "error", signal } = options;
+  if (!OVERFLOWS.includes(overflow)) {
+    throw new OptionError(`overflow is ${show(overflow)}; wanted ${OVERFLOWS.map(show).join(" or ")}.`);
+  }
+  if (signal !== undefined && typeof signal?.aborted !== "boolean") {
+    throw new OptionError(`signal is ${show(signal)}; wanted an AbortSignal.`);
+  }
+  return {
+    temperature: numeric("temperature", defaults.temperature),
+    top_k: numeric("top_k", defaults.top_k),
+    top_p: numeric("top_p", defaults.top_p),
+    min_p: numeric("min_p", defaults.min_p),
+    repetition_penalty: numeric("repetition_penalty", defaults.repetition_penalty),
+    seed: options.seed === undefined ? drawSeed() : checkNumber("seed", options.seed),
+    max_tokens: numeric("max_tokens", defaults.max_tokens),
+    stop: checkStops(options.stop),
+    overflow,
+    signal,
+  };
+}
+
+/**
+ * @param label How the message calls the option, when not by its own name.
+ * @throws OptionError
+ */
+export function checkNumber(name: NumericOption, value: unknown, label: string = name): number {
+  const { least, most, integer } = NUMERIC_OPTIONS[name];
+  if (
+    typeof value !== "number" ||
+    !(value >= least && value <= most) ||
+    (integer && !Number.isInteger(value))
+  ) {
+    throw new OptionError(
+      `${label} is ${show(value)}; wanted ${integer ? "an integer" : "a number"} from ${least} to ${most}.`,
+    );
+  }
+  return value;
+}
+
+function checkStops(value: unknown): readonly string[] {
+  const stops: readonly unknown[] = value === undefined ? [] : Array.isArray(value) ? value : [value];
+  if (stops.length > MOST_STOPS) {
+    throw new OptionError(`stop has ${stops.length} strings; wanted at most ${MOST_STOPS}.`);
+  }
+  return stops.map((stop) => {
+    if (typeof stop !== "string" || stop.length === 0 || stop.length > LONGEST_STOP) {
+      throw new OptionError(
+        `stop has ${show(stop)}; wanted strings of 1 to ${LONGEST_STOP} characters, one or a list of them.`,
+      );
+    }
+    if (/\p{Surrogate}/u.test(stop)) {
+      throw new OptionError(`stop has ${show(stop)}, which holds half a character; wanted whole ones.`);
+    }
+    return stop;
+  });
+}
+
+function drawSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]!;
+}
+
+/** A value as messages show it: short, and unmistakable about its type. */
+export function show(value: unknown): string {
+  const text =
+    typeof value === "string" || (typeof value === "object" && value !== null)
+      ? (JSON.stringify(value) ?? "an object")
+      : String(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}

@@ -1,0 +1,128 @@
+import { LogitsError } from "../errors.ts";
+import { type Candidates, MAX_CANDIDATES, type Want } from "../model/language-model.ts";
+import type { Sampling } from "./options.ts";
+import { uniform } from "./random.ts";
+
+export interface Sampler {
+  /** The least that `sample` needs of the logits; asking for more gives the same tokens. */
+  readonly want: Want;
+  /** Whether `sample` looks at `seen`. */
+  readonly usesSeen: boolean;
+  /**
+   * Chooses the next token.
+   * @param candidates In id order, or best first with ties by rising id.
+   * @param seen Every id of the prompt and of the answer so far.
+   * @throws LogitsError when a logit is NaN or infinite, or all are -Infinity.
+   */
+  sample(candidates: Candidates, seen: ReadonlySet<number>): number;
+}
+
+/**
+ * Makes the sampler for one answer. The order is that of transformers' `generate()`: repetition penalty, temperature,
+ * top_k, top_p, min_p, softmax, draw. Equal logits rank by rising id, also at the edge of top_k, where transformers
+ * keeps all the equal ones.
+ */
+export function makeSampler(sampling: Sampling): Sampler {
+  const { temperature, top_k, repetition_penalty: penalty, seed } = sampling;
+  const greedy = temperature === 0;
+  const usesSeen = penalty !== 1;
+  const want = usesSeen ? "logits" : greedy ? "argmax" : isCandidateCount(top_k) ? "candidates" : "logits";
+  let draws = 0;
+  return {
+    want,
+    usesSeen,
+    sample(candidates, seen) {
+      const scores = usesSeen ? penalise(candidates, seen, penalty) : candidates.logits;
+      const best = indexOfBest(scores, candidates.ids);
+      if (greedy) return candidates.ids[best]!;
+      const order = rank(scores);
+      const kept = top_k === 0 ? order : order.subarray(0, top_k);
+      return candidates.ids[kept[draw(kept, scores, sampling, uniform(seed, draws++))]!]!;
+    },
+  };
+}
+
+function isCandidateCount(topK: number): boolean {
+  return topK > 0 && topK <= MAX_CANDIDATES;
+}
+
+/** Divides the positive logits of seen tokens by the penalty and multiplies the negative ones (CTRL, 2019). */
+function penalise({ ids, logits }: Candidates, seen: ReadonlySet<number>, penalty: number): Float32Array {
+  return logits.map((logit, i) =>
+    seen.has(ids[i]!) ? (logit < 0 ? logit * penalty : logit / penalty) : logit,
+  );
+}
+
+/** The first index of the largest score; checks every score on the way. */
+function indexOfBest(scores: Float32Array, ids: Uint32Array): number {
+  let best = 0;
+  for (let i = 0; i < scores.length; i++) {
+    const score = scores[i]!;
+    if (!(score < Infinity)) {
+      throw new LogitsError(
+        `The logit of token ${ids[i]} is ${score}; wanted a finite number. The weights or the GPU's arithmetic are damaged.`,
+      );
+    }
+    if (score > scores[best]!) best = i;
+  }
+  if (!(scores[best]! > -Infinity)) {
+    throw new LogitsError(`Of ${scores.length} logits none is a finite number; there is no token to choose.`);
+  }
+  return best;
+}
+
+/**
+ * Indices by falling score, equal scores by rising index. A score's bits and its index together make one integer
+ * below 2^53, so that a typed array sorts them without a comparison function: 39,410 in about 3 ms.
+ */
+function rank(scores: Float32Array): Uint32Array {
+  const INDEX_SPAN = 2 ** 21;
+  // Adding zero turns -0 into 0, which has other bits but is no smaller.
+  const bits = new Uint32Array(scores.map((score) => score + 0).buffer);
+  const keys = new Float64Array(scores.length);
+  for (let i = 0; i < keys.length; i++) {
+    const word = bits[i]!;
+    // Bits of negative numbers rise as the number falls, those of the others the other way round.
+    const falling = word & 0x80000000 ? word : ~word & 0x7fffffff;
+    keys[i] = (falling >>> 0) * INDEX_SPAN + i;
+  }
+  return Uint32Array.from(keys.sort(), (key) => key % INDEX_SPAN);
+}
+
+/** Where in `kept` (best first) the draw falls; `position` in [0, 1). Float64 throughout. */
+function draw(kept: Uint32Array, scores: Float32Array, sampling: Sampling, position: number): number {
+  const { temperature, top_p: topP, min_p: minP } = sampling;
+  const highest = scores[kept[0]!]!;
+  // Weights against the likeliest token's 1: probabilities but for the sum.
+  const weights = Float64Array.from(kept, (index) => Math.exp((scores[index]! - highest) / temperature));
+  let count = weights.length;
+  if (topP < 1) count = nucleus(weights, topP);
+  if (minP > 0) {
+    const tooSmall = weights.findIndex((weight) => weight < minP);
+    if (tooSmall >= 0) count = Math.min(count, tooSmall);
+  }
+  let total = 0;
+  for (let i = 0; i < count; i++) total += weights[i]!;
+  const target = position * total;
+  let sum = 0;
+  for (let i = 0; i < count; i++) {
+    sum += weights[i]!;
+    if (sum > target) return i;
+  }
+  // The same additions gave `total`, and `position` is below 1: only rounding of the product comes here.
+  return count - 1;
+}
+
+/**
+ * How many of the falling weights top_p keeps. As transformers has it: summing probabilities from the smallest up,
+ * those whose sum does not exceed 1 - top_p go, and the likeliest always stays.
+ */
+function nucleus(weights: Float64Array, topP: number): number {
+  const total = weights.reduceRight((sum, weight) => sum + weight, 0);
+  let count = weights.length;
+  for (let sum = 0; count > 1; count--) {
+    sum += weights[count - 1]! / total;
+    if (sum > 1 - topP) break;
+  }
+  return count;
+}

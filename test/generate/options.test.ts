@@ -1,0 +1,106 @@
+import { describe, expect, test } from "vitest";
+import { ConfigError, OptionError } from "../../src/errors.ts";
+import { CARD_DEFAULTS, parseGenerationConfig } from "../../src/generate/defaults.ts";
+import { type GenerationOptions, resolveOptions } from "../../src/generate/options.ts";
+
+const resolve = (options: unknown) => resolveOptions(options as GenerationOptions, CARD_DEFAULTS);
+
+describe("resolveOptions", () => {
+  test("fills in Ziya's card settings and draws a seed", () => {
+    const { seed, ...rest } = resolve({});
+    expect(rest).toEqual({
+      temperature: 1,
+      top_k: 50,
+      top_p: 0.85,
+      min_p: 0,
+      repetition_penalty: 1,
+      max_tokens: 1024,
+      stop: [],
+      overflow: "error",
+      signal: undefined,
+    });
+    expect(Number.isInteger(seed) && seed >= 0).toBe(true);
+    const seeds = new Set(Array.from({ length: 8 }, () => resolve({}).seed));
+    expect(seeds.size).toBeGreaterThan(1);
+  });
+
+  test("takes the ends of every range and an undefined value as absent", () => {
+    const ends = { temperature: 0, top_k: 0, top_p: 1, min_p: 1, seed: 2 ** 53 - 1, max_tokens: 1 };
+    expect(resolve(ends)).toMatchObject(ends);
+    expect(resolve({ temperature: undefined, stop: undefined })).toMatchObject({ temperature: 1, stop: [] });
+    expect(resolve({ stop: "a" }).stop).toEqual(["a"]);
+    expect(resolve({ stop: ["a", "吗😀"] }).stop).toEqual(["a", "吗😀"]);
+  });
+
+  test.each([
+    [{ top_k: 0.5 }, "top_k is 0.5; wanted an integer from 0 to 1048576."],
+    [{ top_k: -1 }, "top_k is -1; wanted an integer"],
+    [{ temperature: -0.1 }, "temperature is -0.1; wanted a number from 0 to 100."],
+    [{ temperature: Number.NaN }, "temperature is NaN; wanted a number"],
+    [{ temperature: "1" }, 'temperature is "1"; wanted a number'],
+    [{ temperature: null }, "temperature is null; wanted a number"],
+    [{ top_p: 1.01 }, "top_p is 1.01"],
+    [{ min_p: -1 }, "min_p is -1"],
+    [{ repetition_penalty: 0 }, "repetition_penalty is 0"],
+    [{ seed: 2 ** 53 }, "seed is 9007199254740992"],
+    [{ max_tokens: 0 }, "max_tokens is 0; wanted an integer from 1"],
+    [{ max_tokens: Infinity }, "max_tokens is Infinity"],
+    [{ stop: "" }, 'stop has ""'],
+    [{ stop: [1] }, "stop has 1; wanted strings"],
+    [{ stop: Array(65).fill("a") }, "stop has 65 strings"],
+    [{ stop: "a\ud83d" }, "half a character"],
+    [{ overflow: "drop" }, 'overflow is "drop"; wanted "error" or "truncate".'],
+    [{ signal: {} }, "signal is {}; wanted an AbortSignal."],
+    [{ topK: 4 }, 'There is no generation option "topK"; there are temperature, top_k,'],
+    [null, "The generation options are null"],
+    ["fast", 'The generation options are "fast"'],
+  ])("refuses %j by name", (options, message) => {
+    expect(() => resolve(options)).toThrow(OptionError);
+    expect(() => resolve(options)).toThrow(message);
+  });
+});
+
+describe("parseGenerationConfig", () => {
+  const parse = (json: unknown) => parseGenerationConfig(JSON.stringify(json));
+
+  test("gives Ziya's own file, which holds only ids, the card's settings", () => {
+    const ziya = {
+      _from_model_config: true,
+      bos_token_id: 1,
+      eos_token_id: 2,
+      pad_token_id: 0,
+      transformers_version: "4.29.0.dev0",
+    };
+    expect(parse(ziya)).toEqual({ defaults: CARD_DEFAULTS, eosIds: [2] });
+  });
+
+  test("reads Hugging Face's names, with transformers' defaults beside do_sample", () => {
+    const { defaults } = parse({ do_sample: true, temperature: 0.7, max_new_tokens: 99, min_p: null });
+    expect(defaults).toEqual({ ...CARD_DEFAULTS, temperature: 0.7, top_p: 1, max_tokens: 99 });
+    expect(parse({ do_sample: false, temperature: 0.7 }).defaults.temperature).toBe(0);
+    expect(parse({ top_k: 0, repetition_penalty: 1.1 }).defaults).toMatchObject({
+      top_k: 0,
+      top_p: 0.85,
+      repetition_penalty: 1.1,
+    });
+    expect(parse({ eos_token_id: [2, 7] }).eosIds).toEqual([2, 7]);
+    expect(parse({}).eosIds).toBeUndefined();
+    expect(parse({ num_beams: 1, typical_p: 1, min_length: null }).defaults).toEqual(CARD_DEFAULTS);
+  });
+
+  test.each([
+    [{ temperature: "hot" }, 'In generation_config.json temperature is "hot"'],
+    [{ max_new_tokens: 0 }, "max_new_tokens is 0; wanted an integer from 1"],
+    [{ do_sample: 1 }, "do_sample 1; wanted true or false"],
+    [{ num_beams: 4 }, "num_beams 4; this runtime does not do that"],
+    [{ eos_token_id: "2" }, 'eos_token_id "2"'],
+    [[1], "holds no object"],
+  ])("refuses %j", (json, message) => {
+    expect(() => parse(json)).toThrow(ConfigError);
+    expect(() => parse(json)).toThrow(message);
+  });
+
+  test("refuses what is not JSON", () => {
+    expect(() => parseGenerationConfig("{")).toThrow("generation_config.json is not JSON");
+  });
+});
