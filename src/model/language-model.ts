@@ -1,3 +1,5 @@
+import { TOP_K } from "../kernels/top_k.ts";
+
 /** What the caller needs from the logits of the last token: less to read back from the GPU, the less it asks. */
 export type Want = "argmax" | "candidates" | "logits";
 
@@ -11,7 +13,7 @@ export interface Candidates {
 }
 
 /** How many candidates the top-k kernel returns. */
-export const MAX_CANDIDATES = 64;
+export const MAX_CANDIDATES: number = TOP_K;
 
 /** A causal language model with a KV cache, as the generate loop sees it. */
 export interface LanguageModel {

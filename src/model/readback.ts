@@ -1,0 +1,47 @@
+import type { Gpu } from "../kernels/device.ts";
+
+/** Copies GPU buffers to the host through one staging buffer that grows and is kept. */
+export class Readback {
+  private readonly gpu: Gpu;
+  private staging: GPUBuffer | undefined;
+
+  constructor(gpu: Gpu) {
+    this.gpu = gpu;
+  }
+
+  /**
+   * Ends `encoder` with a copy of the first `bytes` bytes of `source`, submits it and waits for them.
+   * @throws DeviceError or DeviceLostError when the device failed meanwhile.
+   */
+  async submitAndRead(encoder: GPUCommandEncoder, source: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+    const { device } = this.gpu;
+    if (!this.staging || this.staging.size < bytes) {
+      this.staging?.destroy();
+      this.staging = device.createBuffer({
+        label: "readback",
+        size: Math.ceil(bytes / 16) * 16,
+        usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
+      });
+    }
+    const { staging } = this;
+    encoder.copyBufferToBuffer(source, 0, staging, 0, bytes);
+    device.queue.submit([encoder.finish()]);
+    try {
+      await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+    } catch (error) {
+      this.gpu.check();
+      // A lost device rejects the map before it says that it is lost.
+      await Promise.race([device.lost, new Promise((resolve) => setTimeout(resolve, 100))]);
+      this.gpu.check();
+      throw error;
+    }
+    const copy = staging.getMappedRange(0, bytes).slice(0);
+    staging.unmap();
+    this.gpu.check();
+    return copy;
+  }
+
+  destroy(): void {
+    this.staging?.destroy();
+  }
+}
