@@ -1,0 +1,40 @@
+import { ConfigError } from "../errors.ts";
+
+/** How keys and values are stored. */
+export type CacheFormat = "f16" | "f32";
+
+/** The sizes that rope and the attention kernels share. */
+export interface AttentionShape {
+  /** Query heads: a multiple of `kvHeads`. */
+  readonly heads: number;
+  /** Key and value heads. */
+  readonly kvHeads: number;
+  /** Width of a head: a multiple of 16 from 16 to 128. */
+  readonly headDim: number;
+  /** Positions that the KV cache holds. */
+  readonly context: number;
+  readonly cache: CacheFormat;
+}
+
+/**
+ * The overrides of a kernel that takes the shape.
+ * @throws ConfigError when the kernels do not take it.
+ */
+export function shapeConstants({ heads, kvHeads, headDim, context }: AttentionShape): Record<string, number> {
+  if (!(headDim % 16 === 0 && headDim >= 16 && headDim <= 128)) {
+    throw new ConfigError(
+      `Attention takes heads of 16 to 128 values, a multiple of 16; these have ${headDim}.`,
+    );
+  }
+  if (!(kvHeads >= 1 && heads >= 1 && heads % kvHeads === 0)) {
+    throw new ConfigError(
+      `Attention wants as many query heads as key heads or a multiple of them; found ${heads} and ${kvHeads}.`,
+    );
+  }
+  if (!(Number.isInteger(context) && context >= 1)) {
+    throw new ConfigError(
+      `A KV cache holds a whole number of positions, at least one; asked for ${context}.`,
+    );
+  }
+  return { HEADS: heads, KV_HEADS: kvHeads, HEAD_DIM: headDim, CONTEXT: context };
+}
