@@ -1,3 +1,5 @@
+import { CheckpointError } from "../errors.ts";
+
 /** Element types a checkpoint may hold, as safetensors spells them. */
 export type Dtype = "F32" | "F16" | "BF16";
 
@@ -18,4 +20,45 @@ export interface Checkpoint {
    * F16 and BF16 widen exactly.
    */
   readRows(name: string, first: number, count: number): Promise<Float32Array>;
+}
+
+/**
+ * The tensor `name`, which the config says has `shape`.
+ * @throws CheckpointError when it is missing or has another shape.
+ */
+export function expectTensor(checkpoint: Checkpoint, name: string, shape: readonly number[]): TensorInfo {
+  const tensor = findTensor(checkpoint, name);
+  if (tensor.shape.length !== shape.length || tensor.shape.some((size, i) => size !== shape[i])) {
+    throw new CheckpointError(
+      `${checkpoint.name} holds ${name} with the shape [${tensor.shape}]; config.json calls for [${shape}]. ` +
+        `Weights and config are not of the same model.`,
+    );
+  }
+  return tensor;
+}
+
+/** @throws CheckpointError when there is no tensor of that name. */
+export function findTensor(checkpoint: Checkpoint, name: string): TensorInfo {
+  const tensor = checkpoint.tensors.get(name);
+  if (tensor) return tensor;
+  const [first] = checkpoint.tensors.keys();
+  throw new CheckpointError(
+    `${checkpoint.name} has no tensor ${name}. It holds ${checkpoint.tensors.size} tensors` +
+      (first === undefined ? "." : `, the first of them ${first}.`),
+  );
+}
+
+/** How rows lie in a tensor: a vector [N] is N rows of one, a scalar one row of one, [N, ...] N rows of the rest. */
+export function rowsOf(shape: readonly number[]): { rows: number; columns: number } {
+  const [rows = 1, ...rest] = shape;
+  return { rows, columns: rest.reduce((product, size) => product * size, 1) };
+}
+
+/** @throws CheckpointError when rows [first, first + count) are not all in the tensor. */
+export function checkRows(tensor: TensorInfo, first: number, count: number): void {
+  const { rows } = rowsOf(tensor.shape);
+  const whole = Number.isSafeInteger(first) && Number.isSafeInteger(count) && first >= 0 && count >= 0;
+  if (!whole || first + count > rows) {
+    throw new CheckpointError(`Wanted ${count} rows from row ${first} of ${tensor.name}, which has ${rows}.`);
+  }
 }

@@ -1,3 +1,5 @@
+import { CheckpointError } from "../errors.ts";
+
 /**
  * Bytes that can be read by range: a file, a `Blob`, an HTTP resource, memory. Everything that reads a
  * checkpoint goes through this, so that a tensor costs its own bytes only.
@@ -13,3 +15,86 @@ export interface ByteSource {
 
 /** Opens a file of a checkpoint folder by name; `undefined` when there is no such file. */
 export type OpenFile = (name: string) => Promise<ByteSource | undefined>;
+
+/** Bytes in memory. What is read shares their memory. */
+export function bytesSource(name: string, bytes: Uint8Array): ByteSource {
+  return {
+    name,
+    size: bytes.length,
+    async read(offset, length) {
+      checkRange(this, offset, length);
+      return bytes.subarray(offset, offset + length);
+    },
+  };
+}
+
+/** A file that the user chose in a page, or one of the origin's private file system. */
+export function blobSource(name: string, blob: Blob): ByteSource {
+  return {
+    name,
+    size: blob.size,
+    async read(offset, length) {
+      checkRange(this, offset, length);
+      try {
+        return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
+      } catch (cause) {
+        // The browser says NotReadableError when the file was changed or removed after it was chosen.
+        throw new CheckpointError(
+          `${name} could not be read at byte ${offset}: choose the file again, it may have changed or moved.`,
+          { cause },
+        );
+      }
+    },
+  };
+}
+
+/** @throws CheckpointError when [offset, offset + length) is not inside the source. */
+export function checkRange(source: ByteSource, offset: number, length: number): void {
+  const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0;
+  if (!whole || offset + length > source.size) {
+    throw new CheckpointError(
+      `Wanted ${length} bytes at ${offset} of ${source.name}, which has ${source.size}: the file is cut short or ` +
+        `its header is wrong, so fetch it again.`,
+    );
+  }
+}
+
+/** Longest text file of a checkpoint that is believed: tokenizer.json of 13B models has 2 MB, of others up to 20. */
+export const TEXT_LIMIT = 64 * 1024 * 1024;
+
+/**
+ * A whole text file, such as `config.json`.
+ * @throws CheckpointError when it is longer than `limit` bytes or not UTF-8.
+ */
+export async function readText(source: ByteSource, limit: number = TEXT_LIMIT): Promise<string> {
+  if (source.size > limit) {
+    throw new CheckpointError(
+      `${source.name} has ${source.size} bytes, and a text file of a checkpoint at most ${limit}: this is not one.`,
+    );
+  }
+  return decodeText(await source.read(0, source.size), source.name);
+}
+
+/** @throws CheckpointError when the bytes are not UTF-8. */
+export function decodeText(bytes: Uint8Array, what: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new CheckpointError(`${what} is not UTF-8 text: the file is damaged, so fetch it again.`, {
+      cause,
+    });
+  }
+}
+
+/**
+ * @throws CheckpointError unless `name` names a file of the folder itself: no path, no drive, no parent.
+ */
+export function checkFileName(name: string, where: string): void {
+  // The names Windows reserves are left to it; a control character or separator is never in a checkpoint's file name.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is looked for.
+  if (name === "" || name === "." || name === ".." || name.length > 255 || /[/\\:\0-\x1f]/.test(name)) {
+    throw new CheckpointError(
+      `${where} names the file ${JSON.stringify(name.slice(0, 300))}; wanted the plain name of a file in the same folder.`,
+    );
+  }
+}

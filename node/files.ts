@@ -1,0 +1,90 @@
+import type { FileHandle } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { type ByteSource, checkFileName, checkRange, type OpenFile } from "../src/checkpoint/source.ts";
+import { CheckpointError } from "../src/errors.ts";
+
+/** Node reads at most 2 GiB in one call. */
+const READ_LIMIT = 1 << 30;
+
+/**
+ * A file on disk. It is opened for every read, so that nothing needs closing.
+ * @throws CheckpointError when it does not exist, is no file, or changes (size or time of change) between reads.
+ */
+export async function fileSource(path: string, name: string = path): Promise<ByteSource> {
+  const source = await openIfThere(path, name);
+  if (!source) throw new CheckpointError(`${name} does not exist: check the path.`);
+  return source;
+}
+
+/** The files of a folder by their plain names. Symbolic links are followed: Hugging Face's cache is made of them. */
+export function openFolder(folder: string): OpenFile {
+  return async (name) => {
+    checkFileName(name, `Something in ${folder}`);
+    return openIfThere(join(folder, name), name);
+  };
+}
+
+async function openIfThere(path: string, name: string): Promise<ByteSource | undefined> {
+  let first: Awaited<ReturnType<typeof stat>>;
+  try {
+    first = await stat(path);
+  } catch (cause) {
+    if (isErrno(cause, "ENOENT") || isErrno(cause, "ENOTDIR")) return undefined;
+    throw unreadable(path, cause);
+  }
+  if (!first.isFile()) throw new CheckpointError(`${path} is not a file.`);
+  const source: ByteSource = {
+    name,
+    size: first.size,
+    async read(offset, length) {
+      checkRange(source, offset, length);
+      let handle: FileHandle | undefined;
+      try {
+        handle = await open(path);
+        const now = await handle.stat();
+        if (now.size !== first.size || now.mtimeMs !== first.mtimeMs) {
+          throw new CheckpointError(
+            `${path} changed while it was read (${first.size} bytes of ${first.mtime.toISOString()}, now ` +
+              `${now.size} of ${now.mtime.toISOString()}): start again once it is complete.`,
+          );
+        }
+        return await readFully(handle, path, offset, length);
+      } catch (cause) {
+        throw cause instanceof CheckpointError ? cause : unreadable(path, cause);
+      } finally {
+        await handle?.close();
+      }
+    },
+  };
+  return source;
+}
+
+async function readFully(
+  handle: FileHandle,
+  path: string,
+  offset: number,
+  length: number,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  for (let filled = 0; filled < length; ) {
+    const wanted = Math.min(length - filled, READ_LIMIT);
+    const { bytesRead } = await handle.read(bytes, filled, wanted, offset + filled);
+    if (bytesRead === 0) {
+      throw new CheckpointError(`${path} ended after ${filled} of the ${length} bytes at ${offset}.`);
+    }
+    filled += bytesRead;
+  }
+  return bytes;
+}
+
+function unreadable(path: string, cause: unknown): CheckpointError {
+  return new CheckpointError(
+    `${path} could not be read: ${cause instanceof Error ? cause.message : cause}.`,
+    { cause },
+  );
+}
+
+function isErrno(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
+}

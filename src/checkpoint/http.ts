@@ -1,0 +1,154 @@
+import { CheckpointError } from "../errors.ts";
+import { type ByteSource, checkFileName, checkRange, type OpenFile } from "./source.ts";
+
+type Fetch = typeof fetch;
+
+/** The files under a folder's URL, read by HTTP Range; one that the server says it lacks is `undefined`. */
+export function httpFolder(folder: string | URL, fetch: Fetch = globalThis.fetch): OpenFile {
+  const base = new URL(folder);
+  if (!base.pathname.endsWith("/")) base.pathname += "/";
+  return async (name) => {
+    checkFileName(name, "The checkpoint");
+    const url = new URL(base);
+    url.pathname += encodeURIComponent(name);
+    return openUrl(url.href, fetch);
+  };
+}
+
+/**
+ * An HTTP resource read by range. The server must answer `Range` with 206.
+ * @throws CheckpointError when it does not, when there is no such resource, or when the resource changes (size or ETag).
+ */
+export async function httpSource(url: string | URL, fetch: Fetch = globalThis.fetch): Promise<ByteSource> {
+  const source = await openUrl(String(url), fetch);
+  if (!source) throw new CheckpointError(`${url} does not exist (404): check the address.`);
+  return source;
+}
+
+async function openUrl(url: string, fetch: Fetch): Promise<ByteSource | undefined> {
+  // One byte by range tells the size and whether ranges work: HEAD tells only the first, and signed URLs refuse it.
+  const response = await request(fetch, url, 0, 1);
+  if (response.status === 404) {
+    await discard(response);
+    return undefined;
+  }
+  const size = await sizeOf(fetch, url, response);
+  const etag = response.headers.get("etag");
+  await discard(response);
+  const source: ByteSource = {
+    name: url,
+    size,
+    async read(offset, length) {
+      checkRange(source, offset, length);
+      if (length === 0) return new Uint8Array(0);
+      const part = await request(fetch, url, offset, length);
+      const range = await contentRange(url, part);
+      if (part.headers.get("etag") !== etag || (range && range.size !== size)) {
+        await discard(part);
+        throw new CheckpointError(
+          `${url} changed while it was read (size ${size}, now ${range?.size ?? "unknown"}; ETag ${etag}, now ` +
+            `${part.headers.get("etag")}): load the model again.`,
+        );
+      }
+      if (range && range.first !== offset) {
+        await discard(part);
+        throw new CheckpointError(
+          `${url} was asked for byte ${offset} on and answered from ${range.first}: the server or a proxy does ` +
+            `ranges wrong, so serve the file from elsewhere.`,
+        );
+      }
+      return readBody(url, part, length);
+    },
+  };
+  return source;
+}
+
+async function request(fetch: Fetch, url: string, offset: number, length: number): Promise<Response> {
+  try {
+    return await fetch(url, { headers: { range: `bytes=${offset}-${offset + length - 1}` } });
+  } catch (cause) {
+    throw new CheckpointError(
+      `${url} could not be fetched: ${cause instanceof Error ? cause.message : cause}. Check the connection and, ` +
+        `in a page, that the server allows this origin (CORS).`,
+      { cause },
+    );
+  }
+}
+
+async function sizeOf(fetch: Fetch, url: string, response: Response): Promise<number> {
+  if (response.status === 416) {
+    // Not one byte to give: an empty file.
+    const empty = /^bytes \*\/0$/.test(response.headers.get("content-range") ?? "");
+    if (empty) return 0;
+  }
+  const range = await contentRange(url, response);
+  if (range) return range.size;
+  // A page may read Content-Range of another origin only if that server exposes it; Content-Length it always may.
+  const head = await fetch(url, { method: "HEAD" });
+  const size = Number(head.headers.get("content-length") ?? Number.NaN);
+  if (head.ok && Number.isSafeInteger(size)) return size;
+  throw new CheckpointError(
+    `${url} does not tell its size: let the server send "Access-Control-Expose-Headers: Content-Range, ETag".`,
+  );
+}
+
+/** What a 206 says it holds; undefined when the header is hidden from the page. */
+async function contentRange(
+  url: string,
+  response: Response,
+): Promise<{ first: number; size: number } | undefined> {
+  if (response.status === 200) {
+    await discard(response);
+    throw new CheckpointError(
+      `${url} was asked for a range of bytes and answered with the whole file: use a server that does HTTP Range ` +
+        `(python3 -m http.server does not), or choose the files from disk.`,
+    );
+  }
+  if (response.status !== 206) {
+    await discard(response);
+    throw new CheckpointError(
+      `${url} answered ${response.status} ${response.statusText} to a request for a range of bytes; wanted 206.`,
+    );
+  }
+  const header = response.headers.get("content-range");
+  if (header === null) return undefined;
+  const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(header);
+  if (match) return { first: Number(match[1]), size: Number(match[3]) };
+  await discard(response);
+  throw new CheckpointError(
+    `${url} sent the Content-Range ${JSON.stringify(header.slice(0, 100))}; wanted "bytes first-last/size".`,
+  );
+}
+
+/** The body, checked against `length` as it arrives: a server that sends more is cut off, not believed. */
+async function readBody(url: string, response: Response, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  const reader = response.body?.getReader();
+  try {
+    for (let chunk = await reader?.read(); chunk && !chunk.done; chunk = await reader?.read()) {
+      if (filled + chunk.value.length > length) {
+        filled += chunk.value.length;
+        break;
+      }
+      bytes.set(chunk.value, filled);
+      filled += chunk.value.length;
+    }
+  } catch (cause) {
+    throw new CheckpointError(
+      `The connection to ${url} broke after ${filled} of ${length} bytes: load the model again.`,
+      { cause },
+    );
+  } finally {
+    await reader?.cancel().catch(() => undefined);
+  }
+  if (filled === length) return bytes;
+  throw new CheckpointError(
+    `${url} sent ${filled > length ? "more than" : `${filled} bytes instead of`} the ${length} bytes asked for: ` +
+      `load the model again.`,
+  );
+}
+
+async function discard(response: Response): Promise<void> {
+  await response.body?.cancel().catch(() => undefined);
+}

@@ -1,0 +1,87 @@
+import { CheckpointError } from "../errors.ts";
+import { type Checkpoint, findTensor, type TensorInfo } from "./checkpoint.ts";
+import { isObject, parseObject } from "./json.ts";
+import { type ByteSource, checkFileName, type OpenFile, readText } from "./source.ts";
+
+/** More shards than any release has: 28 are Ziya's. */
+const SHARD_LIMIT = 4096;
+
+/**
+ * A checkpoint in several files, as HF writes it: `index` is `*.index.json`, whose weight_map says which file holds
+ * which tensor.
+ * @param openShard reads one of the files as a checkpoint of its own
+ * @throws CheckpointError when the index names a file or tensor that is not there, or two files hold one tensor.
+ */
+export async function openShards(
+  index: ByteSource,
+  open: OpenFile,
+  openShard: (source: ByteSource) => Promise<Checkpoint>,
+): Promise<Checkpoint> {
+  const weightMap = parseWeightMap(await readText(index), index.name);
+  const shards = new Map<string, Checkpoint>();
+  for (const file of new Set(weightMap.values())) {
+    const source = await open(file);
+    if (!source) {
+      const tensor = [...weightMap].find(([, holder]) => holder === file)![0];
+      throw new CheckpointError(
+        `${index.name} puts ${tensor} into ${file}, which is not there: fetch that file too.`,
+      );
+    }
+    shards.set(file, await openShard(source));
+  }
+
+  const tensors = new Map<string, TensorInfo>();
+  const holders = new Map<string, Checkpoint>();
+  for (const shard of shards.values()) {
+    for (const [name, tensor] of shard.tensors) {
+      const other = holders.get(name);
+      if (other) {
+        throw new CheckpointError(
+          `${name} is both in ${other.name} and in ${shard.name}: the shards are of different downloads, so fetch them again.`,
+        );
+      }
+      tensors.set(name, tensor);
+      holders.set(name, shard);
+    }
+  }
+  for (const [name, file] of weightMap) {
+    if (holders.get(name) === shards.get(file)) continue;
+    throw new CheckpointError(
+      `${index.name} puts ${name} into ${file}, and it is ` +
+        `${holders.has(name) ? `in ${holders.get(name)!.name}` : "in none of the files"}: index and shards are of ` +
+        `different downloads, so fetch them again.`,
+    );
+  }
+
+  const checkpoint: Checkpoint = {
+    name: index.name,
+    tensors,
+    readRows(name, first, count) {
+      findTensor(checkpoint, name);
+      return holders.get(name)!.readRows(name, first, count);
+    },
+  };
+  return checkpoint;
+}
+
+function parseWeightMap(text: string, file: string): Map<string, string> {
+  const { weight_map: weightMap } = parseObject(text, file);
+  if (!isObject(weightMap)) {
+    throw new CheckpointError(`${file} has no weight_map; wanted {"weight_map": {tensor: file}}.`);
+  }
+  const holders = new Map<string, string>();
+  for (const [name, holder] of Object.entries(weightMap)) {
+    if (typeof holder !== "string") {
+      throw new CheckpointError(
+        `${file} maps ${JSON.stringify(name)} to ${typeof holder}; wanted a file name.`,
+      );
+    }
+    checkFileName(holder, file);
+    holders.set(name, holder);
+  }
+  const count = new Set(holders.values()).size;
+  if (count === 0 || count > SHARD_LIMIT) {
+    throw new CheckpointError(`${file} names ${count} shards; wanted between 1 and ${SHARD_LIMIT}.`);
+  }
+  return holders;
+}

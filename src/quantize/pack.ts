@@ -1,0 +1,121 @@
+import { OptionError } from "../errors.ts";
+import { toHalf, widenHalves } from "../f16.ts";
+import { GROUP_SIZE, type PackedRows, type WeightFormat } from "./format.ts";
+import { packQ4, unpackQ4 } from "./q4.ts";
+import { packQ8, unpackQ8 } from "./q8.ts";
+
+/** Bytes of `count` rows of `columns` weights in the layouts of `PackedRows`. */
+export function packedBytes(
+  format: WeightFormat,
+  count: number,
+  columns: number,
+): { words: number; scales: number } {
+  checkColumns(format, columns);
+  const weights = count * columns;
+  if (format === "f32") return { words: weights * 4, scales: 0 };
+  if (format === "f16") return { words: weights * 2, scales: 0 };
+  const scales = Math.ceil(weights / GROUP_SIZE / 2) * 4;
+  return { words: format === "q8" ? weights : weights / 2, scales };
+}
+
+/**
+ * Rows of float32 [count, columns], row-major, in the layout of `format`.
+ * @throws OptionError when `columns` is no multiple of 32, the rows are not whole, or a weight is not finite or is
+ * too large for the format's half-precision numbers.
+ */
+export function packRows(format: WeightFormat, rows: Float32Array, columns: number): PackedRows {
+  checkColumns(format, columns);
+  if (rows.length % columns !== 0) {
+    throw new OptionError(
+      `${rows.length} weights are not whole rows of ${columns} columns: hand packRows() complete rows.`,
+    );
+  }
+  const bytes = packedBytes(format, rows.length / columns, columns);
+  const words = new Uint32Array(bytes.words / 4);
+  if (format === "f32") return packF32(rows, columns, words);
+  if (format === "f16") return packF16(rows, columns, words);
+  const scales = new Uint32Array(bytes.scales / 4);
+  // Half-words and bytes are addressed through views: every host of WebGPU is little-endian, as the layout is.
+  const bad =
+    format === "q8"
+      ? packQ8(rows, new Int8Array(words.buffer), new Uint16Array(scales.buffer))
+      : packQ4(rows, words, new Uint16Array(scales.buffer));
+  if (bad >= 0) refuseWeight(format, rows, columns, bad);
+  return { words, scales };
+}
+
+/**
+ * The float32 [count, columns] that packed rows stand for: exactly what the shaders compute with.
+ * @throws OptionError when the packed arrays have another length than `count` rows take.
+ */
+export function unpackRows(
+  format: WeightFormat,
+  packed: PackedRows,
+  count: number,
+  columns: number,
+): Float32Array {
+  const bytes = packedBytes(format, count, columns);
+  const { words } = packed;
+  const scales = packed.scales ?? new Uint32Array(0);
+  if (words.byteLength !== bytes.words || scales.byteLength !== bytes.scales) {
+    throw new OptionError(
+      `${count} rows of ${columns} ${format} weights take ${bytes.words} bytes of words and ${bytes.scales} of ` +
+        `scales; these have ${words.byteLength} and ${scales.byteLength}.`,
+    );
+  }
+  const rows = new Float32Array(count * columns);
+  if (format === "f32") new Uint32Array(rows.buffer).set(words);
+  else if (format === "f16") widenHalves(new Uint16Array(words.buffer, words.byteOffset, rows.length), rows);
+  else {
+    const halves = new Uint16Array(scales.buffer, scales.byteOffset, rows.length / GROUP_SIZE);
+    if (format === "q8") unpackQ8(new Int8Array(words.buffer, words.byteOffset, rows.length), halves, rows);
+    else unpackQ4(words, halves, rows);
+  }
+  return rows;
+}
+
+function checkColumns(format: WeightFormat, columns: number): void {
+  if (!Number.isSafeInteger(columns) || columns <= 0 || columns % GROUP_SIZE !== 0) {
+    throw new OptionError(
+      `Weights are packed as ${format} in groups of ${GROUP_SIZE} columns, and ${columns} columns are no ` +
+        `positive multiple of ${GROUP_SIZE}: this matrix cannot be stored.`,
+    );
+  }
+}
+
+function refuseWeight(format: WeightFormat, rows: Float32Array, columns: number, near: number): never {
+  let at = near;
+  let largest = 0;
+  const end = Math.min(rows.length, near - (near % GROUP_SIZE) + GROUP_SIZE);
+  for (let i = near; i < end; i++) {
+    const magnitude = Math.abs(rows[i]!);
+    if (magnitude <= largest) continue;
+    at = i;
+    largest = magnitude;
+    if (!Number.isFinite(magnitude)) break;
+  }
+  const where = `The weight at row ${Math.floor(at / columns)}, column ${at % columns} is ${rows[at]!}`;
+  throw new OptionError(
+    Number.isFinite(rows[at]!)
+      ? `${where}, too large for ${format}, whose halves end at 65504: store this matrix as f32.`
+      : `${where}: a checkpoint with weights that are not finite cannot be used, so fetch or convert it again.`,
+  );
+}
+
+function packF32(rows: Float32Array, columns: number, words: Uint32Array): PackedRows {
+  for (let i = 0; i < rows.length; i++) {
+    if (!Number.isFinite(rows[i]!)) refuseWeight("f32", rows, columns, i);
+  }
+  words.set(new Uint32Array(rows.buffer, rows.byteOffset, rows.length));
+  return { words };
+}
+
+function packF16(rows: Float32Array, columns: number, words: Uint32Array): PackedRows {
+  const halves = new Uint16Array(words.buffer);
+  for (let i = 0; i < rows.length; i++) {
+    const half = toHalf(rows[i]!);
+    if ((half & 0x7c00) === 0x7c00) refuseWeight("f16", rows, columns, i);
+    halves[i] = half;
+  }
+  return { words };
+}

@@ -1,0 +1,35 @@
+import { fromHalf, SMALLEST_HALF, toHalf } from "../f16.ts";
+import { GROUP_SIZE } from "./format.ts";
+
+/**
+ * Weights, a multiple of 32 of them, as signed bytes and one half-precision scale per group: see `PackedRows`.
+ * @returns the index of the first weight of a group that is not finite or too large, or -1.
+ */
+export function packQ8(rows: Float32Array, quants: Int8Array, scales: Uint16Array): number {
+  for (let start = 0, group = 0; start < rows.length; start += GROUP_SIZE, group++) {
+    let largest = 0;
+    let poison = 0; // stays 0 while every weight is finite
+    for (let i = start; i < start + GROUP_SIZE; i++) {
+      const magnitude = Math.abs(rows[i]!);
+      if (magnitude > largest) largest = magnitude;
+      poison += magnitude * 0;
+    }
+    if (poison !== 0) return start;
+    if (largest === 0) continue;
+    const half = toHalf(Math.max(largest / 127, SMALLEST_HALF));
+    if (half === 0x7c00) return start;
+    scales[group] = half;
+    const inverse = 1 / fromHalf(half);
+    for (let i = start; i < start + GROUP_SIZE; i++) {
+      // 128.5 makes the number positive, so that truncation rounds to nearest.
+      const quant = (rows[i]! * inverse + 128.5) | 0;
+      quants[i] = (quant > 255 ? 255 : quant < 1 ? 1 : quant) - 128;
+    }
+  }
+  return -1;
+}
+
+/** The float32 weights that quants and scales stand for. */
+export function unpackQ8(quants: Int8Array, scales: Uint16Array, rows: Float32Array): void {
+  for (let i = 0; i < rows.length; i++) rows[i] = fromHalf(scales[i >>> 5]!) * quants[i]!;
+}
