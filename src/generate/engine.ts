@@ -1,0 +1,180 @@
+import { BusyError, ContextOverflowError, OptionError } from "../errors.ts";
+import type { LanguageModel } from "../model/language-model.ts";
+import type { StreamDecoder, Tokenizer } from "../tokenizer/tokenizer.ts";
+import { ChatFormat } from "./chat.ts";
+import {
+  type GenerationDefaults,
+  type GenerationOptions,
+  type ResolvedOptions,
+  resolveOptions,
+  show,
+} from "./options.ts";
+import { PrefixCache } from "./prefix.ts";
+import { makeSampler } from "./sampler.ts";
+import { GenerationStream } from "./stream.ts";
+import type { Message } from "./template.ts";
+
+/** A language model that can also be measured and released. */
+export interface EngineModel extends LanguageModel {
+  /**
+   * Raw logits of every position of `tokens`, padding rows of the vocabulary included: [T, vocab_size] in runs of
+   * rows. Starts from position 0 and overwrites the cache.
+   */
+  logits(tokens: readonly number[]): AsyncGenerator<Float32Array>;
+  destroy(): void;
+}
+
+export interface EngineParts<Model extends EngineModel> {
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  /** The checkpoint's own chat template; Ziya's format without one. */
+  readonly chatTemplate: string | undefined;
+  /** Whether a plain prompt begins with the begin-of-sequence id. */
+  readonly addBos: boolean;
+  readonly defaults: GenerationDefaults;
+  /** Ids that end an answer. `<human>` ends one as well, where the tokenizer has it. */
+  readonly eosIds: readonly number[];
+  /** Releases what the engine holds besides the model. */
+  readonly release?: () => void;
+}
+
+/** Messages or text in, text out. It gives one answer at a time; its KV cache carries over from one to the next. */
+export class Engine<Model extends EngineModel = EngineModel> {
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  readonly defaults: GenerationDefaults;
+  private readonly parts: EngineParts<Model>;
+  private readonly format: ChatFormat;
+  private readonly cache: PrefixCache;
+  private readonly stopIds: ReadonlySet<number>;
+  private busy = false;
+
+  /** @throws ConfigError when the chat template is no Jinja. */
+  constructor(parts: EngineParts<Model>) {
+    this.parts = parts;
+    this.model = parts.model;
+    this.tokenizer = parts.tokenizer;
+    this.defaults = parts.defaults;
+    this.format = new ChatFormat(parts.tokenizer, parts.chatTemplate);
+    this.cache = new PrefixCache(parts.model);
+    const human = parts.tokenizer.specialId("<human>");
+    this.stopIds = new Set(human === undefined ? parts.eosIds : [...parts.eosIds, human]);
+  }
+
+  /**
+   * Answers the last message. What messages say is data: special strings in them are ordinary text. Nothing runs until
+   * the stream is read; a stream read while another is being read throws BusyError.
+   * @throws OptionError, ConfigError for a model that does not chat, ContextOverflowError.
+   */
+  chat(messages: readonly Message[], options: GenerationOptions = {}): GenerationStream {
+    const resolved = resolveOptions(options, this.defaults);
+    const prompt =
+      resolved.overflow === "truncate"
+        ? this.format.encodeLast(messages, this.room(resolved))
+        : this.format.encode(messages);
+    return this.stream(prompt, resolved, this.tokenizer.stream());
+  }
+
+  /** The prompt ids that `chat` begins with. */
+  encodeChat(messages: readonly Message[]): number[] {
+    return this.format.encode(messages);
+  }
+
+  /**
+   * Continues a text, which is data as in `chat`, or token ids, which are taken as they are.
+   * @throws OptionError, ContextOverflowError.
+   */
+  generate(prompt: string | readonly number[], options: GenerationOptions = {}): GenerationStream {
+    const resolved = resolveOptions(options, this.defaults);
+    let ids =
+      typeof prompt === "string"
+        ? this.tokenizer.encode(prompt, { bos: this.parts.addBos })
+        : this.checkIds(prompt);
+    const room = this.room(resolved);
+    if (resolved.overflow === "truncate" && ids.length > room) {
+      const head = ids[0] === this.tokenizer.bosId ? ids.slice(0, 1) : [];
+      ids = [...head, ...ids.slice(ids.length - room + head.length)];
+    }
+    // The decoder has read the prompt: the answer continues it, spaces and unfinished characters included.
+    const decoder = this.tokenizer.stream();
+    for (const id of ids) decoder.push(id);
+    return this.stream(ids, resolved, decoder);
+  }
+
+  /**
+   * Raw logits of every position, as `EngineModel.logits` gives them.
+   * @throws OptionError, ContextOverflowError, BusyError.
+   */
+  async *logits(tokens: readonly number[]): AsyncGenerator<Float32Array> {
+    const release = this.acquire();
+    this.cache.forget();
+    try {
+      yield* this.model.logits(tokens);
+    } finally {
+      release();
+    }
+  }
+
+  /** Releases the model and its device. */
+  destroy(): void {
+    this.model.destroy();
+    this.parts.release?.();
+  }
+
+  private stream(
+    prompt: readonly number[],
+    options: ResolvedOptions,
+    decoder: StreamDecoder,
+  ): GenerationStream {
+    const { contextLength } = this.model;
+    if (prompt.length === 0) throw new OptionError("The prompt has no tokens; wanted at least one.");
+    if (prompt.length >= contextLength) {
+      throw new ContextOverflowError(
+        `The prompt has ${prompt.length} tokens; the context holds ${contextLength}, of which the answer needs at least one. Shorten the prompt, load the model with a longer context, or set overflow to "truncate".`,
+      );
+    }
+    return new GenerationStream({
+      cache: this.cache,
+      sampler: makeSampler(options),
+      prompt,
+      decoder,
+      stop: options.stop,
+      stopIds: this.stopIds,
+      maxTokens: Math.min(options.max_tokens, contextLength - prompt.length),
+      signal: options.signal,
+      seed: options.seed,
+      acquire: () => this.acquire(),
+    });
+  }
+
+  /** The most tokens of a prompt that is to be truncated: see `GenerationOptions.overflow`. */
+  private room({ max_tokens: maxTokens }: ResolvedOptions): number {
+    const { contextLength } = this.model;
+    return contextLength - Math.min(maxTokens, Math.ceil(contextLength / 4));
+  }
+
+  private checkIds(prompt: readonly number[]): number[] {
+    if (!Array.isArray(prompt)) {
+      throw new OptionError(`The prompt is ${show(prompt)}; wanted a string or a list of token ids.`);
+    }
+    const wrong = prompt.find((id) => !Number.isInteger(id) || id < 0 || id >= this.tokenizer.size);
+    if (wrong !== undefined) {
+      throw new OptionError(
+        `The prompt has the token id ${show(wrong)}; wanted integers from 0 to ${this.tokenizer.size - 1}.`,
+      );
+    }
+    return [...prompt];
+  }
+
+  private acquire(): () => void {
+    if (this.busy) {
+      throw new BusyError(
+        "The engine is giving an answer; wait for the end of its stream, leave its loop or abort it. One engine gives one answer at a time.",
+      );
+    }
+    this.busy = true;
+    return () => {
+      this.busy = false;
+    };
+  }
+}

@@ -1,0 +1,106 @@
+import type { OpenFile } from "../checkpoint/source.ts";
+import { CheckpointError, ConfigError, OptionError } from "../errors.ts";
+import type { Host } from "../host.ts";
+import { type DeviceOptions, openDevice } from "../kernels/device.ts";
+import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load.ts";
+import type { LlamaModel } from "../model/model.ts";
+import { type LoadedTokenizer, loadTokenizer } from "../tokenizer/load.ts";
+import { CARD_DEFAULTS, type GenerationConfig, parseGenerationConfig } from "./defaults.ts";
+import { Engine } from "./engine.ts";
+import { show } from "./options.ts";
+
+/** Which adapter, and how weights and cache are stored on it. */
+export type EngineOptions = DeviceOptions & Omit<ModelLoadOptions, "tokenCount">;
+
+const OPTION_NAMES: readonly string[] = [
+  "adapter",
+  "rung",
+  "limits",
+  "weights",
+  "context",
+  "cache",
+  "chunk",
+  "signal",
+  "onProgress",
+] satisfies (keyof EngineOptions)[];
+const CHOICES = {
+  limits: ["adapter", "default"],
+  weights: ["f32", "f16", "q8", "q4"],
+  cache: ["f16", "f32"],
+} as const;
+
+/** Tokenizers and templates have a few megabytes. */
+const MOST_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Opens a device and loads a checkpoint folder in Hugging Face's layout onto it.
+ * @throws OptionError, TokenizerError, ConfigError, CheckpointError or DeviceError; nothing stays allocated then.
+ */
+export async function loadEngine(
+  host: Host,
+  open: OpenFile,
+  options: EngineOptions = {},
+): Promise<Engine<LlamaModel>> {
+  checkOptions(options);
+  const { tokenizer, addBos, chatTemplate, generation } = await loadText(open);
+  const { defaults, eosIds = [tokenizer.eosId] } = generation;
+  const stranger = eosIds.find((id) => id >= tokenizer.size);
+  if (stranger !== undefined) {
+    throw new ConfigError(
+      `generation_config.json has eos_token_id ${stranger}; the tokenizer's ids end at ${tokenizer.size - 1}.`,
+    );
+  }
+  const gpu = await openDevice(host, options);
+  try {
+    const model = await loadModel(gpu, open, { ...options, tokenCount: tokenizer.size });
+    const release = () => gpu.destroy();
+    return new Engine({ model, tokenizer, chatTemplate, addBos, defaults, eosIds, release });
+  } catch (error) {
+    gpu.destroy();
+    throw error;
+  }
+}
+
+/** What turns text into ids and ids into text: all of a checkpoint but the model. */
+export async function loadText(
+  open: OpenFile,
+): Promise<LoadedTokenizer & { readonly generation: GenerationConfig }> {
+  const read = async (name: string) => {
+    const file = await open(name);
+    if (file && file.size > MOST_BYTES) {
+      throw new CheckpointError(`${file.name} has ${file.size} bytes; wanted at most ${MOST_BYTES}.`);
+    }
+    return file?.read(0, file.size);
+  };
+  const text = async (name: string) => {
+    const bytes = await read(name);
+    return bytes && new TextDecoder().decode(bytes);
+  };
+  const loaded = await loadTokenizer(read);
+  const generation = await text("generation_config.json");
+  return {
+    ...loaded,
+    // Newer checkpoints keep the template in a file of its own, which then counts.
+    chatTemplate: (await text("chat_template.jinja")) ?? loaded.chatTemplate,
+    generation:
+      generation === undefined
+        ? { defaults: CARD_DEFAULTS, eosIds: undefined }
+        : parseGenerationConfig(generation),
+  };
+}
+
+function checkOptions(options: EngineOptions): void {
+  for (const name of Object.keys(options)) {
+    if (!OPTION_NAMES.includes(name)) {
+      throw new OptionError(
+        `There is no option ${show(name)} for loading; there are ${OPTION_NAMES.join(", ")}.`,
+      );
+    }
+  }
+  for (const [name, choices] of Object.entries(CHOICES)) {
+    const value = options[name as keyof typeof CHOICES];
+    if (value !== undefined && !(choices as readonly string[]).includes(value)) {
+      throw new OptionError(`${name} is ${show(value)}; wanted ${choices.join(", ")}.`);
+    }
+  }
+}

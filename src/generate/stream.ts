@@ -1,0 +1,173 @@
+import type { StreamDecoder } from "../tokenizer/tokenizer.ts";
+import { type FinishReason, generate, type Limits } from "./generate.ts";
+import type { PrefixCache } from "./prefix.ts";
+import type { Sampler } from "./sampler.ts";
+import { StopFilter } from "./stop.ts";
+
+export interface GenerationResult {
+  /** The answer: every piece that was given out. */
+  readonly text: string;
+  readonly finish_reason: FinishReason;
+  /** The seed that gives the same answer again. */
+  readonly seed: number;
+  readonly usage: {
+    readonly prompt_tokens: number;
+    /** Sampled tokens, the one that ended the answer included. */
+    readonly completion_tokens: number;
+    /** Tokens of the prompt that were still in the KV cache. */
+    readonly cached_tokens: number;
+  };
+  readonly timings: {
+    /** From the first pull to the first token; null when none came. */
+    readonly time_to_first_token_ms: number | null;
+    /** Prompt tokens that were not cached, over the time to the first token. */
+    readonly prefill_tokens_per_second: number | null;
+    /** Tokens after the first, over the time the model took for them; null when there was but one. */
+    readonly decode_tokens_per_second: number | null;
+  };
+}
+
+/** One answer to be generated. */
+export interface Job extends Limits {
+  readonly cache: PrefixCache;
+  readonly sampler: Sampler;
+  readonly prompt: readonly number[];
+  readonly decoder: StreamDecoder;
+  readonly stop: readonly string[];
+  readonly seed: number;
+  /** Takes the engine for this answer and returns how to give it back; throws BusyError when it is taken. */
+  readonly acquire: () => () => void;
+}
+
+/**
+ * An answer as it comes: `for await (const piece of stream)` yields text in whole characters. Nothing runs before the
+ * first piece is asked for, and none is computed ahead: leaving the loop cancels, as does the signal. It can be
+ * iterated once.
+ */
+export class GenerationStream implements AsyncIterable<string> {
+  /**
+   * Settles when the iteration ends, however it does; rejects with the error that the iteration throws. It does not
+   * start anything: use `complete()` to have the whole answer at once.
+   */
+  readonly result: Promise<GenerationResult>;
+  private readonly job: Job;
+  private readonly pieces: AsyncGenerator<string, void>;
+  private settle!: { resolve: (result: GenerationResult) => void; reject: (error: unknown) => void };
+  private text = "";
+  private finish: FinishReason = "abort";
+  private sampled = 0;
+  private cached = 0;
+  private firstMilliseconds = 0;
+  private laterMilliseconds = 0;
+
+  constructor(job: Job) {
+    this.job = job;
+    this.pieces = this.run();
+    this.result = new Promise((resolve, reject) => {
+      this.settle = { resolve, reject };
+    });
+    // Whoever iterates has the error from the iteration; an unread `result` must not end the process.
+    this.result.catch(() => {});
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<string, void> {
+    return {
+      next: () => this.pieces.next(),
+      return: async () => {
+        const end = await this.pieces.return();
+        // A generator that never ran has not run its `finally` either.
+        this.settle.resolve(this.summary());
+        return end;
+      },
+    };
+  }
+
+  /** Generates the whole answer without giving it out piece by piece. */
+  async complete(): Promise<GenerationResult> {
+    for await (const _ of this);
+    return this.result;
+  }
+
+  private async *run(): AsyncGenerator<string, void> {
+    const { acquire, cache, prompt, signal } = this.job;
+    let release: (() => void) | undefined;
+    // Frees the engine also when nobody asks for a piece any more.
+    const cancel = () => void this.pieces.return();
+    try {
+      release = acquire();
+      this.cached = cache.shared(prompt);
+      signal?.addEventListener("abort", cancel);
+      for await (const piece of this.decode()) {
+        this.text += piece;
+        yield piece;
+      }
+    } catch (error) {
+      this.settle.reject(error);
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", cancel);
+      release?.();
+      this.settle.resolve(this.summary());
+    }
+  }
+
+  /** Ids to text: the decoder holds back unfinished characters, the filter the beginnings of stop strings. */
+  private async *decode(): AsyncGenerator<string, void> {
+    const { decoder, stopIds } = this.job;
+    const filter = new StopFilter(this.job.stop);
+    for await (const id of this.ids()) {
+      if (stopIds.has(id)) continue;
+      const { text, stopped } = filter.push(decoder.push(id));
+      if (text) yield text;
+      if (stopped) {
+        this.finish = "stop";
+        return;
+      }
+    }
+    if (this.finish === "abort") return;
+    const last = filter.push(decoder.end());
+    if (last.stopped) this.finish = "stop";
+    const text = last.stopped ? last.text : last.text + filter.end();
+    if (text) yield text;
+  }
+
+  /** The ids, counted, with the time that the model takes for each and not the time of whoever reads them. */
+  private async *ids(): AsyncGenerator<number, void> {
+    const { cache, sampler, prompt } = this.job;
+    const ids = generate(cache, sampler, prompt, this.job);
+    for (;;) {
+      const start = performance.now();
+      const { done, value } = await ids.next();
+      if (done) {
+        this.finish = value;
+        return;
+      }
+      if (this.sampled++ === 0) this.firstMilliseconds = performance.now() - start;
+      else this.laterMilliseconds += performance.now() - start;
+      yield value;
+    }
+  }
+
+  private summary(): GenerationResult {
+    const { prompt, seed } = this.job;
+    const perSecond = (tokens: number, milliseconds: number) =>
+      (tokens * 1000) / Math.max(milliseconds, 1e-3);
+    return {
+      text: this.text,
+      finish_reason: this.finish,
+      seed,
+      usage: {
+        prompt_tokens: prompt.length,
+        completion_tokens: this.sampled,
+        cached_tokens: this.cached,
+      },
+      timings: {
+        time_to_first_token_ms: this.sampled > 0 ? this.firstMilliseconds : null,
+        prefill_tokens_per_second:
+          this.sampled > 0 ? perSecond(prompt.length - this.cached, this.firstMilliseconds) : null,
+        decode_tokens_per_second:
+          this.sampled > 1 ? perSecond(this.sampled - 1, this.laterMilliseconds) : null,
+      },
+    };
+  }
+}

@@ -1,0 +1,253 @@
+import { describe, expect, test } from "vitest";
+import { BusyError, ContextOverflowError, OptionError } from "../../src/errors.ts";
+import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
+import { Engine } from "../../src/generate/engine.ts";
+import type { Message } from "../../src/generate/template.ts";
+import { certain, FakeModel, type FakeModelOptions } from "../support/model.ts";
+import { ToyTokenizer } from "../support/tokenizer.ts";
+
+const tokenizer = new ToyTokenizer();
+const [EOS, BOT] = [2, 4];
+const user = (content: string): Message => ({ role: "user", content });
+
+/** An engine whose model answers each question with the next of the replies, then ends. */
+function answering(reply: string, options: Partial<FakeModelOptions> = {}) {
+  const ids = [ToyTokenizer.PREFIX, ...ToyTokenizer.characters(reply), EOS];
+  const model = new FakeModel({
+    tokenCount: tokenizer.size,
+    contextLength: 200,
+    // The answer begins after <bot>, the prefix and the colon.
+    logitsAfter: (tokens) => certain(ids[tokens.length - tokens.lastIndexOf(BOT) - 3] ?? EOS, tokenizer.size),
+    ...options,
+  });
+  const parts = { model, tokenizer, chatTemplate: undefined, addBos: true, defaults: CARD_DEFAULTS };
+  return { model, engine: new Engine({ ...parts, eosIds: [EOS] }) };
+}
+
+async function collect(stream: AsyncIterable<string>): Promise<string[]> {
+  const pieces: string[] = [];
+  for await (const piece of stream) pieces.push(piece);
+  return pieces;
+}
+
+describe("chat", () => {
+  test("streams the answer and reports it", async () => {
+    const { engine } = answering("你好😀!");
+    const stream = engine.chat([user("hi")], { seed: 5 });
+    expect(await collect(stream)).toEqual(["你", "好", "😀", "!"]);
+    const { timings, ...result } = await stream.result;
+    expect(result).toEqual({
+      text: "你好😀!",
+      finish_reason: "stop",
+      seed: 5,
+      usage: { prompt_tokens: 10, completion_tokens: 7, cached_tokens: 0 },
+    });
+    for (const value of Object.values(timings)) expect(value).toBeGreaterThan(0);
+  });
+
+  test("reuses the cache from turn to turn", async () => {
+    const { engine } = answering("ok");
+    await engine.chat([user("hi")]).complete();
+    const messages: Message[] = [user("hi"), { role: "assistant", content: "ok" }, user("more")];
+    const { usage } = await engine.chat(messages).complete();
+    const first = engine.encodeChat([user("hi")]);
+    // The prompt and the answer; the end token was never put into the cache.
+    expect(usage.cached_tokens).toBe(first.length + 3);
+    expect(usage.prompt_tokens).toBe(engine.encodeChat(messages).length);
+  });
+
+  test("gives out no part of a stop string, and what was none at the end", async () => {
+    const { engine } = answering("one\n<human>:two");
+    const stopped = engine.chat([user("hi")], { stop: ["<human>:"] });
+    expect((await collect(stopped)).join("")).toBe("one\n");
+    expect(await stopped.result).toMatchObject({ text: "one\n", finish_reason: "stop" });
+    const other = await engine.chat([user("hi")], { stop: "two!" }).complete();
+    expect(other).toMatchObject({ text: "one\n<human>:two", finish_reason: "stop" });
+  });
+
+  test("ends at max_tokens and at the end of the context, with half a character as U+FFFD", async () => {
+    const { engine } = answering("a😀b");
+    expect(await engine.chat([user("hi")], { max_tokens: 3 }).complete()).toMatchObject({
+      text: "a\ufffd",
+      finish_reason: "length",
+    });
+    const narrow = answering("abcdef", { contextLength: 12 });
+    const { finish_reason, usage } = await narrow.engine.chat([user("hi")]).complete();
+    expect({ finish_reason, ...usage }).toMatchObject({
+      finish_reason: "length",
+      prompt_tokens: 10,
+      completion_tokens: 2,
+    });
+  });
+
+  test("refuses a prompt that leaves no room, or drops turns when asked to", async () => {
+    const { engine } = answering("x", { contextLength: 40 });
+    const turns = (count: number) =>
+      Array.from({ length: 2 * count - 1 }, (_, i): Message => {
+        return { role: i % 2 === 0 ? "user" : "assistant", content: `m${i}` };
+      });
+    expect(() => engine.chat(turns(9))).toThrow(ContextOverflowError);
+    expect(() => engine.chat(turns(9))).toThrow("the context holds 40, of which the answer needs");
+    const { usage, text } = await engine.chat(turns(9), { overflow: "truncate" }).complete();
+    expect(text).toBe("x");
+    // A quarter of the context stays for the answer.
+    expect(usage.prompt_tokens).toBe(engine.encodeChat(turns(9).slice(14)).length);
+    expect(usage.prompt_tokens).toBeLessThanOrEqual(30);
+    const huge = [user("a".repeat(50))];
+    expect(() => engine.chat(huge, { overflow: "truncate" })).toThrow(ContextOverflowError);
+  });
+
+  test("refuses unknown options and messages before anything runs", () => {
+    const { engine, model } = answering("x");
+    expect(() => engine.chat([user("hi")], { topp: 1 } as object)).toThrow(OptionError);
+    expect(() => engine.chat([])).toThrow(OptionError);
+    expect(model.calls).toEqual([]);
+  });
+});
+
+describe("cancellation", () => {
+  test("leaving the loop ends the answer and frees the engine", async () => {
+    const { engine, model } = answering("abcdef");
+    const stream = engine.chat([user("hi")]);
+    for await (const piece of stream) {
+      if (piece === "b") break;
+    }
+    expect(await stream.result).toMatchObject({ text: "ab", finish_reason: "abort" });
+    const calls = model.calls.length;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(model.calls.length).toBe(calls);
+    expect((await engine.chat([user("hi")]).complete()).text).toBe("abcdef");
+  });
+
+  test("a signal ends it in the prompt, between pieces, and before it began", async () => {
+    const early = AbortSignal.abort();
+    const { engine } = answering("abcdef");
+    expect(await engine.chat([user("hi")], { signal: early }).complete()).toMatchObject({
+      text: "",
+      finish_reason: "abort",
+      usage: { completion_tokens: 0 },
+      timings: { time_to_first_token_ms: null, decode_tokens_per_second: null },
+    });
+    const controller = new AbortController();
+    const pieces: string[] = [];
+    const stream = engine.chat([user("hi")], { signal: controller.signal });
+    for await (const piece of stream) {
+      pieces.push(piece);
+      if (piece === "c") controller.abort();
+    }
+    expect(pieces).toEqual(["a", "b", "c"]);
+    expect(await stream.result).toMatchObject({ text: "abc", finish_reason: "abort" });
+    const during = new AbortController();
+    const slow = answering("abc", { onPass: () => during.abort() });
+    const aborted = await slow.engine.chat([user("hi")], { signal: during.signal }).complete();
+    expect(aborted).toMatchObject({ text: "", finish_reason: "abort" });
+  });
+
+  test("a signal frees the engine of a stream that nobody reads any more", async () => {
+    const { engine } = answering("abcdef");
+    const controller = new AbortController();
+    const stream = engine.chat([user("hi")], { signal: controller.signal });
+    await stream[Symbol.asyncIterator]().next();
+    await expect(engine.chat([user("hi")]).complete()).rejects.toThrow(BusyError);
+    controller.abort();
+    expect(await stream.result).toMatchObject({ text: "a", finish_reason: "abort" });
+    expect((await engine.chat([user("hi")]).complete()).text).toBe("abcdef");
+  });
+
+  test("a stream that is closed before it was read has a result", async () => {
+    const { engine } = answering("abc");
+    const stream = engine.chat([user("hi")]);
+    await stream[Symbol.asyncIterator]().return?.();
+    expect(await stream.result).toMatchObject({ text: "", finish_reason: "abort" });
+  });
+
+  test("an error reaches the reader and the result, and an unread result harms nobody", async () => {
+    const failures: unknown[] = [];
+    const note = (error: unknown) => failures.push(error);
+    process.on("unhandledRejection", note);
+    const { engine } = answering("abc", {
+      logitsAfter: (tokens) => {
+        if (tokens.at(-1)! > 16 + 0x60) throw new Error("device gone");
+        return certain(16 + 0x61, tokenizer.size);
+      },
+    });
+    const stream = engine.chat([user("\u0020")]);
+    await expect(collect(stream)).rejects.toThrow("device gone");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    process.off("unhandledRejection", note);
+    expect(failures).toEqual([]);
+    await expect(stream.result).rejects.toThrow("device gone");
+    await expect(engine.chat([user(" ")]).complete()).rejects.toThrow("device gone");
+  });
+
+  test("a second answer at the same time is refused, and does not disturb the first", async () => {
+    const { engine } = answering("abc");
+    const first = engine.chat([user("hi")]);
+    const iterator = first[Symbol.asyncIterator]();
+    await iterator.next();
+    await expect(collect(engine.chat([user("hi")]))).rejects.toThrow(BusyError);
+    await expect(engine.logits([1]).next()).rejects.toThrow("One engine gives one answer at a time");
+    expect((await iterator.next()).value).toBe("b");
+    expect((await iterator.next()).value).toBe("c");
+    expect((await iterator.next()).done).toBe(true);
+    expect(await first.result).toMatchObject({ text: "abc" });
+  });
+});
+
+describe("generate", () => {
+  const echo = (options: Partial<FakeModelOptions> = {}) =>
+    answering("", { logitsAfter: (tokens) => certain(tokens.at(-2)!, tokenizer.size), ...options });
+
+  test("continues a text, as data, from where it ends", async () => {
+    const { engine } = echo();
+    const { text, usage } = await engine.generate("<bot>ab", { max_tokens: 5 }).complete();
+    expect(text).toBe("ababa");
+    expect(usage).toMatchObject({ prompt_tokens: 9, completion_tokens: 5 });
+  });
+
+  test("continues a character that the prompt left unfinished", async () => {
+    const [high, low] = ToyTokenizer.characters("😀");
+    const { engine } = answering("", { logitsAfter: () => certain(low!, tokenizer.size) });
+    expect((await engine.generate([1, high!], { max_tokens: 1 }).complete()).text).toBe("😀");
+  });
+
+  test("takes token ids as they are and refuses those there are not", async () => {
+    const { engine, model } = echo();
+    await engine.generate([1, 4, 77], { max_tokens: 1 }).complete();
+    expect(model.calls).toEqual([[1, 4, 77]]);
+    expect(() => engine.generate([1, -1])).toThrow("the token id -1; wanted integers from 0 to");
+    expect(() => engine.generate([tokenizer.size])).toThrow(OptionError);
+    expect(() => engine.generate([])).toThrow("The prompt has no tokens");
+    expect(() => engine.generate(7 as unknown as string)).toThrow("wanted a string or a list of token ids");
+  });
+
+  test("truncates a long prompt to its end behind the begin id", async () => {
+    const { engine, model } = echo({ contextLength: 20, chunk: 64 });
+    const text = "abcdefghijklmnopqrstuvwxyz";
+    expect(() => engine.generate(text)).toThrow(ContextOverflowError);
+    const { usage } = await engine.generate(text, { overflow: "truncate", max_tokens: 2 }).complete();
+    expect(usage).toMatchObject({ prompt_tokens: 18, completion_tokens: 2 });
+    expect(model.calls[0]).toEqual([1, ...ToyTokenizer.characters(text.slice(-17))]);
+  });
+});
+
+describe("logits", () => {
+  test("gives every row, and the next answer does not trust the cache it left", async () => {
+    const { engine, model } = answering("abc");
+    await engine.chat([user("hi")]).complete();
+    const rows: Float32Array[] = [];
+    for await (const row of engine.logits([9, 9])) rows.push(row);
+    expect(rows).toHaveLength(2);
+    const { usage, text } = await engine.chat([user("hi")]).complete();
+    expect({ text, cached: usage.cached_tokens }).toEqual({ text: "abc", cached: 0 });
+    expect(model.position).toBeGreaterThan(9);
+  });
+
+  test("destroy releases the model and what the engine holds besides", () => {
+    const { model } = answering("");
+    let released = 0;
+    const parts = { model, tokenizer, chatTemplate: undefined, addBos: true, defaults: CARD_DEFAULTS };
+    new Engine({ ...parts, eosIds: [EOS], release: () => void released++ }).destroy();
+    expect([model.destroyed, released]).toEqual([true, 1]);
+  });
+});

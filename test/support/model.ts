@@ -1,0 +1,95 @@
+import { ContextOverflowError } from "../../src/errors.ts";
+import type { EngineModel } from "../../src/generate/engine.ts";
+import { type Candidates, MAX_CANDIDATES, type Want } from "../../src/model/language-model.ts";
+
+export interface FakeModelOptions {
+  readonly contextLength?: number;
+  readonly tokenCount: number;
+  /** Tokens of one pass; an abort is seen between two passes. */
+  readonly chunk?: number;
+  /** The logits after these tokens. Default: a function of them all, so that a wrong cache gives wrong tokens. */
+  readonly logitsAfter?: (tokens: readonly number[]) => Float32Array;
+  /** Called before each pass. */
+  readonly onPass?: () => void;
+}
+
+/** A language model without arithmetic, that keeps the contract of LanguageModel and counts what it ran. */
+export class FakeModel implements EngineModel {
+  readonly contextLength: number;
+  readonly tokenCount: number;
+  /** The tokens of each call of forward. */
+  readonly calls: number[][] = [];
+  destroyed = false;
+  private readonly chunk: number;
+  private readonly logitsAfter: (tokens: readonly number[]) => Float32Array;
+  private readonly onPass: () => void;
+  private tokens: number[] = [];
+
+  constructor(options: FakeModelOptions) {
+    this.contextLength = options.contextLength ?? 64;
+    this.tokenCount = options.tokenCount;
+    this.chunk = options.chunk ?? 4;
+    this.logitsAfter = options.logitsAfter ?? ((tokens) => scatter(tokens, options.tokenCount));
+    this.onPass = options.onPass ?? (() => {});
+  }
+
+  get position(): number {
+    return this.tokens.length;
+  }
+
+  rewind(position: number): void {
+    if (position < 0 || position > this.tokens.length) throw new Error(`cannot rewind to ${position}`);
+    this.tokens.length = position;
+  }
+
+  async forward(tokens: readonly number[], want: Want, signal?: AbortSignal): Promise<Candidates> {
+    if (tokens.length === 0) throw new Error("nothing to forward");
+    if (this.tokens.length + tokens.length > this.contextLength) throw new ContextOverflowError("full");
+    this.calls.push([...tokens]);
+    for (let at = 0; at < tokens.length; at += this.chunk) {
+      this.onPass();
+      signal?.throwIfAborted();
+      await new Promise((resolve) => setTimeout(resolve));
+      this.tokens.push(...tokens.slice(at, at + this.chunk));
+    }
+    return select(this.logitsAfter(this.tokens), want);
+  }
+
+  async *logits(tokens: readonly number[]): AsyncGenerator<Float32Array> {
+    this.tokens = [];
+    for (const token of tokens) {
+      this.tokens.push(token);
+      yield this.logitsAfter(this.tokens);
+    }
+  }
+
+  destroy(): void {
+    this.destroyed = true;
+  }
+}
+
+/** What the kernels return of all logits. */
+function select(logits: Float32Array, want: Want): Candidates {
+  const ids = Uint32Array.from(logits, (_, id) => id);
+  if (want === "logits") return { ids, logits };
+  const best = ids
+    .sort((a, b) => logits[b]! - logits[a]! || a - b)
+    .slice(0, want === "argmax" ? 1 : MAX_CANDIDATES);
+  return { ids: best, logits: Float32Array.from(best, (id) => logits[id]!) };
+}
+
+/** Logits that look random and depend on every token and its place. */
+export function scatter(tokens: readonly number[], count: number): Float32Array {
+  let hash = tokens.reduce((h, token) => Math.imul(h ^ token, 16777619) + 1, 2166136261);
+  return Float32Array.from({ length: count }, () => {
+    hash = Math.imul(hash ^ (hash >>> 15), 2246822519) + 1;
+    return ((hash >>> 8) / 2 ** 24) * 8 - 4;
+  });
+}
+
+/** Logits that leave no doubt about the next token. */
+export function certain(id: number, count: number): Float32Array {
+  const logits = new Float32Array(count).fill(-20);
+  logits[id] = 20;
+  return logits;
+}
