@@ -1,4 +1,4 @@
-import { DeviceError, DeviceLostError } from "../errors.ts";
+import { DeviceError, DeviceLostError, OptionError } from "../errors.ts";
 import type { Host } from "../host.ts";
 
 /**
@@ -157,7 +157,7 @@ export async function openDevice(host: Host, options: DeviceOptions = {}): Promi
   const highest = highestRung(host.gpu, adapter);
   const rung = options.rung ?? highest;
   if (!RUNGS.includes(rung))
-    throw new DeviceError(`There is no rung "${rung}"; the rungs are ${RUNGS.join(", ")}.`);
+    throw new OptionError(`There is no rung "${rung}"; the rungs are ${RUNGS.join(", ")}.`);
   if (RUNGS.indexOf(rung) > RUNGS.indexOf(highest)) {
     throw new DeviceError(`Rung "${rung}" was asked for, but ${names[index]} reaches only "${highest}".`);
   }

@@ -1,0 +1,217 @@
+import { describe, expect, it } from "vitest";
+import type { Gpu } from "../../src/kernels/device.ts";
+import { type LoadOptions, loadModel } from "../../src/model/load.ts";
+import type { LlamaModel } from "../../src/model/model.ts";
+import { klDivergence, llamaOracle } from "../oracle/llama.ts";
+import { randomFolder, storedTensors } from "../support/checkpoint.ts";
+import { expectClose } from "../support/close.ts";
+import { useGpu } from "../support/gpu.ts";
+
+/**
+ * Against float64 with everything in f32, mean KL per position: f32 logits carry errors of about 1e-5, and KL goes with
+ * their square.
+ */
+const KL_F32_CACHE = 1e-8;
+/** Keys and values rounded to 11 bits. */
+const KL_F16_CACHE = 1e-5;
+/** Two orders of summation (matrix-vector and tiled) of the same f32 numbers, through every layer. */
+const ORDER = { relative: 1e-4 };
+
+/** Prompts longer than a chunk, with a tail of one. */
+const TOKENS = Array.from({ length: 41 }, (_, i) => (i * 37 + 11) % 300);
+
+const gpu = useGpu();
+
+const VARIANTS: Record<string, Record<string, unknown>> = {
+  "MHA with heads of 32": {},
+  "GQA 4 : 2 with heads of 32": { num_key_value_heads: 2 },
+  "MHA with heads of 128": { hidden_size: 256, num_attention_heads: 2 },
+  "GQA 8 : 1, heads of 64 wider than the model": {
+    num_attention_heads: 8,
+    num_key_value_heads: 1,
+    head_dim: 64,
+  },
+  "linear RoPE scaling": { rope_scaling: { type: "linear", factor: 2 } },
+  "tied embeddings and another theta": { tie_word_embeddings: true, rope_theta: 500000 },
+  "one layer, a large eps": { num_hidden_layers: 1, rms_norm_eps: 0.1 },
+};
+
+async function withModel<T>(
+  changes: Record<string, unknown>,
+  options: LoadOptions,
+  work: (model: LlamaModel, folder: ReturnType<typeof randomFolder>) => Promise<T>,
+  on: Gpu = gpu(),
+): Promise<T> {
+  const folder = randomFolder(changes, 7);
+  const model = await loadModel(on, folder.open, options);
+  try {
+    return await work(model, folder);
+  } finally {
+    model.destroy();
+  }
+}
+
+async function allLogits(model: LlamaModel, tokens: readonly number[]): Promise<Float32Array[]> {
+  const { vocab_size: vocab } = model.config;
+  const rows: Float32Array[] = [];
+  for await (const chunk of model.logits(tokens)) {
+    for (let at = 0; at < chunk.length; at += vocab) rows.push(chunk.slice(at, at + vocab));
+  }
+  return rows;
+}
+
+function argmax(values: ArrayLike<number>): number {
+  return Array.from(values).reduce((best, value, i, all) => (value > all[best]! ? i : best), 0);
+}
+
+function expectAgreement(
+  rows: readonly Float32Array[],
+  wanted: Float64Array,
+  vocab: number,
+  bound: number,
+): void {
+  const oracle = rows.map((_, t) => wanted.subarray(t * vocab, (t + 1) * vocab));
+  expect(rows.map(argmax)).toEqual(oracle.map(argmax));
+  const mean = rows.reduce((sum, row, t) => sum + klDivergence(oracle[t]!, row), 0) / rows.length;
+  expect(mean).toBeLessThan(bound);
+}
+
+describe.each(Object.entries(VARIANTS))("a random LLaMA, %s", (_, changes) => {
+  it("agrees with a float64 forward", async () => {
+    await withModel(
+      changes,
+      { weights: "f32", cache: "f32", chunk: 16 },
+      async (model, { config, tensors }) => {
+        const rows = await allLogits(model, TOKENS);
+        expect(rows.length).toBe(TOKENS.length);
+        expectAgreement(rows, llamaOracle(config, tensors, TOKENS), config.vocab_size, KL_F32_CACHE);
+      },
+    );
+  });
+
+  it("agrees with its own decode, token by token", async () => {
+    await withModel(changes, { weights: "f32", cache: "f32", chunk: 16 }, async (model) => {
+      const rows = await allLogits(model, TOKENS);
+      model.rewind(0);
+      for (const [t, token] of TOKENS.entries()) {
+        const { logits } = await model.forward([token], "logits");
+        expectClose(logits, rows[t]!, ORDER);
+      }
+    });
+  });
+});
+
+describe("stored narrow", () => {
+  it.each(["f32", "f16", "q8", "q4"] as const)(
+    "weights as %s and an f16 cache agree with float64",
+    async (weights) => {
+      await withModel(
+        { num_key_value_heads: 2 },
+        { weights, chunk: 16 },
+        async (model, { config, tensors }) => {
+          const stored = storedTensors(config, tensors, weights);
+          expectAgreement(
+            await allLogits(model, TOKENS),
+            llamaOracle(config, stored, TOKENS),
+            config.vocab_size,
+            KL_F16_CACHE,
+          );
+        },
+      );
+    },
+  );
+});
+
+describe("the cache", () => {
+  it("gives the same after a rewind as from the start", async () => {
+    await withModel({}, { chunk: 16 }, async (model) => {
+      const fresh = await model.forward(TOKENS, "logits");
+      model.rewind(0);
+      await model.forward([...TOKENS.slice(0, 20), 5, 6, 7], "argmax");
+      model.rewind(20);
+      const again = await model.forward(TOKENS.slice(20), "logits");
+      expectClose(again.logits, fresh.logits, ORDER);
+      expect(model.position).toBe(TOKENS.length);
+    });
+  });
+
+  it("refuses tokens that do not fit, and changes nothing", async () => {
+    await withModel({}, { context: 48, chunk: 16 }, async (model) => {
+      await model.forward(TOKENS, "argmax");
+      await expect(model.forward(TOKENS.slice(0, 8), "argmax")).rejects.toThrow(
+        "8 tokens after the 41 in the cache make 49; the context holds 48",
+      );
+      expect(model.position).toBe(41);
+      await model.forward(TOKENS.slice(0, 7), "argmax");
+      expect(() => model.rewind(49)).toThrow("the cache holds 48 tokens");
+    });
+  });
+
+  it("stops between chunks when aborted, and keeps the chunks that ran", async () => {
+    await withModel({}, { chunk: 16 }, async (model) => {
+      const abort = new AbortController();
+      const pending = model.forward(TOKENS, "argmax", abort.signal);
+      abort.abort(new Error("enough"));
+      await expect(pending).rejects.toThrow("enough");
+      expect(model.position).toBe(16);
+    });
+  });
+});
+
+describe("what is read back", () => {
+  it("is the same choice in all three forms, with padding rows masked", async () => {
+    await withModel({}, { chunk: 16, tokenCount: 290 }, async (model) => {
+      for (const prompt of [TOKENS, TOKENS.slice(3, 20), [1]]) {
+        model.rewind(0);
+        const all = await model.forward(prompt, "logits");
+        expect(all.ids.length).toBe(290);
+        model.rewind(0);
+        const best = await model.forward(prompt, "argmax");
+        expect([...best.ids]).toEqual([argmax(all.logits)]);
+        model.rewind(0);
+        const top = await model.forward(prompt, "candidates");
+        const sorted = [...all.ids].sort((a, b) => all.logits[b]! - all.logits[a]! || a - b).slice(0, 64);
+        expect([...top.ids]).toEqual(sorted);
+        expect([...top.logits]).toEqual(sorted.map((id) => all.logits[id]));
+      }
+    });
+  });
+
+  it("never names a padding row, even where it has the largest logit", async () => {
+    const folder = randomFolder({}, 7);
+    const first = await loadModel(gpu(), folder.open, { chunk: 16 });
+    const [winner] = (await first.forward(TOKENS, "argmax")).ids;
+    first.destroy();
+    const masked = await loadModel(gpu(), folder.open, { chunk: 16, tokenCount: winner! });
+    for (const want of ["argmax", "candidates", "logits"] as const) {
+      masked.rewind(0);
+      const { ids } = await masked.forward(TOKENS, want);
+      expect(Math.max(...ids)).toBeLessThan(winner!);
+    }
+    masked.destroy();
+  });
+});
+
+it("refuses ids that are not in the vocabulary, and no tokens at all", async () => {
+  await withModel({}, { chunk: 16 }, async (model) => {
+    await expect(model.forward([301], "argmax")).rejects.toThrow(
+      "Token id 301 is not in the vocabulary of 301.",
+    );
+    await expect(model.forward([], "argmax")).rejects.toThrow("at least one token");
+  });
+});
+
+it("splits the embedding and the head where the binding limit asks for it", async () => {
+  // 301 rows of 128 floats in slabs of 192 and 109 rows; other matrices in up to six slabs.
+  const small: Gpu = Object.create(gpu(), { bindingLimit: { value: 100_000 } });
+  const options: LoadOptions = { weights: "f32", cache: "f32", chunk: 16, context: 96 };
+  await withModel(
+    { num_hidden_layers: 1 },
+    options,
+    async (model, { config, tensors }) => {
+      const rows = await allLogits(model, TOKENS);
+      expectAgreement(rows, llamaOracle(config, tensors, TOKENS), config.vocab_size, KL_F32_CACHE);
+    },
+    small,
+  );
+});
