@@ -1,0 +1,57 @@
+import type { Gpu } from "../src/kernels/device.ts";
+import { compile, type Dispatch, encode } from "../src/kernels/kernel.ts";
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Milliseconds from submit to done of `repeats` runs of the dispatches, per run. */
+async function timeOnce(gpu: Gpu, dispatches: readonly Dispatch[], repeats: number): Promise<number> {
+  const encoder = gpu.device.createCommandEncoder();
+  for (let i = 0; i < repeats; i++) encode(encoder, dispatches);
+  const commands = encoder.finish();
+  const start = performance.now();
+  gpu.device.queue.submit([commands]);
+  await gpu.device.queue.onSubmittedWorkDone();
+  gpu.check();
+  return (performance.now() - start) / repeats;
+}
+
+/** Aim of one timed submit, in milliseconds: well above the cost of a submit, well below a watchdog's patience. */
+const SUBMIT_MS = 100;
+const SAMPLES = 5;
+
+/** Median milliseconds of each subject, the subjects interleaved so that drift meets all of them alike. */
+export async function timeInterleaved(
+  gpu: Gpu,
+  subjects: readonly (readonly Dispatch[])[],
+): Promise<number[]> {
+  const repeats: number[] = [];
+  for (const dispatches of subjects) {
+    await timeOnce(gpu, dispatches, 1);
+    repeats.push(Math.max(1, Math.min(1000, Math.round(SUBMIT_MS / (await timeOnce(gpu, dispatches, 1))))));
+  }
+  const samples: number[][] = subjects.map(() => []);
+  for (let sample = 0; sample < SAMPLES; sample++) {
+    for (const [i, dispatches] of subjects.entries())
+      samples[i]!.push(await timeOnce(gpu, dispatches, repeats[i]!));
+  }
+  return samples.map(median);
+}
+
+/** Bytes that the read-bandwidth kernel walks: beyond any cache, within any adapter's binding. */
+export const READ_BYTES: number = 96 << 20;
+const READ_GROUPS = 2048;
+
+/** A dispatch that reads READ_BYTES and does nothing with them. */
+export async function readBandwidth(gpu: Gpu, data: GPUBuffer): Promise<Dispatch> {
+  const kernel = await compile(gpu, {
+    label: "read_bandwidth",
+    files: ["read_bandwidth"],
+    bindings: ["data", "out"],
+    constants: { VECTORS: READ_BYTES / 16, GROUPS: READ_GROUPS },
+  });
+  return kernel({ data, out: gpu.buffer("out", 16) }, [READ_GROUPS]);
+}
