@@ -1,0 +1,126 @@
+import { describe, expect, test } from "vitest";
+import { httpFolder, httpSource } from "../../src/checkpoint/http.ts";
+
+const bytes = Uint8Array.from({ length: 1000 }, (_, i) => i);
+const url = "https://example.org/weights/model.bin";
+
+interface Server {
+  status?: number;
+  etag?: string | null;
+  contentRange?: (first: number, last: number) => string | null;
+  body?: (first: number, last: number) => Uint8Array<ArrayBuffer>;
+  fail?: boolean;
+}
+
+/** `fetch` of a server that does ranges, but for what `faults` changes from one request to the next. */
+function serve(faults: (request: number) => Server = () => ({})) {
+  const requests: string[] = [];
+  const fetch = async (input: unknown, init: RequestInit = {}) => {
+    const server = faults(requests.length);
+    const range = new Headers(init.headers).get("range");
+    requests.push(`${init.method ?? "GET"} ${input} ${range}`);
+    if (server.fail) throw new TypeError("fetch failed");
+    if (init.method === "HEAD") return new Response(null, { headers: { "content-length": "1000" } });
+    const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(range!)!.map(Number) as [number, number, number];
+    const status = server.status ?? 206;
+    const headers = new Headers();
+    const etag = server.etag === undefined ? '"v1"' : server.etag;
+    if (etag !== null) headers.set("etag", etag);
+    const contentRange = (server.contentRange ?? ((a, b) => `bytes ${a}-${b}/1000`))(first, last);
+    if (contentRange !== null) headers.set("content-range", contentRange);
+    return new Response((server.body ?? ((a, b) => bytes.slice(a, b + 1)))(first, last), { status, headers });
+  };
+  return { fetch: fetch as typeof globalThis.fetch, requests };
+}
+
+describe("a server that does ranges", () => {
+  test("costs one request to open and one for each read", async () => {
+    const { fetch, requests } = serve();
+    const source = await httpSource(url, fetch);
+    expect(source.size).toBe(1000);
+    expect([...(await source.read(260, 3))]).toEqual([4, 5, 6]);
+    expect((await source.read(1000, 0)).length).toBe(0);
+    expect(requests).toEqual([`GET ${url} bytes=0-0`, `GET ${url} bytes=260-262`]);
+    await expect(source.read(999, 2)).rejects.toThrow("Wanted 2 bytes at 999");
+  });
+
+  test("that hides Content-Range from the page is asked by HEAD", async () => {
+    const { fetch, requests } = serve(() => ({ contentRange: () => null, etag: null }));
+    const source = await httpSource(url, fetch);
+    expect(source.size).toBe(1000);
+    expect([...(await source.read(1, 2))]).toEqual([1, 2]);
+    expect(requests[1]).toBe(`HEAD ${url} null`);
+  });
+
+  test("may have an empty file", async () => {
+    const { fetch } = serve(() => ({ status: 416, contentRange: () => "bytes */0" }));
+    expect((await httpSource(url, fetch)).size).toBe(0);
+  });
+});
+
+describe("a folder", () => {
+  test("opens names under its URL, and undefined for 404", async () => {
+    const { fetch, requests } = serve((request) => (request === 1 ? { status: 404 } : {}));
+    const open = httpFolder("https://example.org/a?token=1", fetch);
+    expect((await open("模型.bin"))?.size).toBe(1000);
+    expect(await open("absent")).toBeUndefined();
+    expect(requests[0]).toBe("GET https://example.org/a/%E6%A8%A1%E5%9E%8B.bin?token=1 bytes=0-0");
+    await expect(open("../secret")).rejects.toThrow("plain name");
+  });
+});
+
+describe("refuses at opening", () => {
+  test.each([
+    [
+      "a server that ignores Range",
+      { status: 200 },
+      "answered with the whole file: use a server that does HTTP Range",
+    ],
+    ["an error", { status: 503 }, "answered 503"],
+    ["a missing resource", { status: 404 }, "does not exist (404)"],
+    ["a range that cannot be", { status: 416 }, "answered 416"],
+    ["a broken Content-Range", { contentRange: () => "bytes 0-0/*" }, 'sent the Content-Range "bytes 0-0/*"'],
+    ["no connection", { fail: true }, "could not be fetched: fetch failed"],
+  ] as const)("%s", async (_, fault, message) => {
+    await expect(httpSource(url, serve(() => fault).fetch)).rejects.toThrow(message);
+  });
+});
+
+describe("refuses at reading", () => {
+  test.each([
+    [
+      "another ETag",
+      { etag: '"v2"' },
+      'changed while it was read (size 1000, now 1000; ETag "v1", now "v2")',
+    ],
+    ["another size", { contentRange: (a: number, b: number) => `bytes ${a}-${b}/999` }, "size 1000, now 999"],
+    ["the whole file", { status: 200 }, "answered with the whole file"],
+    ["another place", { contentRange: () => "bytes 0-9/1000" }, "asked for byte 500 on and answered from 0"],
+    ["too few bytes", { body: () => new Uint8Array(9) }, "sent 9 bytes instead of the 10"],
+    ["too many bytes", { body: () => new Uint8Array(11) }, "sent more than the 10 bytes"],
+    ["no connection", { fail: true }, "could not be fetched"],
+  ] as const)("%s", async (_, fault, message) => {
+    const source = await httpSource(url, serve((request) => (request ? fault : {})).fetch);
+    await expect(source.read(500, 10)).rejects.toThrow(message);
+  });
+
+  test("a connection that breaks", async () => {
+    const broken = new Response(
+      new ReadableStream({
+        start(controller) {
+          controller.enqueue(new Uint8Array(4));
+        },
+        pull(controller) {
+          controller.error(new Error("reset"));
+        },
+      }),
+      { status: 206, headers: { etag: '"v1"' } },
+    );
+    const { fetch } = serve();
+    const source = await httpSource(url, async (input, init) => {
+      const range = new Headers(init?.headers).get("range");
+      return range === "bytes=0-0" ? fetch(input, init) : broken;
+    });
+    await expect(source.read(500, 10)).rejects.toThrow("broke after 4 of 10 bytes");
+  });
+});

@@ -1,0 +1,61 @@
+import { describe, expect, test } from "vitest";
+import { blobSource, bytesSource, checkFileName, readText } from "../../src/checkpoint/source.ts";
+import { CheckpointError } from "../../src/errors.ts";
+
+const bytes = Uint8Array.from({ length: 100 }, (_, i) => i);
+
+describe.each([
+  ["memory", bytesSource("numbers", bytes)],
+  ["Blob", blobSource("numbers", new Blob([bytes]))],
+])("%s", (_, source) => {
+  test("reads by range", async () => {
+    expect(source.size).toBe(100);
+    expect([...(await source.read(7, 3))]).toEqual([7, 8, 9]);
+    expect((await source.read(0, 100)).length).toBe(100);
+    expect((await source.read(100, 0)).length).toBe(0);
+  });
+
+  test.each([
+    [98, 3],
+    [101, 0],
+    [-1, 2],
+    [0, -1],
+    [0.5, 1],
+    [0, Number.NaN],
+    [2 ** 53, 1],
+  ])("refuses bytes from %d, %d of them", async (offset, length) => {
+    const reading = source.read(offset, length);
+    await expect(reading).rejects.toThrow(CheckpointError);
+    await expect(reading).rejects.toThrow(`${length} bytes at ${offset} of numbers, which has 100`);
+  });
+});
+
+test("a Blob that fails says to choose the file again", async () => {
+  const blob = new Blob([bytes]);
+  blob.slice = () => {
+    throw new DOMException("gone", "NotReadableError");
+  };
+  await expect(blobSource("weights", blob).read(0, 1)).rejects.toThrow("choose the file again");
+});
+
+describe("text", () => {
+  const text = (content: Uint8Array) => bytesSource("config.json", content);
+
+  test("is UTF-8", async () => {
+    expect(await readText(text(new TextEncoder().encode("子牙 {}")))).toBe("子牙 {}");
+    await expect(readText(text(Uint8Array.of(0x7b, 0xff)))).rejects.toThrow("config.json is not UTF-8");
+  });
+
+  test("is bounded", async () => {
+    await expect(readText(text(bytes), 99)).rejects.toThrow(
+      "has 100 bytes, and a text file of a checkpoint at most 99",
+    );
+  });
+});
+
+test("file names are plain", () => {
+  for (const name of ["model-00001-of-00028.bin", "a b", "..a", "权重.bin"]) checkFileName(name, "it");
+  for (const name of ["", ".", "..", "../x", "a/b", "a\\b", "C:x", "a\0b", "x".repeat(256)]) {
+    expect(() => checkFileName(name, "model.index.json")).toThrow("wanted the plain name of a file");
+  }
+});
