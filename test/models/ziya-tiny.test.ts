@@ -1,0 +1,59 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { measureAccuracy, readQuestions, total } from "../../bench/accuracy.ts";
+import { type Engine, embeddedModel, load, type Message } from "../../node/index.ts";
+import { testDeviceOptions } from "../support/gpu.ts";
+
+/** What PyTorch says to a prompt, in f32 arithmetic over the checkpoint's f16 weights. */
+interface Golden {
+  readonly messages: readonly Message[];
+  readonly prompt_ids: readonly number[];
+  readonly answer_ids: readonly number[];
+  readonly answer: string;
+  /** Somewhere along the answer the two best logits are so close that another order of sums may swap them. */
+  readonly near_tie?: boolean;
+}
+
+const golden = JSON.parse(await readFile(join(embeddedModel, "golden.json"), "utf8")) as Golden[];
+const EOS = 2;
+
+describe("the embedded model", () => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await load({ weights: "f16", cache: "f32", ...testDeviceOptions() });
+  });
+  afterAll(() => engine.destroy());
+
+  it("comes with golden answers, some in Chinese and some over several turns", () => {
+    expect(golden.filter(({ near_tie }) => !near_tie).length).toBeGreaterThanOrEqual(8);
+    expect(golden.some(({ messages }) => messages.length > 1)).toBe(true);
+    expect(golden.some(({ answer }) => /\p{Script=Han}/u.test(answer))).toBe(true);
+  });
+
+  it.each(golden.map((g) => [g.messages.at(-1)!.content, g] as const))("takes %s as in training", (_, g) => {
+    expect(engine.encodeChat(g.messages)).toEqual(g.prompt_ids);
+  });
+
+  it.each(golden.filter((g) => !g.near_tie).map((g) => [g.messages.at(-1)!.content, g] as const))(
+    "answers %s as PyTorch does",
+    async (_, g) => {
+      const options = { temperature: 0, max_tokens: g.answer_ids.length };
+      const { text, finish_reason } = await engine.chat(g.messages, options).complete();
+      expect(text).toBe(g.answer);
+      expect(finish_reason).toBe(g.answer_ids.at(-1) === EOS ? "stop" : "length");
+    },
+  );
+});
+
+describe("accuracy on a sample of the held-out questions", () => {
+  /** Questions of each skill here; `npm run accuracy` asks all of them. */
+  const SAMPLE = 6;
+  /** Over the whole set the model has at least 95 %; a sample of 54 strays from it by up to about three answers. */
+  const LEAST = { f16: 0.9, q4: 0.85 };
+
+  it.each(["f16", "q4"] as const)("is kept with weights stored as %s", async (format) => {
+    const { right, asked } = total(await measureAccuracy(await readQuestions(SAMPLE), format));
+    expect(right / asked).toBeGreaterThanOrEqual(LEAST[format]);
+  });
+});
