@@ -1,0 +1,224 @@
+import { TokenizerError } from "../errors.ts";
+import { MessageReader } from "./protobuf.ts";
+import {
+  checkPieces,
+  Kind,
+  MAX_PIECE_BYTES,
+  MAX_PIECES,
+  packMerges,
+  Symbols,
+  type Vocabulary,
+} from "./vocabulary.ts";
+
+/** The largest `tokenizer.model` that is read. Ziya's has 588 kB, the largest published ones 5 MB. */
+export const MAX_MODEL_BYTES = 8 * 1024 * 1024;
+
+const MODEL_TYPES: Record<number, string> = { 1: "unigram", 2: "BPE", 3: "word", 4: "char" };
+
+/** Field numbers of sentencepiece_model.proto, those that change what text becomes. */
+const MODEL = { pieces: 1, trainerSpec: 2, normalizerSpec: 3, denormalizerSpec: 5 };
+const PIECE = { piece: 1, score: 2, kind: 3 };
+const TRAINER = {
+  modelType: 3,
+  treatWhitespaceAsSuffix: 24,
+  byteFallback: 35,
+  bosId: 41,
+  eosId: 42,
+  unknownText: 44,
+};
+const NORMALIZER = { charsMap: 2, dummyPrefix: 3, removeExtraSpaces: 4, escapeSpaces: 5 };
+
+/**
+ * Reads a SentencePiece model (`tokenizer.model`): BPE with identity normalisation, which is what LLaMA and Ziya
+ * have. Anything else it could ask for is refused by name. `name` is what messages call the file.
+ *
+ * Throws TokenizerError. Time and memory grow with the file's length times that of a piece, both of which are bounded:
+ * a hostile file of `MAX_MODEL_BYTES` takes seconds, Ziya's 0.2 s.
+ */
+export function readSentencePieceModel(bytes: Uint8Array, name = "tokenizer.model"): Vocabulary {
+  if (bytes.length > MAX_MODEL_BYTES) {
+    throw new TokenizerError(`${name} has ${bytes.length} bytes; up to ${MAX_MODEL_BYTES} are read.`);
+  }
+  const pieces: string[] = [];
+  const kinds: Kind[] = [];
+  const scores: number[] = [];
+  // The defaults are those of the .proto file: what a model leaves out, it means.
+  const trainer = {
+    modelType: 1,
+    suffix: false,
+    byteFallback: false,
+    bosId: 1,
+    eosId: 2,
+    unknownText: " \u2047 ",
+  };
+  const normalizer = { dummyPrefix: true, removeExtraSpaces: true };
+
+  const model = new MessageReader(bytes, name);
+  while (model.next()) {
+    if (model.field === MODEL.pieces) {
+      if (pieces.length === MAX_PIECES) {
+        throw new TokenizerError(`${name} has more than ${MAX_PIECES} pieces, which is as many as are read.`);
+      }
+      const piece = readPiece(model.bytes(), name, pieces.length);
+      pieces.push(piece.text);
+      kinds.push(piece.kind);
+      scores.push(piece.score);
+    } else if (model.field === MODEL.trainerSpec) {
+      readTrainer(model.bytes(), name, trainer);
+    } else if (model.field === MODEL.normalizerSpec) {
+      readNormalizer(model.bytes(), name, normalizer);
+    } else if (model.field === MODEL.denormalizerSpec) {
+      readNormalizer(model.bytes(), `${name} (denormalizer)`, { dummyPrefix: true, removeExtraSpaces: true });
+    }
+  }
+
+  if (trainer.modelType !== 2) {
+    const found = MODEL_TYPES[trainer.modelType] ?? `type ${trainer.modelType}`;
+    throw new TokenizerError(`${name} is a ${found} model; only SentencePiece BPE models are read.`);
+  }
+  if (trainer.suffix) throw unsupported(name, "treat_whitespace_as_suffix");
+  checkPieces(name, pieces, kinds);
+  checkBytes(name, kinds, trainer.byteFallback);
+  if (
+    normalizer.removeExtraSpaces &&
+    pieces.some((piece, id) => kinds[id] === Kind.USER_DEFINED && piece.includes(" "))
+  ) {
+    throw unsupported(name, "remove_extra_whitespaces beside a user-defined piece with a space");
+  }
+  const unknownId = kinds.indexOf(Kind.UNKNOWN);
+  if (unknownId < 0 || kinds.indexOf(Kind.UNKNOWN, unknownId + 1) >= 0) {
+    throw new TokenizerError(
+      `${name} must have exactly one piece of the kind "unknown". Fetch the file again.`,
+    );
+  }
+  for (const [label, id] of [["bos", trainer.bosId] as const, ["eos", trainer.eosId] as const]) {
+    if (kinds[id] !== Kind.CONTROL) {
+      throw new TokenizerError(
+        `${name} gives ${label}_id ${id}, which is not a control piece; a LLaMA tokenizer has one.`,
+      );
+    }
+  }
+  return {
+    name,
+    pieces,
+    kinds,
+    unknownId,
+    bosId: trainer.bosId,
+    eosId: trainer.eosId,
+    byteFallback: trainer.byteFallback,
+    unknownText: trainer.unknownText,
+    ...normalizer,
+    merges: mergesByScore(pieces, kinds, scores),
+  };
+}
+
+function readPiece(bytes: Uint8Array, name: string, id: number): { text: string; score: number; kind: Kind } {
+  const label = `${name} (piece ${id})`;
+  const reader = new MessageReader(bytes, label);
+  let text = "";
+  let score = 0;
+  let kind: number = Kind.NORMAL;
+  while (reader.next()) {
+    if (reader.field === PIECE.piece) text = readText(reader.bytes(), label, MAX_PIECE_BYTES);
+    else if (reader.field === PIECE.score) score = reader.float();
+    else if (reader.field === PIECE.kind) kind = reader.int32();
+  }
+  if (!Number.isFinite(score))
+    throw new TokenizerError(`${label} has the score ${score}; scores are finite.`);
+  if (!isKind(kind))
+    throw new TokenizerError(`${label} is of the kind ${kind}; SentencePiece has kinds 1 to 6.`);
+  return { text, score, kind };
+}
+
+function readTrainer(
+  bytes: Uint8Array,
+  name: string,
+  spec: {
+    modelType: number;
+    suffix: boolean;
+    byteFallback: boolean;
+    bosId: number;
+    eosId: number;
+    unknownText: string;
+  },
+): void {
+  const label = `${name} (trainer)`;
+  const reader = new MessageReader(bytes, label);
+  while (reader.next()) {
+    if (reader.field === TRAINER.modelType) spec.modelType = reader.int32();
+    else if (reader.field === TRAINER.treatWhitespaceAsSuffix) spec.suffix = reader.bool();
+    else if (reader.field === TRAINER.byteFallback) spec.byteFallback = reader.bool();
+    else if (reader.field === TRAINER.bosId) spec.bosId = reader.int32();
+    else if (reader.field === TRAINER.eosId) spec.eosId = reader.int32();
+    else if (reader.field === TRAINER.unknownText)
+      spec.unknownText = readText(reader.bytes(), label, MAX_PIECE_BYTES);
+  }
+}
+
+function readNormalizer(
+  bytes: Uint8Array,
+  name: string,
+  spec: { dummyPrefix: boolean; removeExtraSpaces: boolean },
+): void {
+  const reader = new MessageReader(bytes, `${name} (normalizer)`);
+  while (reader.next()) {
+    if (reader.field === NORMALIZER.charsMap && reader.bytes().length > 0) {
+      throw unsupported(name, "a normalisation table (precompiled_charsmap)");
+    } else if (reader.field === NORMALIZER.dummyPrefix) spec.dummyPrefix = reader.bool();
+    else if (reader.field === NORMALIZER.removeExtraSpaces) spec.removeExtraSpaces = reader.bool();
+    else if (reader.field === NORMALIZER.escapeSpaces && !reader.bool()) {
+      throw unsupported(name, "escape_whitespaces: false");
+    }
+  }
+}
+
+/** Which symbols merge: any two whose texts joined are a piece, best score first (bpe_model.cc of SentencePiece). */
+function mergesByScore(
+  pieces: readonly string[],
+  kinds: readonly Kind[],
+  scores: readonly number[],
+): Vocabulary["merges"] {
+  const symbols = new Symbols(pieces, kinds);
+  const ranks = new Map<number, number>();
+  for (const score of [...new Set(scores)].sort((a, b) => b - a)) ranks.set(score, ranks.size);
+  const merges: [number, number, number, number][] = [];
+  for (const [id, piece] of pieces.entries()) {
+    if (symbols.find(piece) !== id) continue;
+    for (const [left, right] of symbols.splits(id)) merges.push([left, right, id, ranks.get(scores[id]!)!]);
+  }
+  return packMerges(symbols, merges);
+}
+
+function checkBytes(name: string, kinds: readonly Kind[], byteFallback: boolean): void {
+  const found = kinds.filter((kind) => kind === Kind.BYTE).length;
+  const want = byteFallback ? 256 : 0;
+  if (found !== want) {
+    throw new TokenizerError(
+      `${name} has ${found} byte pieces, and byte_fallback ${byteFallback} wants ${want}. Fetch the file again.`,
+    );
+  }
+}
+
+function readText(bytes: Uint8Array, label: string, limit: number): string {
+  if (bytes.length > limit) {
+    throw new TokenizerError(`${label} has a text of ${bytes.length} bytes; up to ${limit} are read.`);
+  }
+  try {
+    return utf8.decode(bytes);
+  } catch (cause) {
+    throw new TokenizerError(`${label} has a text that is not UTF-8. Fetch the file again.`, { cause });
+  }
+}
+
+// A piece may begin with U+FEFF, which a decoder would otherwise take for a byte order mark.
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function isKind(value: number): value is Kind {
+  return value >= Kind.NORMAL && value <= Kind.BYTE;
+}
+
+function unsupported(name: string, what: string): TokenizerError {
+  return new TokenizerError(
+    `${name} asks for ${what}, which is not supported; LLaMA's and Ziya's models do not.`,
+  );
+}

@@ -1,0 +1,138 @@
+import { describe, expect, test } from "vitest";
+import { TokenizerError } from "../../src/errors.ts";
+import { readTokenizerJson } from "../../src/tokenizer/huggingface.ts";
+import { loadTokenizer } from "../../src/tokenizer/load.ts";
+import { Merger } from "../../src/tokenizer/merge.ts";
+import { readSentencePieceModel } from "../../src/tokenizer/sentencepiece.ts";
+import { randomStream } from "../support/random.ts";
+import { fixtureModel } from "./fixtures.ts";
+import { folder, llamaJsonStages } from "./full-vocabulary.ts";
+import { llamaHead, type PieceSpec, writeModel } from "./model-proto.ts";
+import { RandomText } from "./random-text.ts";
+
+type Order = "longest left first" | "shortest left first" | "pairs, not strings";
+
+/** A tokenizer.json as transformers converts it: every split of every piece, in the order of the pieces' scores. */
+function convert(model: Uint8Array, order: Order): Record<string, unknown> {
+  const { pieces, merges } = readSentencePieceModel(model);
+  const splits: { left: string; right: string; rank: number }[] = [];
+  for (const [id, piece] of pieces.entries()) {
+    for (let end = 1; end < piece.length; end++) {
+      const [left, right] = [pieces.indexOf(piece.slice(0, end)), pieces.indexOf(piece.slice(end))];
+      const entry = merges.pairs.get(left, right);
+      if (entry < 0 || merges.merged[entry] !== id) continue;
+      splits.push({ left: pieces[left]!, right: pieces[right]!, rank: merges.ranks[entry]! });
+    }
+  }
+  const sign = order === "shortest left first" ? -1 : 1;
+  splits.sort((a, b) => a.rank - b.rank || sign * (b.left.length - a.left.length));
+  return {
+    version: "1.0",
+    added_tokens: [0, 1, 2].map((id) => ({
+      id,
+      content: pieces[id],
+      special: true,
+      lstrip: false,
+      rstrip: false,
+    })),
+    ...llamaJsonStages,
+    model: {
+      type: "BPE",
+      unk_token: "<unk>",
+      fuse_unk: true,
+      byte_fallback: true,
+      vocab: Object.fromEntries(pieces.map((piece, id) => [piece, id])),
+      merges: splits.map(({ left, right }) =>
+        order === "pairs, not strings" ? [left, right] : `${left} ${right}`,
+      ),
+    },
+  };
+}
+
+const load = async (files: Record<string, unknown>) => (await loadTokenizer(folder(files))).tokenizer;
+
+describe("tokenizer.json gives the ids of the tokenizer.model it came from", () => {
+  test.each<Order>(["longest left first", "shortest left first", "pairs, not strings"])(
+    "%s",
+    async (order) => {
+      const model = fixtureModel("plain");
+      const [want, found] = [
+        await load({ "tokenizer.model": model }),
+        await load({ "tokenizer.json": convert(model, order) }),
+      ];
+      expect(found.size).toBe(want.size);
+      const random = new RandomText(randomStream(3));
+      for (let round = 0; round < 1000; round++) {
+        const text = random.text();
+        expect(found.encode(text), JSON.stringify(text.slice(0, 200))).toEqual(want.encode(text));
+        expect(found.decode(want.encode(text))).toBe(want.decode(want.encode(text)));
+      }
+    },
+  );
+
+  test.each<Order>(["longest left first", "shortest left first"])(
+    "of overlapping splits the leftmost: %s",
+    (order) => {
+      const words = ["\u2581", "x", "y", "xy", "yx", "xyx"].map(
+        (piece, rank): PieceSpec => ({ piece, score: -rank }),
+      );
+      const model = writeModel({ pieces: [...llamaHead(), ...words] });
+      const [x, xy, yx, xyx] = [260, 262, 263, 264];
+      for (const vocabulary of [readSentencePieceModel(model), readTokenizerJson(convert(model, order))]) {
+        const symbols = Int32Array.of(xy, x, yx);
+        const end = new Merger(vocabulary.merges).merge(symbols, 0, 3);
+        expect([...symbols.subarray(0, end)]).toEqual([xyx, yx]);
+      }
+    },
+  );
+});
+
+describe("a tokenizer.json that is not LLaMA-like is refused by name", () => {
+  const good = convert(fixtureModel("plain"), "longest left first");
+  const model = good.model as Record<string, unknown>;
+  const vocab = model.vocab as Record<string, number>;
+  const refused: [string, Record<string, unknown>, RegExp][] = [
+    ["another model", { model: { ...model, type: "Unigram" } }, /model.type is "Unigram"/],
+    ["no model", { model: null }, /model should be an object/],
+    ["no byte fallback", { model: { ...model, byte_fallback: false } }, /model.byte_fallback is false/],
+    ["dropout", { model: { ...model, dropout: 0.1 } }, /model.dropout is 0.1/],
+    ["ignore_merges", { model: { ...model, ignore_merges: true } }, /ignore_merges/],
+    [
+      "a normalizer",
+      { normalizer: { type: "NFKC" } },
+      /normalizer is {"type":"NFKC"}, which is not supported/,
+    ],
+    ["a pre-tokenizer", { pre_tokenizer: { type: "ByteLevel" } }, /pre_tokenizer is {"type":"ByteLevel"}/],
+    ["another decoder", { decoder: null }, /decoder is null/],
+    ["truncation", { truncation: { max_length: 5 } }, /truncation/],
+    ["padding", { padding: {} }, /padding/],
+    ["an id twice", { model: { ...model, vocab: { ...vocab, new: 5 } } }, /gives "new" the id 5/],
+    ["a gap in the ids", { model: { ...model, vocab: { ...vocab, new: 601 } } }, /gives "new" the id 601/],
+    ["a long piece", { model: { ...model, vocab: { ...vocab, ["x".repeat(300)]: 600 } } }, /above 128 bytes/],
+    [
+      "no bytes",
+      { model: { ...model, vocab: { "<unk>": 0, "<s>": 1, "</s>": 2 }, merges: [] } },
+      /no piece "<0x00>"/,
+    ],
+    ["a merge of no pieces", { model: { ...model, merges: ["龘 龘"] } }, /merges\[0\] is "龘 龘"/],
+    ["a merge of three", { model: { ...model, merges: ["a b c"] } }, /should be two pieces/],
+    ["merges nested deep", { model: { ...model, merges: [nest(20_000)] } }, /nested too deep/],
+  ];
+  test.each(refused)("%s", async (_, changes, message) => {
+    const files = { "tokenizer.json": new TextEncoder().encode(stringify({ ...good, ...changes })) };
+    await expect(load(files)).rejects.toThrow(TokenizerError);
+    await expect(load(files)).rejects.toThrow(message);
+  });
+});
+
+/** Stands for an array of arrays, too deep for JSON.stringify. */
+function nest(depth: number): string {
+  return `nest:${depth}`;
+}
+
+function stringify(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /"nest:(\d+)"/,
+    (_, depth) => "[".repeat(Number(depth)) + "]".repeat(Number(depth)),
+  );
+}

@@ -1,0 +1,189 @@
+import { describe, expect, test } from "vitest";
+import { TokenizerError } from "../../src/errors.ts";
+import { loadTokenizer } from "../../src/tokenizer/load.ts";
+import { fixtureModel } from "./fixtures.ts";
+import { folder, ziyaJson } from "./full-vocabulary.ts";
+
+const model = fixtureModel("plain");
+/** Pieces of the toy model: the first id that can be added. */
+const SIZE = 600;
+
+const added = { "<human>": SIZE, "<bot>": SIZE + 1 };
+const files = { ...ziyaJson, "tokenizer.model": model, "added_tokens.json": added };
+
+const load = async (changes: Record<string, unknown> = {}, strip = true) =>
+  (await loadTokenizer(folder({ ...files, ...changes }), { strip })).tokenizer;
+
+const special = (text: string) => ({ text, special: true });
+const data = (text: string) => ({ text, special: false });
+
+describe("special strings", () => {
+  test("are known by id, longest first, and make the vocabulary longer", async () => {
+    const tokenizer = await load();
+    expect(tokenizer.size).toBe(SIZE + 2);
+    expect(tokenizer.specials).toEqual(["<human>", "<unk>", "<bot>", "</s>", "<s>"]);
+    expect(tokenizer.specialId("<bot>")).toBe(SIZE + 1);
+    expect(tokenizer.specialId("<human")).toBeUndefined();
+  });
+
+  test("in text that a person typed are ordinary text", async () => {
+    const tokenizer = await load();
+    for (const text of ["<human>", "</s>", "<s>", "<unk>", "<0x0A>", "a<bot>b"]) {
+      const ids = tokenizer.encode(text);
+      expect(
+        ids.every((id) => id > 2 && id < SIZE),
+        text,
+      ).toBe(true);
+      expect(tokenizer.encodeSpans([data(text)])).toEqual(ids);
+      expect(tokenizer.decode(ids)).toBe(text);
+    }
+  });
+
+  test("count only where they lie wholly within one special span", async () => {
+    const tokenizer = await load();
+    expect(tokenizer.encodeSpans([special("<bo"), data("t>")])).toEqual(tokenizer.encode("<bot>"));
+    expect(tokenizer.encodeSpans([special("<bo"), special("t>")])).toEqual(tokenizer.encode("<bot>"));
+    expect(tokenizer.encodeSpans([special("a<bot>"), data("<bot>")])).toEqual([
+      ...tokenizer.encode("a"),
+      SIZE + 1,
+      ...tokenizer.encode("<bot>"),
+    ]);
+  });
+
+  test("adjacent spans are one text; a null is a boundary", async () => {
+    const tokenizer = await load();
+    const joined = tokenizer.encode("the cat");
+    expect(tokenizer.encodeSpans([data("the"), special(" c"), data(""), data("at")])).toEqual(joined);
+    const apart = [...tokenizer.encode("the"), ...tokenizer.encode(" cat")];
+    expect(tokenizer.encodeSpans([data("the"), null, data(" cat")])).toEqual(apart);
+    expect(apart).not.toEqual(joined);
+    expect(tokenizer.encodeSpans([null, null])).toEqual([]);
+  });
+});
+
+describe("white space around special strings", () => {
+  // Everything that Python's str.strip() removes, and a few characters that it leaves.
+  const stripped =
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2005\u200a\u2028\u2029\u202f\u205f\u3000";
+  const left = ["\u200b", "\ufeff", "\u180e", "\0"];
+
+  test("goes on both sides of a token given as a plain string, as in training", async () => {
+    const tokenizer = await load();
+    const want = [SIZE, ...tokenizer.encode("a  b"), SIZE + 1, ...tokenizer.encode("c")];
+    expect(
+      tokenizer.encode(`${stripped}<human>${stripped}a  b${stripped}<bot>${stripped}c`, { special: true }),
+    ).toEqual(want);
+    expect(
+      tokenizer.encodeSpans([special("<human>"), data(" \na  b"), special("\n<bot>"), data(" c")]),
+    ).toEqual(want);
+    for (const character of left) {
+      const ids = tokenizer.encode(`<human>${character}a`, { special: true });
+      expect(ids).toEqual([SIZE, ...tokenizer.encode(`${character}a`)]);
+    }
+  });
+
+  test("is not stripped across a boundary, nor at the outer ends", async () => {
+    const tokenizer = await load();
+    expect(tokenizer.encodeSpans([special("<bot>"), null, data(" a")])).toEqual([
+      SIZE + 1,
+      ...tokenizer.encode(" a"),
+    ]);
+    expect(tokenizer.encode(" a<bot>b ", { special: true })).toEqual([
+      ...tokenizer.encode(" a"),
+      SIZE + 1,
+      ...tokenizer.encode("b "),
+    ]);
+  });
+
+  test("stays with strip: false, and around <s>, </s> and <unk>", async () => {
+    const kept = await load({}, false);
+    expect(kept.encode("a\n<bot> b", { special: true })).toEqual([
+      ...kept.encode("a\n"),
+      SIZE + 1,
+      ...kept.encode(" b"),
+    ]);
+    const tokenizer = await load();
+    expect(tokenizer.encode("a\n</s> b", { special: true })).toEqual([
+      ...kept.encode("a\n"),
+      2,
+      ...kept.encode(" b"),
+    ]);
+  });
+
+  test("goes for tokens that only added_tokens.json names, and by lstrip and rstrip of objects", async () => {
+    const plain = await load({ "special_tokens_map.json": undefined });
+    expect(plain.encode("a <bot> b", { special: true })).toEqual([
+      ...plain.encode("a"),
+      SIZE + 1,
+      ...plain.encode("b"),
+    ]);
+    const token = (content: string, lstrip: boolean, rstrip: boolean) => ({
+      content,
+      lstrip,
+      rstrip,
+      single_word: false,
+    });
+    const config = {
+      ...(ziyaJson["tokenizer_config.json"] as object),
+      added_tokens_decoder: {
+        0: token("<unk>", false, false),
+        [SIZE]: token("<human>", true, false),
+        [SIZE + 1]: token("<bot>", false, true),
+      },
+    };
+    const objects = await load({ "added_tokens.json": undefined, "tokenizer_config.json": config });
+    expect(objects.encode("a <human> b <bot> c", { special: true })).toEqual([
+      ...plain.encode("a"),
+      SIZE,
+      ...plain.encode(" b "),
+      SIZE + 1,
+      ...plain.encode("c"),
+    ]);
+  });
+
+  test("legacy: false gives the dummy prefix to the first stretch of a run alone", async () => {
+    const config = { ...(ziyaJson["tokenizer_config.json"] as object), legacy: false };
+    const tokenizer = await load({ "tokenizer_config.json": config });
+    const ids = tokenizer.encode("the<bot>的", { special: true });
+    const withPrefix = tokenizer.encode("的");
+    expect(withPrefix).toHaveLength(2);
+    expect(ids).toEqual([...tokenizer.encode("the"), SIZE + 1, withPrefix[1]]);
+    expect(tokenizer.encode("<bot>的", { special: true })).toEqual([SIZE + 1, withPrefix[1]]);
+  });
+});
+
+describe("files that contradict each other", () => {
+  const refused: [string, Record<string, unknown>, RegExp][] = [
+    [
+      "a gap in the ids",
+      { "added_tokens.json": { "<human>": SIZE, "<bot>": SIZE + 2 } },
+      /602 where 601 belongs/,
+    ],
+    ["an id far above", { "added_tokens.json": { "<human>": SIZE, "<bot>": 2 ** 40 } }, /where 601 belongs/],
+    ["an id of another piece", { "added_tokens.json": { "<human>": 5 } }, /<0x02>/],
+    ["an id that is none", { "added_tokens.json": { "<human>": "600" } }, /should be a token id/],
+    ["a string without an id", { "added_tokens.json": {} }, /"<human>", which has no id/],
+    ["an empty string", { "added_tokens.json": { "": SIZE } }, /1 to 256 characters/],
+    [
+      "two ids for one string",
+      { "tokenizer_config.json": { added_tokens_decoder: { [SIZE + 1]: { content: "<human>" } } } },
+      /already has the id 600/,
+    ],
+    [
+      "single_word",
+      { "special_tokens_map.json": { pad_token: { content: "<s>", single_word: true } } },
+      /single_word/,
+    ],
+    ["a map that is a list", { "special_tokens_map.json": [] }, /should be an object/],
+    [
+      "sampling",
+      { "tokenizer_config.json": { sp_model_kwargs: { enable_sampling: true } } },
+      /sp_model_kwargs/,
+    ],
+    ["no JSON", { "added_tokens.json": new Uint8Array([0x7b, 0xff]) }, /added_tokens.json is not JSON/],
+  ];
+  test.each(refused)("%s", async (_, changes, message) => {
+    await expect(load(changes)).rejects.toThrow(TokenizerError);
+    await expect(load(changes)).rejects.toThrow(message);
+  });
+});
