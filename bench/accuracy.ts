@@ -44,7 +44,10 @@ export async function measureAccuracy(questions: readonly Question[], weights: W
     for (const { skill, messages, answer } of questions) {
       const { text } = await engine.chat(messages, { temperature: 0, max_tokens: 64 }).complete();
       const tally = score.get(skill) ?? { right: 0, asked: 0 };
-      score.set(skill, { right: tally.right + Number(text.trim() === answer.trim()), asked: tally.asked + 1 });
+      score.set(skill, {
+        right: tally.right + Number(text.trim() === answer.trim()),
+        asked: tally.asked + 1,
+      });
     }
   } finally {
     engine.destroy();
@@ -72,7 +75,8 @@ async function main(): Promise<void> {
   }
   const formats = values.weights.split(",") as WeightFormat[];
   const unknown = formats.find((format) => !WEIGHT_FORMATS.includes(format));
-  if (unknown !== undefined) throw new Error(`--weights has "${unknown}"; wanted ${WEIGHT_FORMATS.join(", ")}.`);
+  if (unknown !== undefined)
+    throw new Error(`--weights has "${unknown}"; wanted ${WEIGHT_FORMATS.join(", ")}.`);
   const limit = values.limit === undefined ? undefined : Number(values.limit);
   if (limit !== undefined && !(Number.isInteger(limit) && limit > 0)) {
     throw new Error(`--limit is "${values.limit}"; wanted a whole number from 1 on.`);
@@ -81,7 +85,11 @@ async function main(): Promise<void> {
   const scores: Score[] = [];
   for (const format of formats) scores.push(await measureAccuracy(questions, format));
   if (values.json) {
-    const results = formats.map((format, i) => ({ format, ...total(scores[i]!), skills: Object.fromEntries(scores[i]!) }));
+    const results = formats.map((format, i) => ({
+      format,
+      ...total(scores[i]!),
+      skills: Object.fromEntries(scores[i]!),
+    }));
     console.log(JSON.stringify(results, null, 2));
     return;
   }
@@ -89,9 +97,19 @@ async function main(): Promise<void> {
     `${((100 * right) / asked).toFixed(1)} % (${right}/${asked})`;
   const row = (name: string, cells: readonly string[]) => console.log(`| ${[name, ...cells].join(" | ")} |`);
   row("skill", formats);
-  row("---", formats.map(() => "---"));
-  for (const skill of scores[0]!.keys()) row(skill, scores.map((score) => cell(score.get(skill)!)));
-  row("all", scores.map((score) => cell(total(score))));
+  row(
+    "---",
+    formats.map(() => "---"),
+  );
+  for (const skill of scores[0]!.keys())
+    row(
+      skill,
+      scores.map((score) => cell(score.get(skill)!)),
+    );
+  row(
+    "all",
+    scores.map((score) => cell(total(score))),
+  );
 }
 
 if (process.argv[1]?.endsWith("accuracy.js")) {

@@ -1,5 +1,6 @@
 /** How a weight matrix is stored on the GPU. */
-export type WeightFormat = "f32" | "f16" | "q8" | "q4";
+export const WEIGHT_FORMATS = ["f32", "f16", "q8", "q4"] as const;
+export type WeightFormat = (typeof WEIGHT_FORMATS)[number];
 
 /** Weights per quantisation group: one f16 scale each. */
 export const GROUP_SIZE = 32;
