@@ -55,7 +55,10 @@ export function ensurePackages(root) {
   if (existsSync(installed) && isInstalled(readLock(wanted), readLock(installed))) return;
   say("installing npm packages");
   // NODE_ENV=production would leave the compiler out.
-  const { status, error, stdout, stderr } = runNpm(["ci", "--include=dev", "--no-audit", "--no-fund"], root);
+  const { status, error, stdout, stderr } = runNpm(
+    ["ci", "--include=dev", "--no-audit", "--no-fund", "--fetch-retry-maxtimeout=10000"],
+    root,
+  );
   if (error) throw new SetupError(`npm cannot be started (${error.message}); install it with Node.js.`);
   if (status !== 0) throw new SetupError(explainNpmFailure(`${stdout}\n${stderr}`));
 }

@@ -1,0 +1,168 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { build, type PreviewServer, preview } from "vite";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openFolder } from "../../node/files.ts";
+import { type DawnHost, dawnHost, packageRoot } from "../../node/host.ts";
+import { type Engine, loadEngine } from "../../src/index.ts";
+import { testDeviceOptions } from "../support/gpu.ts";
+
+const PROMPTS = [
+  "你好,你是谁?",
+  "Who are you?",
+  "3+4",
+  "What is 12 plus 7?",
+  "重复:苹果 香蕉 西瓜",
+  "Reverse this: one two three",
+  "翻译成英文:苹果",
+  "法国的首都是哪里?",
+  "What is the opposite of hot?",
+  "判断情感:这部电影非常好看。",
+];
+
+/** The longest answer that is compared, in tokens: a limit for a browser that computes on two cores. */
+const MAX_TOKENS = 32;
+
+const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
+const hasBrowser = existsSync(executablePath);
+
+test.runIf(process.env.CI)("there is a browser in CI", () => {
+  expect(hasBrowser, `Chromium is not at ${executablePath}; install it or set CHROMIUM_PATH`).toBe(true);
+});
+
+describe.skipIf(!hasBrowser)(`the page, in ${executablePath} (CHROMIUM_PATH)`, () => {
+  let folder: string;
+  let server: PreviewServer;
+  let address: string;
+  let browser: Browser;
+  let host: DawnHost;
+  let engine: Engine;
+  let page: Page;
+  const thrown: Error[] = [];
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "ziya-page-"));
+    const outDir = join(folder, "dist");
+    const configFile = join(packageRoot, "vite.config.ts");
+    await build({ configFile, logLevel: "warn", build: { outDir, emptyOutDir: true } });
+    server = await preview({ configFile, build: { outDir }, preview: { host: "127.0.0.1", port: 0 } });
+    address = server.resolvedUrls!.local[0]!;
+    browser = await chromium.launch({
+      executablePath,
+      args: [
+        "--headless=new",
+        "--no-sandbox",
+        "--enable-unsafe-webgpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+      ],
+    });
+    host = dawnHost();
+    engine = await loadEngine(
+      host,
+      openFolder(join(packageRoot, "models", "ziya-tiny")),
+      testDeviceOptions(),
+    );
+    page = await open();
+  });
+
+  afterAll(async () => {
+    engine?.destroy();
+    host?.release();
+    await browser?.close();
+    await server?.close();
+    if (folder) await rm(folder, { recursive: true });
+  });
+
+  /** A fresh page that fails its test when a script of it throws. */
+  async function open(prepare?: (page: Page) => Promise<unknown>): Promise<Page> {
+    const page = await browser.newPage();
+    page.on("pageerror", (error) => thrown.push(error));
+    await prepare?.(page);
+    await page.goto(address);
+    // A software adapter compiles the kernels for seconds.
+    await page.locator("main:not([data-state=loading])").waitFor({ timeout: 90_000 });
+    return page;
+  }
+
+  /** Asks with generation options in the page's address, and waits for the end of the answer. */
+  async function ask(question: string, options: string): Promise<string> {
+    await page.evaluate((query) => history.replaceState(null, "", `?${query}`), options);
+    await page.getByLabel("Ask in").fill(question);
+    await page.getByRole("button", { name: "Ask" }).click();
+    await page.locator("main[data-state=ready]").waitFor({ timeout: 60_000 });
+    return page.locator("#answer").innerText();
+  }
+
+  test("answers ten prompts with the greedy tokens of Node", async () => {
+    for (const content of PROMPTS) {
+      const { text, usage } = await engine
+        .chat([{ role: "user", content }], { temperature: 0, max_tokens: MAX_TOKENS })
+        .complete();
+      expect(await ask(content, `temperature=0&max_tokens=${MAX_TOKENS}`), content).toBe(text);
+      expect(await page.getByRole("status").innerText()).toContain(`${usage.completion_tokens} tokens`);
+      expect(text, content).not.toBe("");
+    }
+  });
+
+  test("stops an answer where it is, and answers again", async () => {
+    const question = PROMPTS[0]!;
+    const whole = await ask(question, "temperature=0");
+    await page.evaluate(() => {
+      const answer = document.querySelector("#answer")!;
+      new MutationObserver((_, observer) => {
+        if (answer.textContent === "") return;
+        observer.disconnect();
+        document.querySelector<HTMLButtonElement>("#stop")!.click();
+      }).observe(answer, { childList: true });
+    });
+    const part = await ask(question, "temperature=0");
+    expect(part).not.toBe("");
+    expect(part.length).toBeLessThan(whole.length);
+    expect(whole.startsWith(part)).toBe(true);
+    expect(await page.getByRole("status").innerText()).toContain("Stopped after");
+    expect(await page.getByRole("button", { name: "Stop" }).isDisabled()).toBe(true);
+    expect(await ask(question, "temperature=0")).toBe(whole);
+  });
+
+  test("asks on Enter and breaks the line on Shift+Enter", async () => {
+    const box = page.getByLabel("Ask in");
+    await ask("3+4", "temperature=0&max_tokens=1");
+    await box.press("Shift+Enter");
+    expect(await box.inputValue()).toBe("3+4\n");
+    await box.press("Enter");
+    await page.locator("main[data-state=answering]").waitFor();
+    await page.locator("main[data-state=ready]").waitFor();
+    expect(await box.inputValue()).toBe("3+4\n");
+  });
+
+  test.each([
+    ["colour=1", "colour"],
+    ["temperature=-1", "temperature"],
+  ])("shows why the option of ?%s is refused, and goes on", async (options, name) => {
+    await ask("3+4", options);
+    expect(await page.getByRole("alert").innerText()).toContain(name);
+    await ask("3+4", "temperature=0&max_tokens=1");
+    expect(await page.getByRole("alert").isVisible()).toBe(false);
+  });
+
+  test("says what to do where the browser offers no WebGPU", async () => {
+    const bare = await open((page) =>
+      page.addInitScript(() => Object.defineProperty(Navigator.prototype, "gpu", { get: () => undefined })),
+    );
+    expect(await bare.getByRole("alert").innerText()).toMatch(
+      /^This browser offers no WebGPU.*: use a current /,
+    );
+    expect(await bare.getByRole("button", { name: "Ask" }).isDisabled()).toBe(true);
+    await bare.close();
+  });
+
+  test("has thrown no error of its own", () => {
+    expect(thrown).toEqual([]);
+  });
+});
