@@ -4,6 +4,7 @@ import type { Host } from "../host.ts";
 import { type DeviceOptions, openDevice } from "../kernels/device.ts";
 import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load.ts";
 import type { LlamaModel } from "../model/model.ts";
+import { WEIGHT_FORMATS } from "../quantize/format.ts";
 import { type LoadedTokenizer, loadTokenizer } from "../tokenizer/load.ts";
 import { CARD_DEFAULTS, type GenerationConfig, parseGenerationConfig } from "./defaults.ts";
 import { Engine } from "./engine.ts";
@@ -25,7 +26,7 @@ const OPTION_NAMES: readonly string[] = [
 ] satisfies (keyof EngineOptions)[];
 const CHOICES = {
   limits: ["adapter", "default"],
-  weights: ["f32", "f16", "q8", "q4"],
+  weights: WEIGHT_FORMATS,
   cache: ["f16", "f32"],
 } as const;
 
@@ -34,12 +35,14 @@ const MOST_BYTES = 64 * 1024 * 1024;
 
 /**
  * Opens a device and loads a checkpoint folder in Hugging Face's layout onto it.
+ * @param release Called when the engine is destroyed, after its device is: for the host's own end.
  * @throws OptionError, TokenizerError, ConfigError, CheckpointError or DeviceError; nothing stays allocated then.
  */
 export async function loadEngine(
   host: Host,
   open: OpenFile,
   options: EngineOptions = {},
+  release: () => void = () => {},
 ): Promise<Engine<LlamaModel>> {
   checkOptions(options);
   const { tokenizer, addBos, chatTemplate, generation } = await loadText(open);
@@ -53,8 +56,18 @@ export async function loadEngine(
   const gpu = await openDevice(host, options);
   try {
     const model = await loadModel(gpu, open, { ...options, tokenCount: tokenizer.size });
-    const release = () => gpu.destroy();
-    return new Engine({ model, tokenizer, chatTemplate, addBos, defaults, eosIds, release });
+    return new Engine({
+      model,
+      tokenizer,
+      chatTemplate,
+      addBos,
+      defaults,
+      eosIds,
+      release: () => {
+        gpu.destroy();
+        release();
+      },
+    });
   } catch (error) {
     gpu.destroy();
     throw error;

@@ -1,0 +1,129 @@
+import type { Readable, Writable } from "node:stream";
+import { parseArgs } from "node:util";
+
+/** What a command line or the lines on stdin have wrong; ends with exit code 2. */
+export class UsageError extends Error {}
+
+/** Exit codes that scripts can use. */
+export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130 } as const;
+
+/** A terminal, or what a test puts in its place. */
+export interface Io {
+  readonly stdin: Readable & { readonly isTTY?: boolean };
+  readonly stdout: Writable & { readonly isTTY?: boolean };
+  readonly stderr: Writable & { readonly isTTY?: boolean };
+}
+
+export interface Flag {
+  /** What the value stands for in the help, such as "DIR"; a flag without one is a switch. */
+  readonly value?: string;
+  readonly multiple?: boolean;
+  readonly help: string;
+}
+
+export type Flags = Readonly<Record<string, Flag>>;
+
+/** The flags of a command line as they were given. */
+export class Values {
+  private readonly values: Readonly<Record<string, unknown>>;
+
+  constructor(values: Readonly<Record<string, unknown>>) {
+    this.values = values;
+  }
+
+  text(name: string): string | undefined {
+    return this.values[name] as string | undefined;
+  }
+
+  texts(name: string): readonly string[] | undefined {
+    return this.values[name] as string[] | undefined;
+  }
+
+  on(name: string): boolean {
+    return this.values[name] === true;
+  }
+
+  /** @throws UsageError for what is no number. */
+  number(name: string): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (text.trim() === "" || Number.isNaN(value)) {
+      throw new UsageError(`--${name} is ${JSON.stringify(text)}; wanted a number.`);
+    }
+    return value;
+  }
+
+  /** @throws UsageError when the flag is missing. */
+  required(name: string): string {
+    const text = this.text(name);
+    if (text === undefined) throw new UsageError(`--${name} is missing.`);
+    return text;
+  }
+}
+
+export interface Invocation {
+  readonly values: Values;
+  readonly positionals: readonly string[];
+  readonly io: Io;
+}
+
+export interface Command {
+  /** The name, and what it takes besides flags: "chat [PROMPT]". */
+  readonly usage: string;
+  /** One line. */
+  readonly summary: string;
+  /** The rest of the help. */
+  readonly details: string;
+  readonly flags: Flags;
+  /** The most positional arguments. */
+  readonly positionals: number;
+  /** Returns the exit code. */
+  run(invocation: Invocation): Promise<number>;
+}
+
+const HELP_FLAG: Flags = { help: { help: "Show this help and end." } };
+
+/** @throws UsageError for unknown flags, missing values and arguments too many. */
+export function parseCommandLine(command: Command, args: readonly string[]): Omit<Invocation, "io"> {
+  const flags = Object.entries({ ...command.flags, ...HELP_FLAG });
+  const options = Object.fromEntries(
+    flags.map(([name, { value, multiple = false }]) => [
+      name,
+      {
+        type: value === undefined ? ("boolean" as const) : ("string" as const),
+        multiple,
+        ...(name === "help" ? { short: "h" } : {}),
+      },
+    ]),
+  );
+  let parsed: { values: Record<string, unknown>; positionals: string[] };
+  try {
+    parsed = parseArgs({ args: [...args], options, allowPositionals: true });
+  } catch (error) {
+    // Node adds advice of its own behind the first sentence.
+    const [sentence] = (error as Error).message.split(". ");
+    throw new UsageError(`${sentence!.replace(/\.$/, "")}.`);
+  }
+  if (parsed.positionals.length > command.positionals) {
+    throw new UsageError(
+      `There are ${parsed.positionals.length} arguments besides the flags; wanted ${command.positionals === 0 ? "none" : `at most ${command.positionals}`}.`,
+    );
+  }
+  return { values: new Values(parsed.values), positionals: parsed.positionals };
+}
+
+export function helpOf(command: Command): string {
+  const flags = Object.entries({ ...command.flags, ...HELP_FLAG });
+  const heads = flags.map(([name, { value }]) => `--${name}${value === undefined ? "" : ` ${value}`}`);
+  const width = Math.max(...heads.map((head) => head.length)) + 2;
+  const lines = flags.map(([, { help }], i) => `  ${heads[i]!.padEnd(width)}${help}`);
+  const details = command.details ? `\n${command.details}\n` : "";
+  return `ziya ${command.usage}\n\n${command.summary}\n${details}\nFlags:\n${lines.join("\n")}\n`;
+}
+
+/** Writes and waits while the reader is behind. */
+export async function write(stream: Writable, text: string | Uint8Array): Promise<void> {
+  if (text.length === 0 || stream.write(text)) return;
+  await new Promise<void>((resolve) => stream.once("drain", resolve));
+}

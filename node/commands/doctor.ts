@@ -1,0 +1,137 @@
+import { totalmem } from "node:os";
+import {
+  type DeviceOptions,
+  describeAdapter,
+  type Gpu,
+  listAdapters,
+  openDevice,
+} from "../../src/kernels/device.ts";
+import { storedBytes } from "../../src/kernels/matrix.ts";
+import { type Config, parseConfig } from "../../src/model/config.ts";
+import { cacheBytes } from "../../src/model/state.ts";
+import { tensorShapes } from "../../src/model/weights.ts";
+import { dawnHost } from "../host.ts";
+import type { WeightFormat } from "../index.ts";
+import { type Command, EXIT, type Values, write } from "./command.ts";
+import { DEVICE_FLAGS, JSON_FLAG } from "./engine.ts";
+
+/** Ziya-LLaMA-13B-v1's config.json, as far as sizes depend on it. */
+const ZIYA_13B = parseConfig(
+  JSON.stringify({
+    architectures: ["LlamaForCausalLM"],
+    hidden_size: 5120,
+    intermediate_size: 13824,
+    max_position_embeddings: 2048,
+    num_attention_heads: 40,
+    num_hidden_layers: 40,
+    rms_norm_eps: 1e-6,
+    vocab_size: 39424,
+  }),
+);
+
+const FORMATS: readonly WeightFormat[] = ["q4", "q8", "f16"];
+
+export const doctor: Command = {
+  usage: "doctor",
+  summary: "Tell what WebGPU offers here, and what a 13B model would need of it.",
+  details: "",
+  flags: { ...DEVICE_FLAGS, ...JSON_FLAG },
+  positionals: 0,
+  async run({ values, io }) {
+    const host = dawnHost();
+    try {
+      const adapters = (await listAdapters(host.gpu)).map(({ info }) => describeAdapter(info));
+      const gpu = await openDevice(host, deviceOptions(values));
+      try {
+        const findings = examine(gpu, adapters);
+        const text = values.on("json") ? JSON.stringify(findings) : describe(findings);
+        await write(io.stdout, `${text}\n`);
+        return EXIT.ok;
+      } finally {
+        gpu.destroy();
+      }
+    } finally {
+      host.release();
+    }
+  },
+};
+
+function deviceOptions(values: Values): DeviceOptions {
+  const names = ["adapter", "rung", "limits"].filter((name) => values.text(name) !== undefined);
+  return Object.fromEntries(names.map((name) => [name, values.text(name)]));
+}
+
+function examine(gpu: Gpu, adapters: readonly string[]) {
+  const limits: Record<string, number> = {};
+  // The limits are getters of the prototype: they are not among an object's own keys.
+  for (const name in gpu.device.limits) {
+    const value: unknown = Reflect.get(gpu.device.limits, name);
+    if (typeof value === "number") limits[name] = value;
+  }
+  return {
+    adapters,
+    adapter: describeAdapter(gpu.info),
+    software: gpu.info.isFallbackAdapter,
+    rung: gpu.rung,
+    features: [...gpu.device.features].sort(),
+    limits,
+    system_memory_bytes: totalmem(),
+    ziya_13b: FORMATS.map((format) => needs(ZIYA_13B, format, gpu.bindingLimit)),
+  };
+}
+
+/** What a model of `config` takes, in bytes, with the KV cache in f16 and filled. */
+function needs(config: Config, format: WeightFormat, bindingLimit: number) {
+  let weights = 0;
+  let largest = 0;
+  for (const [rows, columns] of tensorShapes(config).values()) {
+    // Vectors are stored as float32.
+    const { weight, scales } =
+      columns === undefined ? { weight: 4 * rows!, scales: 0 } : storedBytes(format, rows!, columns);
+    weights += weight + scales;
+    largest = Math.max(largest, weight);
+  }
+  const layerCache = cacheBytes(config, config.max_position_embeddings, "f16");
+  const cache = 2 * config.num_hidden_layers * layerCache;
+  return {
+    weights: format,
+    weight_bytes: weights,
+    cache_bytes: cache,
+    cache_bytes_per_token: cache / config.max_position_embeddings,
+    total_bytes: weights + cache,
+    largest_matrix_bytes: largest,
+    // Matrices are split by rows into as many bindings as it takes; the cache of a layer is not.
+    largest_matrix_bindings: Math.ceil(largest / bindingLimit),
+    cache_fits_binding: layerCache <= bindingLimit,
+  };
+}
+
+function describe(found: ReturnType<typeof examine>): string {
+  const width = Math.max(...Object.keys(found.limits).map((name) => name.length)) + 2;
+  const limit = found.limits.maxStorageBufferBindingSize ?? 0;
+  const lines = [
+    `adapter   ${found.adapter}${found.software ? ", software" : ""}`,
+    ...(found.adapters.length > 1
+      ? [`others    ${found.adapters.filter((a) => a !== found.adapter).join(", ")}`]
+      : []),
+    `rung      ${found.rung}`,
+    `features  ${found.features.join(", ") || "none"}`,
+    "limits",
+    ...Object.entries(found.limits).map(([name, value]) => `  ${name.padEnd(width)}${value}`),
+    "",
+    `Ziya-LLaMA-13B with a full KV cache of ${ZIYA_13B.max_position_embeddings} tokens would need`,
+    ...found.ziya_13b.map(
+      (need) =>
+        `  ${need.weights.padEnd(5)}${gigabytes(need.total_bytes)}: weights ${gigabytes(need.weight_bytes)}, cache ${gigabytes(need.cache_bytes)} (${need.cache_bytes_per_token} bytes a token); ` +
+        `its largest matrix, ${gigabytes(need.largest_matrix_bytes)}, takes ${need.largest_matrix_bindings} of the bindings of ${gigabytes(limit)} there are`,
+    ),
+    found.software
+      ? `A software adapter takes it from the machine's ${gigabytes(found.system_memory_bytes)} of memory.`
+      : "WebGPU does not tell how much memory an adapter has; compare with the graphics card's.",
+  ];
+  return lines.join("\n");
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(bytes < 1e9 ? 3 : 2)} GB`;
+}

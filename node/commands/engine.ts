@@ -1,0 +1,68 @@
+import { basename } from "node:path";
+import {
+  type Engine,
+  type EngineOptions,
+  embeddedModel,
+  type LlamaModel,
+  load,
+  WEIGHT_FORMATS,
+} from "../index.ts";
+import type { Flags, Io, Values } from "./command.ts";
+import { progressBar } from "./progress.ts";
+
+export const DEVICE_FLAGS: Flags = {
+  adapter: { value: "NAME", help: "A part of the adapter's name. Default: hardware before software." },
+  rung: {
+    value: "NAME",
+    help: "A rung of the fallback ladder: core or subgroups. Default: the highest there is.",
+  },
+  limits: { value: "NAME", help: "adapter, or default for the limits WebGPU guarantees. Default: adapter." },
+};
+
+export const FOLDER_FLAGS: Flags = {
+  model: {
+    value: "DIR",
+    help: "A checkpoint folder in Hugging Face's layout. Default: the embedded ziya-tiny.",
+  },
+};
+
+export const MODEL_FLAGS: Flags = {
+  ...FOLDER_FLAGS,
+  weights: { value: "FORMAT", help: `How weights are stored: ${WEIGHT_FORMATS.join(", ")}. Default: f16.` },
+  context: { value: "N", help: "Tokens the KV cache holds. Default: what the model was made for." },
+  cache: { value: "FORMAT", help: "How keys and values are stored: f16 or f32. Default: f16." },
+  ...DEVICE_FLAGS,
+};
+
+export const JSON_FLAG: Flags = { json: { help: "Print machine-readable results." } };
+
+/** Loads what the flags ask for, with a progress bar, hands it to `use` and releases it. */
+export async function withEngine<T>(
+  values: Values,
+  io: Io,
+  use: (engine: Engine<LlamaModel>) => Promise<T>,
+): Promise<T> {
+  const bar = progressBar(io.stderr, `Loading ${basename(values.text("model") ?? embeddedModel)}`);
+  let engine: Engine<LlamaModel>;
+  try {
+    engine = await load({ ...engineOptions(values), onProgress: bar.show });
+  } finally {
+    bar.clear();
+  }
+  try {
+    return await use(engine);
+  } finally {
+    engine.destroy();
+  }
+}
+
+function engineOptions(values: Values): EngineOptions & { model?: string } {
+  const options = {
+    ...Object.fromEntries(
+      ["model", "weights", "cache", "adapter", "rung", "limits"].map((name) => [name, values.text(name)]),
+    ),
+    context: values.number("context"),
+  };
+  // The library checks them: words that no format has are refused there by name.
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}

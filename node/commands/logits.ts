@@ -1,0 +1,54 @@
+import { open, rename, rm } from "node:fs/promises";
+import { type Command, EXIT, UsageError, write } from "./command.ts";
+import { JSON_FLAG, MODEL_FLAGS, withEngine } from "./engine.ts";
+
+export const logits: Command = {
+  usage: "logits --tokens IDS --out FILE",
+  summary: "Write the raw logits of every position, to compare with another implementation.",
+  details: `FILE gets little-endian float32 of shape [T, vocab_size], row by row, before masking: rows of the vocabulary
+that have no token are included. Nothing is put before the tokens: begin with the begin-of-sequence id yourself.`,
+  flags: {
+    tokens: { value: "IDS", help: "Token ids with commas between: 1,2,3." },
+    out: { value: "FILE", help: "Where to write." },
+    ...MODEL_FLAGS,
+    ...JSON_FLAG,
+  },
+  positionals: 0,
+  async run({ values, io }) {
+    const tokens = parseIds(values.required("tokens"));
+    const path = values.required("out");
+    // A file under its final name is complete.
+    const partial = `${path}.part`;
+    return withEngine(values, io, async (engine) => {
+      const file = await open(partial, "w");
+      try {
+        for await (const rows of engine.logits(tokens)) {
+          await file.writeFile(new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength));
+        }
+        await file.close();
+        await rename(partial, path);
+      } catch (error) {
+        await file.close();
+        await rm(partial, { force: true });
+        throw error;
+      }
+      const shape = [tokens.length, engine.model.config.vocab_size];
+      const text = values.on("json")
+        ? JSON.stringify({ file: path, dtype: "float32", shape })
+        : `${path}: float32 [${shape.join(", ")}]`;
+      await write(io.stdout, `${text}\n`);
+      return EXIT.ok;
+    });
+  },
+};
+
+function parseIds(text: string): number[] {
+  return text.split(",").map((part) => {
+    if (!/^\s*\d+\s*$/.test(part)) {
+      throw new UsageError(
+        `--tokens has ${JSON.stringify(part)}; wanted token ids with commas between: 1,2,3.`,
+      );
+    }
+    return Number(part);
+  });
+}

@@ -1,0 +1,130 @@
+import { createInterface, type Interface } from "node:readline";
+import {
+  ContextOverflowError,
+  type Engine,
+  type GenerationOptions,
+  type GenerationResult,
+  type Message,
+  OptionError,
+} from "../index.ts";
+import { EXIT, type Io, write } from "./command.ts";
+import { writeAnswer } from "./sampling.ts";
+
+const HELP = `/reset  forget what was said
+/stats  tokens and speed of the last answer
+/help   this list
+Ctrl-C stops an answer; at the prompt, twice, it ends, as does Ctrl-D. A space before a "/" makes it a message.
+`;
+
+/** What `converse` needs of an engine. */
+type Chat = Pick<Engine, "chat">;
+
+/**
+ * A conversation, line by line: with prompt, editing and history on a terminal, plain lines from a pipe.
+ * @returns The exit code: failure when a line from a pipe could not be answered.
+ */
+export async function converse(
+  engine: Chat,
+  io: Io,
+  json: boolean,
+  options: GenerationOptions,
+): Promise<number> {
+  const terminal = io.stdin.isTTY === true && io.stdout.isTTY === true;
+  const lines = createInterface({
+    input: io.stdin,
+    ...(terminal ? { output: io.stdout } : {}),
+    terminal,
+    prompt: "> ",
+  });
+  const state: { answering: AbortController | undefined } = { answering: undefined };
+  let messages: readonly Message[] = [];
+  let last: GenerationResult | undefined;
+  let exit: number = EXIT.ok;
+  const interrupt = interruptHandler(lines, io, state);
+  // A terminal in raw mode gives Ctrl-C to readline, otherwise it is a signal.
+  lines.on("SIGINT", interrupt);
+  const onSignal = () => {
+    exit = EXIT.interrupted;
+    state.answering?.abort();
+    lines.close();
+  };
+  process.on("SIGINT", onSignal);
+  try {
+    if (terminal) lines.prompt();
+    for await (const line of lines) {
+      const text = line.trim();
+      const command = line.startsWith("/") ? text : undefined;
+      if (command === "/reset") messages = [];
+      else if (command === "/stats") await write(io.stdout, `${describe(last)}\n`);
+      else if (command !== undefined) {
+        if (command !== "/help") await write(io.stderr, `There is no ${command}.\n`);
+        await write(io.stderr, HELP);
+      } else if (text !== "") {
+        const asked: readonly Message[] = [...messages, { role: "user", content: text }];
+        state.answering = new AbortController();
+        try {
+          last = await writeAnswer(
+            io,
+            json,
+            engine.chat(asked, { ...options, signal: state.answering.signal }),
+          );
+          // An answer that was stopped before its first word leaves no turn behind.
+          if (last.text !== "") messages = [...asked, { role: "assistant", content: last.text }];
+        } catch (error) {
+          if (!(error instanceof OptionError || error instanceof ContextOverflowError)) throw error;
+          await write(io.stderr, `${error.message}\n`);
+          if (!terminal) exit = EXIT.failure;
+        }
+        state.answering = undefined;
+      }
+      if (terminal) lines.prompt();
+    }
+    if (terminal) await write(io.stdout, "\n");
+    return exit;
+  } finally {
+    process.off("SIGINT", onSignal);
+    lines.close();
+  }
+}
+
+/** Ctrl-C on a terminal: stops the answer, or empties the line, or, twice at an empty prompt, ends. */
+function interruptHandler(
+  lines: Interface,
+  io: Io,
+  state: { answering: AbortController | undefined },
+): () => void {
+  let pressed = false;
+  lines.on("line", () => {
+    pressed = false;
+  });
+  return () => {
+    if (state.answering) {
+      state.answering.abort();
+      return;
+    }
+    if (lines.line === "" && pressed) {
+      lines.close();
+      return;
+    }
+    pressed = lines.line === "";
+    if (pressed) io.stdout.write("\nCtrl-C again, or Ctrl-D, ends.\n");
+    // Readline's own keys: to the end of the line, then delete all before it.
+    lines.write(null, { ctrl: true, name: "e" });
+    lines.write(null, { ctrl: true, name: "u" });
+    lines.prompt();
+  };
+}
+
+function describe(result: GenerationResult | undefined): string {
+  if (!result) return "There was no answer yet.";
+  const { usage, timings, finish_reason, seed } = result;
+  const figure = (value: number | null, unit: string) =>
+    value === null ? "-" : `${value.toFixed(value < 10 ? 2 : 0)} ${unit}`;
+  return [
+    `prompt   ${usage.prompt_tokens} tokens, ${usage.cached_tokens} of them still in the cache`,
+    `answer   ${usage.completion_tokens} tokens, ended by ${finish_reason}, seed ${seed}`,
+    `first    ${figure(timings.time_to_first_token_ms, "ms")} to the first token`,
+    `prefill  ${figure(timings.prefill_tokens_per_second, "tokens/s")}`,
+    `decode   ${figure(timings.decode_tokens_per_second, "tokens/s")}`,
+  ].join("\n");
+}

@@ -1,0 +1,48 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import {
+  CheckpointError,
+  type Engine,
+  type EngineOptions,
+  type LlamaModel,
+  loadEngine,
+  type OpenFile,
+} from "../src/index.ts";
+import { openFolder } from "./files.ts";
+import { dawnHost, packageRoot } from "./host.ts";
+
+export * from "../src/index.ts";
+export { fileSource, openFolder } from "./files.ts";
+export { type DawnHost, dawnHost } from "./host.ts";
+
+export interface NodeOptions extends EngineOptions {
+  /** A checkpoint folder in Hugging Face's layout. Default: the small model that comes with this package. */
+  readonly model?: string;
+}
+
+/** Where the small model lies that comes with this package. */
+export const embeddedModel: string = join(packageRoot, "models", "ziya-tiny");
+
+/**
+ * A checkpoint folder, the embedded model's by default.
+ * @throws CheckpointError when it does not exist.
+ */
+export function openModel(folder: string = embeddedModel): OpenFile {
+  if (!existsSync(folder)) {
+    throw new CheckpointError(
+      `${folder} does not exist; wanted a checkpoint folder in Hugging Face's layout.`,
+    );
+  }
+  return openFolder(folder);
+}
+
+/**
+ * Loads a model onto Dawn's adapter.
+ * @throws what `loadEngine` throws.
+ */
+export async function load(options: NodeOptions = {}): Promise<Engine<LlamaModel>> {
+  const { model, ...engineOptions } = options;
+  const open = openModel(model);
+  const host = dawnHost();
+  return loadEngine(host, open, engineOptions, () => host.release());
+}

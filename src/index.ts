@@ -1,0 +1,16 @@
+/** The host-free core: it needs WebGPU and a way to read the checkpoint's files. Hosts: `ziya-webgpu/node`. */
+export type { ByteSource, OpenFile } from "./checkpoint/source.ts";
+export * from "./errors.ts";
+export { Engine, type EngineModel, type EngineParts } from "./generate/engine.ts";
+export type { FinishReason } from "./generate/generate.ts";
+export { type EngineOptions, loadEngine } from "./generate/load.ts";
+export type { GenerationDefaults, GenerationOptions, Overflow } from "./generate/options.ts";
+export type { GenerationResult, GenerationStream } from "./generate/stream.ts";
+export type { Message } from "./generate/template.ts";
+export type { Host } from "./host.ts";
+export { type DeviceOptions, RUNGS, type Rung } from "./kernels/device.ts";
+export type { Config } from "./model/config.ts";
+export type { Candidates, LanguageModel, Want } from "./model/language-model.ts";
+export type { LlamaModel } from "./model/model.ts";
+export { WEIGHT_FORMATS, type WeightFormat } from "./quantize/format.ts";
+export type { Span, StreamDecoder, Tokenizer } from "./tokenizer/tokenizer.ts";

@@ -1,0 +1,240 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { main } from "../../node/commands/main.ts";
+import { negativeLogLikelihood, totalLoss } from "../../node/commands/perplexity.ts";
+import { progressBar } from "../../node/commands/progress.ts";
+import { testDeviceOptions } from "../support/gpu.ts";
+import { fakeIo } from "../support/io.ts";
+import { scatter } from "../support/model.ts";
+
+/** The suite's own choice of rung and limits, as flags. */
+const DEVICE_FLAGS = Object.entries(testDeviceOptions()).flatMap(([name, value]) => [
+  `--${name}`,
+  String(value),
+]);
+
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ziya-cli-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function run(args: readonly string[], input: string | Buffer = "") {
+  const io = fakeIo({ input });
+  const code = await main(args, io);
+  return { code, out: io.out(), err: io.err() };
+}
+
+/** What a command that succeeds prints as JSON. */
+async function json(args: readonly string[], input?: string) {
+  const { code, out, err } = await run([...args, "--json"], input);
+  expect({ code, err }).toEqual({ code: 0, err: "" });
+  return JSON.parse(out);
+}
+
+describe("the command line", () => {
+  test("has help for all and for each", async () => {
+    const all = await run(["--help"]);
+    expect(all.code).toBe(0);
+    for (const name of ["chat", "generate", "tokenize", "detokenize", "logits", "perplexity", "doctor"]) {
+      expect(all.out).toContain(`  ${name}`);
+      const one = await run([name, "--help"]);
+      expect(one).toMatchObject({ code: 0, err: "" });
+      expect(one.out).toMatch(new RegExp(`^ziya ${name}`));
+      expect(one.out).toContain("--help");
+    }
+    expect((await run(["chat", "-h"])).out).toContain("--top-p P");
+    expect((await run(["--version"])).out).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  test.each([
+    [[], "Commands:"],
+    [["sing"], 'There is no command "sing"'],
+    [["constructor"], "There is no command"],
+    [["chat", "--topk", "3"], "Unknown option '--topk'. See \"ziya chat --help\"."],
+    [["chat", "--top-k"], "--top-k"],
+    [["chat", "a", "b"], "2 arguments besides the flags; wanted at most 1"],
+    [["doctor", "a"], "wanted none"],
+    [["chat", "--top-k", "x", "hi"], '--top-k is "x"; wanted a number.'],
+    [["chat", "--seed", "", "hi"], '--seed is ""; wanted a number.'],
+    [["generate"], "--prompt is missing."],
+    [["logits", "--out", "f"], "--tokens is missing."],
+    [["logits", "--tokens", "1,,2", "--out", "f"], '--tokens has ""; wanted token ids'],
+    [["logits", "--tokens", "1;2", "--out", "f"], '--tokens has "1;2"'],
+    [["chat", "hi", "--weights", "q5"], 'weights is "q5"; wanted '],
+    [["chat", "hi", "--cache", "q8"], 'cache is "q8"; wanted f16, f32.'],
+  ])("refuses %j with exit code 2", async (args, message) => {
+    const { code, out, err } = await run(args);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).toContain(message);
+  });
+
+  test("tells in a sentence what fails at run time, with exit code 1", async () => {
+    for (const args of [["chat", "hi"], ["tokenize"]]) {
+      const { code, err } = await run([...args, "--model", join(folder, "none")]);
+      expect(code).toBe(1);
+      expect(err).toMatch(
+        /^ziya: .*none does not exist; wanted a checkpoint folder in Hugging Face's layout.\n$/,
+      );
+    }
+    const missing = await run(["perplexity", "--file", join(folder, "none.txt")]);
+    expect(missing.code).toBe(1);
+    expect(missing.err).toMatch(/^ziya: ENOENT.*\n$/);
+  });
+});
+
+describe("tokenize and detokenize", () => {
+  test("convert line by line, and back", async () => {
+    const texts = ["你好", "", " a  b ", "<human>", "\u2028x\u2029", "😀", "tab\there"];
+    const input = texts.map((text) => JSON.stringify(text)).join("\n");
+    const ids = await run(["tokenize"], input);
+    expect(ids).toMatchObject({ code: 0, err: "" });
+    expect(ids.out.trim().split("\n")).toHaveLength(texts.length);
+    const back = await run(["detokenize"], ids.out);
+    expect(
+      back.out
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line)),
+    ).toEqual(texts);
+  });
+
+  test("put BOS and special strings only where asked for", async () => {
+    const ids = async (...flags: string[]) =>
+      JSON.parse((await run(["tokenize", ...flags], '"<human>"')).out);
+    const plain = await ids();
+    const special = await ids("--special");
+    expect(special).toHaveLength(1);
+    expect(plain).not.toContain(special[0]);
+    expect(await ids("--bos")).toEqual([1, ...plain]);
+    const text = async (...flags: string[]) =>
+      (await run(["detokenize", ...flags], JSON.stringify(special))).out;
+    expect(await text()).toBe('""\n');
+    expect(await text("--special")).toBe('"<human>"\n');
+  });
+
+  test.each([
+    ["tokenize", '"a"\n{"b": 1}\n"c"', "Line 2 of stdin: it is a JSON object; wanted a JSON string."],
+    ["tokenize", '"a"\n\nnope', "Line 3 of stdin: "],
+    ["tokenize", Buffer.from('"a"\n"\xff"\n', "latin1"), "Line 2 of stdin: "],
+    ["detokenize", "[1]\n[1.5]", "Line 2 of stdin: it is an array of other things; wanted"],
+    ["detokenize", "[1]\n[999999]", "Line 2 of stdin: "],
+    ["detokenize", "[1]\nnull", "Line 2 of stdin: it is null"],
+  ])("%s ends at a wrong line with its number", async (name, input, message) => {
+    const { code, out, err } = await run([name], input);
+    expect(code).toBe(1);
+    expect(err).toContain(message);
+    expect(out.trim().split("\n")).toHaveLength(1);
+  });
+});
+
+describe("with the embedded model", () => {
+  test("generate and chat print what the same seed gives again", async () => {
+    const flags = ["--seed", "3", "--max-tokens", "6", "--weights", "q8", "--context", "64", ...DEVICE_FLAGS];
+    const streamed = await run(["chat", "你好", ...flags]);
+    expect(streamed).toMatchObject({ code: 0, err: "" });
+    const result = await json(["chat", "你好", ...flags]);
+    expect(streamed.out).toBe(`${result.text}\n`);
+    expect(result).toMatchObject({ seed: 3, usage: { cached_tokens: 0 } });
+    const continued = await json(["generate", "--prompt", "你好", ...flags]);
+    expect(continued.usage.completion_tokens).toBeLessThanOrEqual(6);
+  });
+
+  test("logits writes [T, vocab_size] floats that predict as perplexity says", async () => {
+    const file = join(folder, "text.txt");
+    await writeFile(file, "你好，我是子牙。");
+    const ids: number[] = JSON.parse((await run(["tokenize"], '"你好，我是子牙。"')).out);
+    const out = join(folder, "logits.bin");
+    const tokens = ["--tokens", [1, ...ids].join(), "--out", out];
+    const { shape } = await json(["logits", ...tokens, ...DEVICE_FLAGS]);
+    const bytes = await readFile(out);
+    expect(shape[0]).toBe(ids.length + 1);
+    expect(bytes.length).toBe(4 * shape[0] * shape[1]);
+    const floats = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+    const size = Number(JSON.parse(await readFile("models/ziya-tiny/config.json", "utf8")).vocab_size);
+    expect(shape[1]).toBe(size);
+
+    const measured = await json(["perplexity", "--file", file, ...DEVICE_FLAGS]);
+    const { tokens: count, nll, perplexity } = measured;
+    expect(count).toBe(ids.length);
+    expect(perplexity).toBeCloseTo(Math.exp(nll), 6);
+    // Padding rows are untrained, and take a little of the probability here but not there.
+    const own = ids.map((id, i) => negativeLogLikelihood(floats.subarray(i * size, (i + 1) * size), id));
+    const mean = own.reduce((a, b) => a + b, 0) / ids.length;
+    expect(Math.abs(nll - mean)).toBeLessThan(0.05 * mean);
+    const refused = await run([
+      "logits",
+      "--tokens",
+      "1,999999",
+      "--out",
+      join(folder, "no.bin"),
+      ...DEVICE_FLAGS,
+    ]);
+    expect(refused.code).toBe(2);
+    await expect(readFile(join(folder, "no.bin.part"))).rejects.toThrow("ENOENT");
+  });
+
+  test("doctor tells the adapter and what a 13B model needs", async () => {
+    const found = await json(["doctor", ...DEVICE_FLAGS]);
+    expect(found.adapters).toContain(found.adapter);
+    expect(found.limits.maxStorageBufferBindingSize).toBeGreaterThanOrEqual(128 * 2 ** 20);
+    const [q4, q8, f16] = found.ziya_13b;
+    // The published files of these formats: 7.36 GB of 4-bit groups, 26.18 GB of f16.
+    expect(q4.weight_bytes / 1e9).toBeCloseTo(7.37, 1);
+    expect(q8.weight_bytes / q4.weight_bytes).toBeCloseTo(8.5 / 4.5, 2);
+    expect(f16.weight_bytes / 1e9).toBeCloseTo(26.18, 1);
+    expect(f16.cache_bytes_per_token).toBe(819_200);
+    const text = (await run(["doctor", ...DEVICE_FLAGS])).out;
+    expect(text).toContain(found.adapter);
+    expect(text).toContain("Ziya-LLaMA-13B with a full KV cache of 2048 tokens");
+    const refused = await run(["doctor", "--adapter", "no such adapter"]);
+    expect(refused.code).toBe(1);
+    expect(refused.err).toContain('No adapter matches "no such adapter"');
+  });
+});
+
+describe("totalLoss", () => {
+  test("predicts every token once, in windows that begin anew", async () => {
+    const [vocab, size, context] = [20, 17, 5];
+    const ids = Array.from({ length: 13 }, (_, i) => (i * 7) % size);
+    const scorer = {
+      model: { contextLength: context, config: { vocab_size: vocab } },
+      tokenizer: { bosId: 1, size },
+      async *logits(tokens: readonly number[]) {
+        expect(tokens.length).toBeLessThanOrEqual(context);
+        // Two rows at a time, as the model gives several.
+        for (let at = 0; at < tokens.length; at += 2) {
+          const rows = tokens.slice(at, at + 2).map((_, i) => scatter(tokens.slice(0, at + i + 1), vocab));
+          yield Float32Array.from(rows.flatMap((row) => [...row]));
+        }
+      },
+    };
+    let wanted = 0;
+    ids.forEach((id, i) => {
+      const before = ids.slice(i - (i % context), i);
+      const row = scatter([1, ...before], vocab).subarray(0, size);
+      wanted -= Math.log(Math.exp(row[id]!) / row.reduce((sum, logit) => sum + Math.exp(logit), 0));
+    });
+    const progress: number[] = [];
+    const found = await totalLoss(scorer, ids, (done) => progress.push(done));
+    // Rounding of float64 sums.
+    expect(Math.abs(found - wanted)).toBeLessThan(1e-9);
+    expect(progress.at(-1)).toBe(ids.length);
+  });
+});
+
+describe("progressBar", () => {
+  test("draws on a terminal, cleans up, and is silent elsewhere", () => {
+    for (const terminal of [true, false]) {
+      const io = fakeIo({ terminal });
+      const bar = progressBar(io.stderr, "Loading");
+      bar.show(1, 2);
+      bar.show(1, 2);
+      bar.clear();
+      const line = "Loading [############............] 50 %";
+      expect(io.err()).toBe(terminal ? `\r${line}\r${" ".repeat(line.length)}\r` : "");
+    }
+  });
+});

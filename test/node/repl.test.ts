@@ -1,0 +1,123 @@
+import { describe, expect, test } from "vitest";
+import { converse } from "../../node/commands/repl.ts";
+import type { GenerationOptions, Message } from "../../node/index.ts";
+import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
+import { Engine } from "../../src/generate/engine.ts";
+import { fakeIo } from "../support/io.ts";
+import { certain, FakeModel } from "../support/model.ts";
+import { ToyTokenizer } from "../support/tokenizer.ts";
+
+const [EOS, HUMAN, BOT] = [2, 3, 4];
+const tokenizer = new ToyTokenizer();
+
+/** An engine that answers "ok.", or to "long" without an end, and notes the messages of each question. */
+function engineOf(contextLength = 300) {
+  const reply = [ToyTokenizer.PREFIX, ...ToyTokenizer.characters("ok."), EOS];
+  const long = ToyTokenizer.characters("long").join();
+  const model = new FakeModel({
+    tokenCount: tokenizer.size,
+    contextLength,
+    logitsAfter: (tokens) => {
+      const at = tokens.lastIndexOf(BOT);
+      const endless = tokens.slice(tokens.lastIndexOf(HUMAN), at).join().includes(long);
+      return certain(
+        (endless ? ToyTokenizer.characters("x")[0] : reply[tokens.length - at - 3]) ?? EOS,
+        tokenizer.size,
+      );
+    },
+  });
+  const parts = { model, tokenizer, chatTemplate: undefined, addBos: true, defaults: CARD_DEFAULTS };
+  const engine = new Engine({ ...parts, eosIds: [EOS] });
+  const asked: (readonly Message[])[] = [];
+  const chat = (messages: readonly Message[], options?: GenerationOptions) => {
+    asked.push(messages);
+    return engine.chat(messages, options);
+  };
+  return { chat, asked };
+}
+
+describe("converse", () => {
+  test("answers the lines of a pipe and remembers them until /reset", async () => {
+    const io = fakeIo({ input: "one\n\n two \n/reset\nthree" });
+    const engine = engineOf();
+    expect(await converse(engine, io, false, {})).toBe(0);
+    expect(io.out()).toBe("ok.\nok.\nok.\n");
+    expect(engine.asked.map((messages) => messages.map(({ content }) => content))).toEqual([
+      ["one"],
+      ["one", "ok.", "two"],
+      ["three"],
+    ]);
+  });
+
+  test("has /stats, /help, and a hint for other commands", async () => {
+    const io = fakeIo({ input: "/stats\none\n/stats\n/help\n/nope\n /reset\n" });
+    const engine = engineOf();
+    await converse(engine, io, false, { seed: 4 });
+    expect(io.out()).toContain("There was no answer yet.");
+    expect(io.out()).toMatch(/prompt {3}11 tokens, 0 of them/);
+    expect(io.out()).toContain("answer   5 tokens, ended by stop, seed 4");
+    expect(io.err()).toContain("There is no /nope.");
+    expect(io.err().split("/reset  forget").length).toBe(3);
+    expect(engine.asked.at(-1)?.at(-1)?.content).toBe("/reset");
+  });
+
+  test("prints a result a line with json", async () => {
+    const io = fakeIo({ input: "one\ntwo\n" });
+    await converse(engineOf(), io, true, {});
+    const results = io
+      .out()
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(results).toMatchObject([{ text: "ok." }, { text: "ok.", finish_reason: "stop" }]);
+  });
+
+  test("goes on after a message that does not fit, with exit code 1 from a pipe", async () => {
+    const io = fakeIo({ input: `${"a".repeat(60)}\none\n` });
+    expect(await converse(engineOf(50), io, false, {})).toBe(1);
+    expect(io.out()).toBe("ok.\n");
+    expect(io.err()).toContain("the context holds 50");
+  });
+
+  test("on a terminal, Ctrl-C stops the answer and keeps what came of it", async () => {
+    const io = fakeIo({ terminal: true });
+    const engine = engineOf();
+    const end = converse(engine, io, false, {});
+    await io.until("> ");
+    io.stdin.write("long\r");
+    await io.until("xxx");
+    io.stdin.write("\x03");
+    await io.until("\n");
+    await io.until("> ");
+    io.stdin.write("one\r");
+    await io.until("\n");
+    await io.until("> ");
+    expect(engine.asked[1]?.map(({ role }) => role)).toEqual(["user", "assistant", "user"]);
+    expect(engine.asked[1]?.[1]?.content).toMatch(/^x+$/);
+    // Ctrl-D
+    io.stdin.write("\x04");
+    expect(await end).toBe(0);
+  });
+
+  test("on a terminal, Ctrl-C empties the line, and twice at an empty prompt ends", async () => {
+    const io = fakeIo({ terminal: true });
+    const engine = engineOf();
+    const end = converse(engine, io, false, {});
+    await io.until("> ");
+    io.stdin.write("half a line");
+    await io.until("half a line");
+    io.stdin.write("\x03");
+    await io.until("> ");
+    io.stdin.write("\x03");
+    await io.until("Ctrl-C again, or Ctrl-D, ends.");
+    io.stdin.write("one\r");
+    await io.until("ok.");
+    await io.until("> ");
+    expect(engine.asked).toEqual([[{ role: "user", content: "one" }]]);
+    // A line between the two counts anew.
+    io.stdin.write("\x03");
+    await io.until("Ctrl-C again, or Ctrl-D, ends.");
+    io.stdin.write("\x03");
+    expect(await end).toBe(0);
+  });
+});
