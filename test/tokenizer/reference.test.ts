@@ -26,7 +26,9 @@ describe.skipIf(python === undefined)("live comparison with Google's sentencepie
     const random = new RandomText(randomStream(name.length));
     for (let done = 0; done < COUNT; done += BATCH) {
       const texts = Array.from({ length: Math.min(BATCH, COUNT - done) }, () => random.text());
-      for (const [index, [ids, decoding]] of referenceEncode(model, texts).entries()) {
+      const answers = referenceEncode(model, texts);
+      expect(answers).toHaveLength(texts.length);
+      for (const [index, [ids, decoding]] of answers.entries()) {
         const text = texts[index]!;
         const found = tokenizer.encode(text);
         // Compared as strings first: a deep comparison of 100,000 long arrays takes minutes.
@@ -45,7 +47,9 @@ describe.skipIf(python === undefined)("live comparison with Google's sentencepie
       const limit = random.pick([5, 259, 259, tokenizer.size]);
       return Array.from({ length: 1 + random.below(30) }, () => random.below(limit));
     });
-    for (const [index, decoding] of referenceDecode(model, runs).entries()) {
+    const answers = referenceDecode(model, runs);
+    expect(answers).toHaveLength(COUNT);
+    for (const [index, decoding] of answers.entries()) {
       expect(tokenizer.decode(runs[index]!), JSON.stringify(runs[index])).toBe(decoding);
     }
   });
