@@ -2,19 +2,27 @@ import { CheckpointError } from "../errors.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { openSafetensors } from "./safetensors.ts";
 import { openShards } from "./shards.ts";
-import type { OpenFile } from "./source.ts";
+import type { ByteSource, OpenFile } from "./source.ts";
+import { openTorch } from "./torch.ts";
+
+/** The files that hold weights in a folder of HF's, the preferred form first. */
+const FORMS: readonly [string, (source: ByteSource) => Promise<Checkpoint>][] = [
+  ["model.safetensors", openSafetensors],
+  ["pytorch_model.bin", openTorch],
+];
 
 /**
- * The weights of a folder in HF layout, whichever form they are in.
+ * The weights of a folder in HF layout, whichever form they are in: one file or shards, safetensors or PyTorch.
  * @param open opens a file of the folder by name
  * @throws CheckpointError when there are none, or their bytes cannot be believed.
  */
 export async function openCheckpoint(open: OpenFile): Promise<Checkpoint> {
-  const single = await open("model.safetensors");
-  if (single) return openSafetensors(single);
-  const index = await open("model.safetensors.index.json");
-  if (index) return openShards(index, open, openSafetensors);
-  throw new CheckpointError(
-    "The folder has no weights: wanted model.safetensors or model.safetensors.index.json with its shards.",
-  );
+  for (const [name, read] of FORMS) {
+    const single = await open(name);
+    if (single) return read(single);
+    const index = await open(`${name}.index.json`);
+    if (index) return openShards(index, open, read);
+  }
+  const names = FORMS.flatMap(([name]) => [name, `${name}.index.json`]);
+  throw new CheckpointError(`The folder has no weights: wanted one of ${names.join(", ")}.`);
 }

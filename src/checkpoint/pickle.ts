@@ -1,0 +1,280 @@
+import { CheckpointError } from "../errors.ts";
+import { decodeText } from "./source.ts";
+
+/**
+ * The part of Python's pickle format (protocol 2) that a PyTorch state dict uses. A pickle is a program for a stack
+ * machine that may call any function of any module; this machine knows the opcodes that build plain data, and calls nothing:
+ * names of functions, calls and persistent ids go to `Builder`, which refuses what it does not know.
+ */
+export type PickleValue =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly PickleValue[]
+  | Map<string, PickleValue>
+  | Opaque;
+
+/** Anything that a `Builder` made: the machine only hands it on. */
+export interface Opaque {
+  readonly kind: string;
+}
+
+export interface Builder {
+  /** What the name `module.name` stands for. */
+  global(name: string): Opaque;
+  /** What a call of `callee` gives. */
+  call(callee: Opaque, args: readonly PickleValue[]): PickleValue;
+  /** What a persistent id, such as a storage, stands for. */
+  persistent(id: PickleValue): Opaque;
+}
+
+/** Longest pickle that is believed: 403 tensors of a 13B model take 70 KB. */
+export const PICKLE_LIMIT = 8 * 1024 * 1024;
+/** Tuples, dicts and calls in one pickle; each tensor takes six. Single bytes could otherwise make gigabytes of them. */
+const OBJECT_LIMIT = 1 << 19;
+
+const MARK = Symbol("mark");
+type Slot = PickleValue | typeof MARK;
+
+/**
+ * What a pickle builds.
+ * @param what the pickle's name in messages
+ * @throws CheckpointError for an opcode outside the list, a broken stack, or what the builder refuses. Time and memory
+ * are linear in the length.
+ */
+export function readPickle(bytes: Uint8Array, what: string, builder: Builder): PickleValue {
+  if (bytes.length > PICKLE_LIMIT) {
+    throw new CheckpointError(`${what} has ${bytes.length} bytes; at most ${PICKLE_LIMIT} are believed.`);
+  }
+  return new Machine(bytes, what, builder).run();
+}
+
+class Machine {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #what: string;
+  readonly #builder: Builder;
+  readonly #stack: Slot[] = [];
+  readonly #memo = new Map<number, PickleValue>();
+  #at = 0;
+  #objects = 0;
+
+  constructor(bytes: Uint8Array, what: string, builder: Builder) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#what = what;
+    this.#builder = builder;
+  }
+
+  run(): PickleValue {
+    while (true) {
+      const opcode = this.#bytes[this.#take(1)]!;
+      if (opcode === 0x2e) break; // STOP
+      this.#step(opcode);
+    }
+    const value = this.#pop();
+    if (this.#stack.length > 0) this.#fail(`leaves ${this.#stack.length} values besides its result`);
+    return value;
+  }
+
+  #step(opcode: number): void {
+    const stack = this.#stack;
+    switch (opcode) {
+      case 0x80: // PROTO
+        this.#protocol(this.#bytes[this.#take(1)]!);
+        return;
+      case 0x28: // MARK
+        stack.push(MARK);
+        return;
+      case 0x4e: // NONE
+        stack.push(null);
+        return;
+      case 0x88: // NEWTRUE
+      case 0x89: // NEWFALSE
+        stack.push(opcode === 0x88);
+        return;
+      case 0x4a: // BININT
+        stack.push(this.#view.getInt32(this.#take(4), true));
+        return;
+      case 0x4b: // BININT1
+        stack.push(this.#bytes[this.#take(1)]!);
+        return;
+      case 0x4d: // BININT2
+        stack.push(this.#view.getUint16(this.#take(2), true));
+        return;
+      case 0x8a: // LONG1
+        stack.push(this.#long());
+        return;
+      case 0x58: // BINUNICODE
+        stack.push(this.#text(this.#view.getUint32(this.#take(4), true)));
+        return;
+      case 0x29: // EMPTY_TUPLE
+      case 0x5d: // EMPTY_LIST
+        this.#pushObject([]);
+        return;
+      case 0x74: // TUPLE
+        this.#pushObject(this.#popToMark());
+        return;
+      case 0x85: // TUPLE1
+      case 0x86: // TUPLE2
+      case 0x87: // TUPLE3
+        this.#pushObject(this.#popSome(opcode - 0x84));
+        return;
+      case 0x7d: // EMPTY_DICT
+        this.#pushObject(new Map());
+        return;
+      case 0x73: // SETITEM
+        this.#setItems(this.#popSome(2));
+        return;
+      case 0x75: // SETITEMS
+        this.#setItems(this.#popToMark());
+        return;
+      case 0x71: // BINPUT
+        this.#memo.set(this.#bytes[this.#take(1)]!, this.#top());
+        return;
+      case 0x72: // LONG_BINPUT
+        this.#memo.set(this.#view.getUint32(this.#take(4), true), this.#top());
+        return;
+      case 0x68: // BINGET
+        this.#recall(this.#bytes[this.#take(1)]!);
+        return;
+      case 0x6a: // LONG_BINGET
+        this.#recall(this.#view.getUint32(this.#take(4), true));
+        return;
+      case 0x63: // GLOBAL
+        this.#pushObject(this.#builder.global(`${this.#line()}.${this.#line()}`));
+        return;
+      case 0x51: // BINPERSID
+        this.#pushObject(this.#builder.persistent(this.#pop()));
+        return;
+      case 0x52: // REDUCE
+        this.#reduce();
+        return;
+      case 0x62: // BUILD
+        // A state dict carries its modules' version numbers as an attribute; nothing here needs them.
+        this.#pop();
+        if (!(this.#top() instanceof Map)) this.#fail("sets attributes of something other than a dict");
+        return;
+      default:
+        this.#fail(
+          `uses the opcode 0x${opcode.toString(16).padStart(2, "0")}, which is not one of those that hold tensors`,
+        );
+    }
+  }
+
+  #protocol(version: number): void {
+    if (version !== 2) this.#fail(`is of protocol ${version}; wanted 2, PyTorch's default`);
+    if (this.#at !== 2) this.#fail("begins twice");
+  }
+
+  #reduce(): void {
+    const args = this.#pop();
+    const callee = this.#pop();
+    if (!Array.isArray(args) || !isOpaque(callee)) this.#fail("calls something that is no function");
+    this.#pushObject(this.#builder.call(callee, args));
+  }
+
+  #setItems(items: readonly PickleValue[]): void {
+    const dict = this.#top();
+    if (!(dict instanceof Map)) this.#fail("sets items of something other than a dict");
+    if (items.length % 2 !== 0) this.#fail("sets a key without a value");
+    for (let i = 0; i < items.length; i += 2) {
+      const key = items[i];
+      if (typeof key !== "string") this.#fail(`has a dict key that is ${describe(key!)}; wanted a name`);
+      if (dict.has(key)) this.#fail(`sets the key ${JSON.stringify(key.slice(0, 200))} twice`);
+      dict.set(key, items[i + 1]!);
+    }
+  }
+
+  #recall(index: number): void {
+    const value = this.#memo.get(index);
+    if (value === undefined) this.#fail(`recalls the value ${index}, which it never kept`);
+    this.#stack.push(value);
+  }
+
+  #pushObject(value: PickleValue): void {
+    if (++this.#objects > OBJECT_LIMIT) this.#fail(`builds more than ${OBJECT_LIMIT} objects`);
+    this.#stack.push(value);
+  }
+
+  #pop(): PickleValue {
+    const value = this.#top();
+    this.#stack.pop();
+    return value;
+  }
+
+  #top(): PickleValue {
+    const value = this.#stack.at(-1);
+    if (value === undefined || value === MARK) this.#fail("takes a value from an empty stack");
+    return value;
+  }
+
+  #popSome(count: number): PickleValue[] {
+    const values = this.#stack.splice(Math.max(0, this.#stack.length - count));
+    if (values.length < count || values.includes(MARK)) this.#fail("takes a value from an empty stack");
+    return values as PickleValue[];
+  }
+
+  #popToMark(): PickleValue[] {
+    const mark = this.#stack.lastIndexOf(MARK);
+    if (mark < 0) this.#fail("takes values down to a mark that it never set");
+    const values = this.#stack.splice(mark + 1) as PickleValue[];
+    this.#stack.pop();
+    return values;
+  }
+
+  /** Numbers beyond 32 bits: the length of a storage of more than 2^31 elements. */
+  #long(): number {
+    const length = this.#bytes[this.#take(1)]!;
+    if (length > 8) this.#fail(`holds an integer of ${length} bytes`);
+    const start = this.#take(length);
+    let value = 0n;
+    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.#bytes[start + i]!);
+    value = BigInt.asIntN(8 * length, value);
+    const number = Number(value);
+    if (!Number.isSafeInteger(number)) this.#fail(`holds the integer ${value}`);
+    return number;
+  }
+
+  #text(length: number): string {
+    const start = this.#take(length);
+    return decodeText(this.#bytes.subarray(start, start + length), `A name in ${this.#what}`);
+  }
+
+  #line(): string {
+    const end = this.#bytes.indexOf(0x0a, this.#at);
+    if (end < 0) this.#fail("ends inside a name");
+    const text = this.#text(end - this.#at);
+    this.#at++;
+    return text;
+  }
+
+  /** Moves on by `length` bytes and returns where they begin. */
+  #take(length: number): number {
+    const start = this.#at;
+    if (start + length > this.#bytes.length) this.#fail("ends too early");
+    this.#at = start + length;
+    return start;
+  }
+
+  #fail(reason: string): never {
+    throw new CheckpointError(
+      `${this.#what} ${reason} (byte ${this.#at} of ${this.#bytes.length}): it is damaged or does not hold plain ` +
+        `tensors, and nothing else is read from a pickle.`,
+    );
+  }
+}
+
+export function isOpaque(value: PickleValue | undefined): value is Opaque {
+  return typeof value === "object" && value !== null && "kind" in value;
+}
+
+/** For messages: what kind of thing a value is. */
+export function describe(value: PickleValue): string {
+  if (value === null) return "None";
+  if (Array.isArray(value)) return "a list or tuple";
+  if (value instanceof Map) return "a dict";
+  if (isOpaque(value)) return `a ${value.kind}`;
+  return `the ${typeof value} ${String(value).slice(0, 100)}`;
+}

@@ -1,0 +1,107 @@
+import { CheckpointError } from "../errors.ts";
+import { type Checkpoint, checkRows, findTensor, rowsOf, type TensorInfo } from "./checkpoint.ts";
+import { ELEMENT_BYTES, widen } from "./dtype.ts";
+import { PICKLE_LIMIT } from "./pickle.ts";
+import type { ByteSource } from "./source.ts";
+import { gather, isContiguous, parseStateDict, type Storage, span, type View } from "./state-dict.ts";
+import { entryStart, readEntry, readZip, type ZipEntry } from "./zip.ts";
+
+/** A tensor that is not contiguous is gathered from its storage, which then is in memory: at most this much of it. */
+const GATHER_LIMIT = 64 * 1024 * 1024;
+
+/**
+ * A file of `torch.save(state_dict)`, as PyTorch 1.6 and later write it: a zip of a pickle and one entry per storage.
+ * Nothing of the pickle is executed, and rows are read by range.
+ * @throws CheckpointError for any other file, for anything in the pickle but F32, F16 and BF16 tensors by name, and for
+ * tensors that leave their storage.
+ */
+export async function openTorch(source: ByteSource): Promise<Checkpoint> {
+  await refuseOtherKinds(source);
+  const entries = await readZip(source);
+  const pickle = [...entries.values()].filter(({ name }) => /^[^/]*\/data\.pkl$/.test(name));
+  if (pickle.length !== 1) {
+    throw new CheckpointError(
+      `${source.name} is a zip file with ${pickle.length} entries data.pkl; wanted one, as torch.save writes it.`,
+    );
+  }
+  const folder = pickle[0]!.name.slice(0, -"data.pkl".length);
+  await checkByteOrder(source, entries.get(`${folder}byteorder`));
+  const what = `${pickle[0]!.name} in ${source.name}`;
+  const views = parseStateDict(await readEntry(source, pickle[0]!, PICKLE_LIMIT), what);
+
+  const tensors = new Map<string, TensorInfo>();
+  for (const [name, view] of views) {
+    const { key, dtype, length } = view.storage;
+    const entry = entries.get(`${folder}data/${key}`);
+    if (entry?.size !== length * ELEMENT_BYTES[dtype]) {
+      throw new CheckpointError(
+        `${source.name} needs ${length * ELEMENT_BYTES[dtype]} bytes of ${folder}data/${key} for ${name}, and ` +
+          `${entry ? `that entry has ${entry.size}` : "there is no such entry"}: fetch the file again.`,
+      );
+    }
+    checkGather(name, view);
+    tensors.set(name, { name, dtype, shape: view.shape });
+  }
+
+  const starts = new Map<string, number>();
+  const startOf = async ({ key }: Storage): Promise<number> => {
+    const start = starts.get(key) ?? (await entryStart(source, entries.get(`${folder}data/${key}`)!));
+    starts.set(key, start);
+    return start;
+  };
+  const checkpoint: Checkpoint = {
+    name: source.name,
+    tensors,
+    async readRows(name, first, count) {
+      checkRows(findTensor(checkpoint, name), first, count);
+      const view = views.get(name)!;
+      const { dtype } = view.storage;
+      const start = await startOf(view.storage);
+      const { columns } = rowsOf(view.shape);
+      const read = (at: number, elements: number) =>
+        source.read(start + at * ELEMENT_BYTES[dtype], elements * ELEMENT_BYTES[dtype]);
+      if (isContiguous(view)) return widen(dtype, await read(view.offset + first * columns, count * columns));
+      const rows = {
+        ...view,
+        offset: view.offset + first * view.strides[0]!,
+        shape: [count, ...view.shape.slice(1)],
+      };
+      return gather(widen(dtype, await read(rows.offset, span(rows))), rows);
+    },
+  };
+  return checkpoint;
+}
+
+async function refuseOtherKinds(source: ByteSource): Promise<void> {
+  const head = await source.read(0, Math.min(14, source.size));
+  const hex = Array.from(head, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (hex === "80028a0a6cfc9c46f9206aa85019") {
+    throw new CheckpointError(
+      `${source.name} is in the format PyTorch had before 1.6, which cannot be read by range: rewrite it once in ` +
+        `PyTorch with torch.save(torch.load(file, map_location="cpu"), file).`,
+    );
+  }
+  if (!hex.startsWith("504b0304")) {
+    throw new CheckpointError(
+      `${source.name} does not begin as a PyTorch checkpoint does (a zip file): it is of another kind, or a page or ` +
+        `Git LFS pointer was saved in its place, so fetch it again.`,
+    );
+  }
+}
+
+async function checkByteOrder(source: ByteSource, entry: ZipEntry | undefined): Promise<void> {
+  if (!entry) return;
+  const order = new TextDecoder().decode(await readEntry(source, entry, 16));
+  if (order !== "little") {
+    throw new CheckpointError(`${source.name} holds ${JSON.stringify(order)}-endian numbers; wanted little.`);
+  }
+}
+
+function checkGather(name: string, view: View): void {
+  const bytes = span(view) * ELEMENT_BYTES[view.storage.dtype];
+  if (isContiguous(view) || bytes <= GATHER_LIMIT) return;
+  throw new CheckpointError(
+    `${name} has the shape [${view.shape}] with strides [${view.strides}], which is not contiguous, and lies in ${bytes} ` +
+      `bytes; at most ${GATHER_LIMIT} are gathered. Save it again after .contiguous().`,
+  );
+}
