@@ -57,14 +57,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   var largest = LOWEST;  // of softmaxRow
   var denominator = 0.0; // of softmaxRow, over this lane's part of the positions
   var sums: array<array<vec4f, LANE_COLUMNS>, LANE_ROWS>;
+  // Past the last token the tiles repeat it, with weight 0: what else is in the cache may be NaN, and 0 * NaN is NaN.
   for (var first = 0u; first < length; first += KEYS) {
     for (var i = lane; i < KEYS * quarter; i += LANES) {
-      let k = i / quarter;
-      var cached = vec4f(0.0);
-      if (first + k < length) {
-        cached = fromCached(keys[(cacheHead + first) * quarter + i]);
-      }
-      tile[k * TILE_STRIDE + i % quarter] = cached;
+      let k = min(first + i / quarter, length - 1u);
+      tile[i / quarter * TILE_STRIDE + i % quarter] = fromCached(keys[(cacheHead + k) * quarter + i % quarter]);
     }
     workgroupBarrier();
     // Without the initializer Dawn on Mesa zeroes the array once, not in every round.
@@ -86,12 +83,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
 
     // The values take the keys' place while each row finds its largest score and its exponentials.
     for (var i = lane; i < KEYS * quarter; i += LANES) {
-      let k = i / quarter;
-      var cached = vec4f(0.0);
-      if (first + k < length) {
-        cached = fromCached(values[(cacheHead + first) * quarter + i]);
-      }
-      tile[k * TILE_STRIDE + i % quarter] = cached;
+      let k = min(first + i / quarter, length - 1u);
+      tile[i / quarter * TILE_STRIDE + i % quarter] = fromCached(values[(cacheHead + k) * quarter + i % quarter]);
     }
     let last = step.position + firstRow + softmaxRow; // the last position that the row sees
     var larger = largest;
