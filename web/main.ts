@@ -65,9 +65,13 @@ function optionsOfAddress(): Record<string, number> {
 }
 
 function enter(state: "ready" | "answering" | "failed", message: string): void {
+  const focused = document.activeElement;
   main.dataset.state = state;
   ask.disabled = state !== "ready";
   stop.disabled = state !== "answering";
+  // A button that is disabled loses the keyboard's focus: hand it on.
+  if (focused === ask && ask.disabled) stop.focus();
+  if (focused === stop && stop.disabled) ask.focus();
   status.textContent = message;
 }
 
