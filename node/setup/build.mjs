@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { readOrEmpty } from "./files.mjs";
 import { lastLines, SetupError, say } from "./report.mjs";
 
@@ -14,19 +14,25 @@ const INPUTS = ["src", "node", "bench", "package-lock.json", "tsconfig.json", "t
  */
 export function fingerprint(root) {
   const hash = createHash("sha256");
-  for (const input of INPUTS) {
-    const path = join(root, input);
-    if (!existsSync(path)) continue;
-    const nested = statSync(path).isDirectory()
-      ? readdirSync(path, { recursive: true, encoding: "utf8" }).sort()
-      : [""];
-    for (const name of nested) {
-      if (name !== "" && !name.endsWith(".ts")) continue;
-      const { mtimeMs, size } = statSync(join(path, name));
-      hash.update(`${input}/${name} ${mtimeMs} ${size}\n`);
-    }
+  for (const path of INPUTS.flatMap((input) => filesOf(join(root, input))).sort()) {
+    const { mtimeMs, size } = statSync(path);
+    hash.update(`${relative(root, path)} ${mtimeMs} ${size}\n`);
   }
   return hash.digest("hex");
+}
+
+/**
+ * A file itself, or the TypeScript files of a folder.
+ * @param {string} path
+ * @returns {string[]}
+ */
+function filesOf(path) {
+  if (!existsSync(path)) return [];
+  if (!statSync(path).isDirectory()) return [path];
+  return readdirSync(path, { withFileTypes: true }).flatMap((entry) => {
+    if (entry.isDirectory()) return entry.name === "node_modules" ? [] : filesOf(join(path, entry.name));
+    return entry.name.endsWith(".ts") ? [join(path, entry.name)] : [];
+  });
 }
 
 /**
