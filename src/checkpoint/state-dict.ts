@@ -70,6 +70,7 @@ function stateDictBuilder(what: string): Builder {
         `load it in PyTorch and save its tensors alone.`,
     );
   };
+  const storages = new Map<string, Storage>();
   return {
     global(name): Named {
       if (FUNCTIONS.has(name) || Object.hasOwn(STORAGE_DTYPES, name)) return { kind: "name", name };
@@ -82,7 +83,12 @@ function stateDictBuilder(what: string): Builder {
       const valid =
         tag === "storage" && typeof key === "string" && typeof location === "string" && isSize(length);
       if (!valid || !dtype) return refuse("has a persistent id that is no storage of F32, F16 or BF16");
-      return { kind: "storage", key, dtype, length };
+      const storage = storages.get(key) ?? { kind: "storage", key, dtype, length };
+      if (storage.dtype !== dtype || storage.length !== length) {
+        return refuse(`uses the storage ${JSON.stringify(key.slice(0, 200))} as two types or lengths`);
+      }
+      storages.set(key, storage);
+      return storage;
     },
     call(callee, args) {
       const name = isName(callee) ? callee.name : "";
