@@ -1,7 +1,7 @@
 import type { Gpu } from "./device.ts";
 
 /** How a matrix is stored; each format is a shader part `weights_<format>.wgsl`. */
-export type StoredFormat = "f32" | "f16" | "q8" | "q4";
+export type StoredFormat = "f32" | "f16" | "q8" | "q4a" | "q4";
 
 /** Rows of a matrix that fit one binding. */
 export interface Slab {
@@ -9,7 +9,7 @@ export interface Slab {
   readonly firstRow: number;
   readonly rows: number;
   readonly weight: GPUBuffer;
-  /** Of the quantised formats: an f16 per group of 32. */
+  /** Of the quantised formats: 16 bits per group. */
   readonly scales?: GPUBuffer;
 }
 
@@ -23,8 +23,14 @@ export interface Matrix {
   readonly slabs: readonly Slab[];
 }
 
-/** Bits that the words of one weight take; scales come on top. */
-const BITS: Record<StoredFormat, number> = { f32: 32, f16: 16, q8: 8, q4: 4 };
+/** Bits that the words of one weight take, and weights that share 16 bits of scale. */
+const LAYOUTS: Record<StoredFormat, { readonly bits: number; readonly group?: number }> = {
+  f32: { bits: 32 },
+  f16: { bits: 16 },
+  q8: { bits: 8, group: 32 },
+  q4a: { bits: 4, group: 16 },
+  q4: { bits: 4, group: 32 },
+};
 
 /** Slabs begin at multiples of this many rows: tiles stay whole, and scales start on a u32. */
 const SLAB_ALIGNMENT = 64;
@@ -35,10 +41,10 @@ export function storedBytes(
   rows: number,
   columns: number,
 ): { weight: number; scales: number } {
-  const quantised = format === "q8" || format === "q4";
+  const { bits, group } = LAYOUTS[format];
   return {
-    weight: (rows * columns * BITS[format]) / 8,
-    scales: quantised ? Math.ceil((rows * columns) / 64) * 4 : 0,
+    weight: (rows * columns * bits) / 8,
+    scales: group ? Math.ceil((rows * columns) / group / 2) * 4 : 0,
   };
 }
 
@@ -68,7 +74,7 @@ export function allocateMatrix(
 
 /** The shader part and the bindings of a matrix's format. */
 export function weightBindings(format: StoredFormat): readonly ("weight" | "scales")[] {
-  return format === "q8" || format === "q4" ? ["weight", "scales"] : ["weight"];
+  return LAYOUTS[format].group ? ["weight", "scales"] : ["weight"];
 }
 
 /** The buffers of a slab by binding name. */

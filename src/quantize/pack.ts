@@ -2,7 +2,11 @@ import { OptionError } from "../errors.ts";
 import { toHalf, widenHalves } from "../f16.ts";
 import { GROUP_SIZE, type PackedRows, type WeightFormat } from "./format.ts";
 import { packQ4, unpackQ4 } from "./q4.ts";
+import { packQ4a, unpackQ4a } from "./q4a.ts";
 import { packQ8, unpackQ8 } from "./q8.ts";
+
+/** Of a column that was never used; 1 is the average column. */
+const LEAST_COST = 1e-4;
 
 /** Bytes of `count` rows of `columns` weights in the layouts of `PackedRows`. */
 export function packedBytes(
@@ -14,16 +18,24 @@ export function packedBytes(
   const weights = count * columns;
   if (format === "f32") return { words: weights * 4, scales: 0 };
   if (format === "f16") return { words: weights * 2, scales: 0 };
+  if (format === "q4a") return { words: weights / 2, scales: weights / 8 };
   const scales = Math.ceil(weights / GROUP_SIZE / 2) * 4;
   return { words: format === "q8" ? weights : weights / 2, scales };
 }
 
 /**
  * Rows of float32 [count, columns], row-major, in the layout of `format`.
- * @throws OptionError when `columns` is no multiple of 32, the rows are not whole, or a weight is not finite or is
- * too large for the format's half-precision numbers.
+ * @param importance By column, how much the squared error of its weights counts: the mean square of what the column
+ * is multiplied with. q4 and q4a choose their scales by it, the wider formats have no need to. Default: all alike.
+ * @throws OptionError when `columns` is no multiple of 32, the rows are not whole, a weight is not finite or is too
+ * large for the format's half-precision numbers, or `importance` is not one finite number from 0 on for each column.
  */
-export function packRows(format: WeightFormat, rows: Float32Array, columns: number): PackedRows {
+export function packRows(
+  format: WeightFormat,
+  rows: Float32Array,
+  columns: number,
+  importance?: Float32Array,
+): PackedRows {
   checkColumns(format, columns);
   if (rows.length % columns !== 0) {
     throw new OptionError(
@@ -35,11 +47,13 @@ export function packRows(format: WeightFormat, rows: Float32Array, columns: numb
   if (format === "f32") return packF32(rows, columns, words);
   if (format === "f16") return packF16(rows, columns, words);
   const scales = new Uint32Array(bytes.scales / 4);
+  const costs = columnCosts(columns, importance);
   // Half-words and bytes are addressed through views: every host of WebGPU is little-endian, as the layout is.
-  const bad =
-    format === "q8"
-      ? packQ8(rows, new Int8Array(words.buffer), new Uint16Array(scales.buffer))
-      : packQ4(rows, words, new Uint16Array(scales.buffer));
+  const halves = new Uint16Array(scales.buffer);
+  let bad: number;
+  if (format === "q8") bad = packQ8(rows, new Int8Array(words.buffer), halves);
+  else if (format === "q4a") bad = packQ4a(rows, costs, words, halves);
+  else bad = packQ4(rows, costs, words, halves);
   if (bad >= 0) refuseWeight(format, rows, columns, bad);
   return { words, scales };
 }
@@ -67,8 +81,9 @@ export function unpackRows(
   if (format === "f32") new Uint32Array(rows.buffer).set(words);
   else if (format === "f16") widenHalves(new Uint16Array(words.buffer, words.byteOffset, rows.length), rows);
   else {
-    const halves = new Uint16Array(scales.buffer, scales.byteOffset, rows.length / GROUP_SIZE);
+    const halves = new Uint16Array(scales.buffer, scales.byteOffset, scales.length * 2);
     if (format === "q8") unpackQ8(new Int8Array(words.buffer, words.byteOffset, rows.length), halves, rows);
+    else if (format === "q4a") unpackQ4a(words, halves, rows);
     else unpackQ4(words, halves, rows);
   }
   return rows;
@@ -81,6 +96,24 @@ function checkColumns(format: WeightFormat, columns: number): void {
         `positive multiple of ${GROUP_SIZE}: this matrix cannot be stored.`,
     );
   }
+}
+
+/**
+ * What an error in each column costs, 1 on average. No column is free: the tokens that were seen may have left one
+ * idle that others need, and a group of idle columns still wants the best scale.
+ */
+function columnCosts(columns: number, importance?: Float32Array): Float32Array {
+  if (!importance) return new Float32Array(columns).fill(1);
+  let sum = 0;
+  for (const value of importance) sum += value >= 0 ? value : Number.NaN;
+  if (importance.length !== columns || !Number.isFinite(sum)) {
+    throw new OptionError(
+      `The importance of ${columns} columns is a finite number from 0 on for each; these are ` +
+        `${importance.length} numbers with the sum ${sum}: calibrate the model again.`,
+    );
+  }
+  const mean = sum / columns || 1;
+  return importance.map((value) => value / mean + LEAST_COST);
 }
 
 function refuseWeight(format: WeightFormat, rows: Float32Array, columns: number, near: number): never {

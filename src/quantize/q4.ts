@@ -10,11 +10,19 @@ const LEVELS: readonly number[] = [-8.2, -7.8, -8.6, 7.1];
 
 /**
  * Weights, a multiple of 32 of them, as 4-bit words and one half-precision scale per group: see `PackedRows`. The
- * scale minimises the group's squared error: of the candidates that put its largest weight at each of LEVELS, the
- * best after a least-squares fit, rounded to f16; the rounded one is what quantises.
+ * scale minimises the group's squared error, each weight's counted `importance` [columns] times: of the candidates
+ * that put its largest weight at each of LEVELS, the best after a least-squares fit, rounded to f16; the rounded one
+ * is what quantises.
  * @returns the index of the first weight of a group that is not finite or too large, or -1.
  */
-export function packQ4(rows: Float32Array, words: Uint32Array, scales: Uint16Array): number {
+export function packQ4(
+  rows: Float32Array,
+  importance: Float32Array,
+  words: Uint32Array,
+  scales: Uint16Array,
+): number {
+  const columns = importance.length;
+  let column = 0;
   for (let start = 0, group = 0; start < rows.length; start += GROUP_SIZE, group++) {
     let largest = 0;
     let poison = 0; // stays 0 while every weight is finite
@@ -24,7 +32,8 @@ export function packQ4(rows: Float32Array, words: Uint32Array, scales: Uint16Arr
       poison += weight * 0;
     }
     if (poison !== 0) return start;
-    const half = largest === 0 ? 0 : bestScale(rows, start, largest);
+    const half = largest === 0 ? 0 : bestScale(rows, start, importance, column, largest);
+    column = column + GROUP_SIZE === columns ? 0 : column + GROUP_SIZE;
     if ((half & 0x7c00) === 0x7c00) return start;
     scales[group] = half;
     const inverse = largest === 0 ? 0 : 1 / fromHalf(half);
@@ -49,21 +58,28 @@ function level(scaled: number): number {
   return rounded > 15 ? 15 : rounded < 0 ? 0 : rounded;
 }
 
-function bestScale(rows: Float32Array, start: number, largest: number): number {
+function bestScale(
+  rows: Float32Array,
+  start: number,
+  importance: Float32Array,
+  column: number,
+  largest: number,
+): number {
   let bestScore = 0;
   let best = largest / -8;
   for (let candidate = 0; candidate < LEVELS.length; candidate++) {
     const inverse = LEVELS[candidate]! / largest;
-    let dot = 0; // Σ weight · quant
-    let squares = 0; // Σ quant²
-    for (let i = start; i < start + GROUP_SIZE; i++) {
-      const weight = rows[i]!;
+    let dot = 0; // Σ importance · weight · quant
+    let squares = 0; // Σ importance · quant²
+    for (let i = 0; i < GROUP_SIZE; i++) {
+      const weight = rows[start + i]!;
       let quant = (weight * inverse + 8.5) | 0;
       quant = quant > 15 ? 7 : quant - 8;
-      dot += weight * quant;
-      squares += quant * quant;
+      const costly = importance[column + i]! * quant;
+      dot += weight * costly;
+      squares += costly * quant;
     }
-    // With scale dot/squares the squared error is Σ weight² - dot²/squares: the largest quotient wins.
+    // With scale dot/squares the squared error is Σ importance · weight² - dot²/squares: the largest quotient wins.
     const score = dot * dot;
     if (score > bestScore * squares) {
       bestScore = score / squares;

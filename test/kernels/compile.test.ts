@@ -25,7 +25,7 @@ describe.each(RUNGS)("on Dawn's null backend, every kernel compiles at rung %s",
     host.release();
   });
 
-  it.each(["f32", "f16", "q8", "q4"] as const)("with weights stored as %s", async (format) => {
+  it.each(["f32", "f16", "q8", "q4a", "q4"] as const)("with weights stored as %s", async (format) => {
     const matrix = allocateMatrix(gpu, format, format, 70, 96);
     for (const accumulate of [false, true]) {
       await matvec(gpu, matrix, { accumulate });

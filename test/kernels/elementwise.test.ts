@@ -54,7 +54,7 @@ describe("rmsNorm", () => {
   });
 });
 
-describe.each(["f32", "f16", "q8", "q4"] as const)("embed from a table stored as %s", (format) => {
+describe.each(["f32", "f16", "q8", "q4a", "q4"] as const)("embed from a table stored as %s", (format) => {
   it("copies the rows of its tokens, across slabs", async () => {
     const [vocab, dim] = [200, 96];
     const small = Object.create(gpu(), { bindingLimit: { value: 64 * 96 * 4 } });

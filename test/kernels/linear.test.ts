@@ -12,7 +12,7 @@ import { randomFloats } from "../support/random.ts";
  */
 const RELATIVE = 5e-5;
 
-const FORMATS = ["f32", "f16", "q8", "q4"] as const;
+const FORMATS = ["f32", "f16", "q8", "q4a", "q4"] as const;
 const ODD_SHAPES = [
   [1, 32],
   [7, 96],

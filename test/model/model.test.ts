@@ -102,7 +102,7 @@ describe.each(Object.entries(VARIANTS))("a random LLaMA, %s", (_, changes) => {
 });
 
 describe("stored narrow", () => {
-  it.each(["f32", "f16", "q8", "q4"] as const)(
+  it.each(["f32", "f16", "q8", "q4a", "q4"] as const)(
     "weights as %s and an f16 cache agree with float64",
     async (weights) => {
       await withModel(
