@@ -35,8 +35,7 @@ export function makeSampler(sampling: Sampling): Sampler {
       const scores = usesSeen ? penalise(candidates, seen, penalty) : candidates.logits;
       const best = indexOfBest(scores, candidates.ids);
       if (greedy) return candidates.ids[best]!;
-      const order = rank(scores);
-      const kept = top_k === 0 ? order : order.subarray(0, top_k);
+      const kept = rank(scores, top_k === 0 ? scores.length : top_k);
       return candidates.ids[kept[draw(kept, scores, sampling, uniform(seed, draws++))]!]!;
     },
   };
@@ -71,22 +70,38 @@ function indexOfBest(scores: Float32Array, ids: Uint32Array): number {
   return best;
 }
 
+/** A score's sort key has its upper bits in common with those of about as large scores. */
+const BUCKET_BITS = 12;
+const INDEX_SPAN = 2 ** 21;
+
 /**
- * Indices by falling score, equal scores by rising index. A score's bits and its index together make one integer
- * below 2^53, so that a typed array sorts them without a comparison function: 39,410 in about 3 ms.
+ * Indices of the `count` highest scores by falling score, equal scores by rising index. A score's bits and its index
+ * together make one integer below 2^53, so that a typed array sorts them without a comparison function; and only those
+ * are sorted that share a bucket with one of the highest: of 39,410 scores, a token takes 7 ms among all and 1 ms among
+ * the best 50.
  */
-function rank(scores: Float32Array): Uint32Array {
-  const INDEX_SPAN = 2 ** 21;
+function rank(scores: Float32Array, count: number): Uint32Array {
+  const words = new Uint32Array(scores.length);
+  const buckets = new Uint32Array(2 ** BUCKET_BITS);
   // Adding zero turns -0 into 0, which has other bits but is no smaller.
   const bits = new Uint32Array(scores.map((score) => score + 0).buffer);
-  const keys = new Float64Array(scores.length);
-  for (let i = 0; i < keys.length; i++) {
+  for (let i = 0; i < words.length; i++) {
     const word = bits[i]!;
     // Bits of negative numbers rise as the number falls, those of the others the other way round.
-    const falling = word & 0x80000000 ? word : ~word & 0x7fffffff;
-    keys[i] = (falling >>> 0) * INDEX_SPAN + i;
+    words[i] = word & 0x80000000 ? word : ~word & 0x7fffffff;
+    buckets[words[i]! >>> (32 - BUCKET_BITS)]! += 1;
   }
-  return Uint32Array.from(keys.sort(), (key) => key % INDEX_SPAN);
+  let last = 0;
+  for (let reached = buckets[0]!; reached < count && last < buckets.length - 1; ) reached += buckets[++last]!;
+  const keys = new Float64Array(words.length);
+  let length = 0;
+  for (let i = 0; i < words.length; i++) {
+    if (words[i]! >>> (32 - BUCKET_BITS) <= last) keys[length++] = words[i]! * INDEX_SPAN + i;
+  }
+  const sorted = keys.subarray(0, length).sort();
+  const order = new Uint32Array(Math.min(count, length));
+  for (let i = 0; i < order.length; i++) order[i] = sorted[i]! % INDEX_SPAN;
+  return order;
 }
 
 /** Where in `kept` (best first) the draw falls; `position` in [0, 1). Float64 throughout. */
@@ -94,7 +109,8 @@ function draw(kept: Uint32Array, scores: Float32Array, sampling: Sampling, posit
   const { temperature, top_p: topP, min_p: minP } = sampling;
   const highest = scores[kept[0]!]!;
   // Weights against the likeliest token's 1: probabilities but for the sum.
-  const weights = Float64Array.from(kept, (index) => Math.exp((scores[index]! - highest) / temperature));
+  const weights = new Float64Array(kept.length);
+  for (let i = 0; i < kept.length; i++) weights[i] = Math.exp((scores[kept[i]!]! - highest) / temperature);
   let count = weights.length;
   if (topP < 1) count = nucleus(weights, topP);
   if (minP > 0) {
