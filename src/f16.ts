@@ -79,3 +79,16 @@ export function narrowToHalves(
   for (let i = 0; i < floats.length; i++) target[i] = toHalf(floats[i]!);
   return target;
 }
+
+/** Rounds float32 in place to the nearest half, ties to even: what widening `narrowToHalves(floats)` gives. */
+export function roundToHalves(floats: Float32Array): Float32Array {
+  const bits = new Uint32Array(floats.buffer, floats.byteOffset, floats.length);
+  for (let i = 0; i < bits.length; i++) {
+    const word = bits[i]!;
+    const magnitude = word & 0x7fffffff;
+    if (magnitude >= SMALLEST_NORMAL_BITS && magnitude < FIRST_OVERFLOW_BITS - 0x1000) {
+      bits[i] = (word + 0xfff + ((word >>> 13) & 1)) & ~0x1fff;
+    } else if (magnitude !== 0) floats[i] = HALVES[toHalf(floats[i]!)]!;
+  }
+  return floats;
+}

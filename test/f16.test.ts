@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { fromHalf, narrowToHalves, toHalf, widenBfloats, widenHalves } from "../src/f16.ts";
+import { fromHalf, narrowToHalves, roundToHalves, toHalf, widenBfloats, widenHalves } from "../src/f16.ts";
 import { randomStream } from "./support/random.ts";
 
 /** A half's value by the definition of the format. */
@@ -54,6 +54,20 @@ describe("f16", () => {
     [Number.NEGATIVE_INFINITY, 0xfc00],
   ])("narrows %d", (value, half) => {
     expect(toHalf(value)).toBe(half);
+  });
+
+  test("rounds in place as it narrows and widens", () => {
+    const next = randomStream(2);
+    const bits = Uint32Array.from({ length: 100_000 }, () => next() * 2 ** 32);
+    // Half of the numbers in half's own range, the ends of which are where rounding goes wrong.
+    for (let i = 0; i < bits.length; i += 2) bits[i] = 0x33000000 + next() * 0x14900000 + (i % 4) * 2 ** 30;
+    bits.set([
+      0, 0x80000000, 0x477fefff, 0x477ff000, 0x477fe000, 0x387fffff, 0x38800000, 0x33000000, 0xb3000001,
+    ]);
+    const floats = new Float32Array(bits.buffer);
+    const wanted = widenHalves(narrowToHalves(floats));
+    const found = roundToHalves(floats.slice());
+    expect(found.findIndex((value, i) => !Object.is(value, wanted[i]))).toBe(-1);
   });
 
   test("narrows an array as it narrows one number", () => {

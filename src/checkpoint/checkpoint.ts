@@ -17,7 +17,7 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /**
    * Rows [first, first + count) of a tensor of shape [N, K] as float32 [count, K]; a vector [N] is N rows of one.
-   * F16 and BF16 widen exactly.
+   * F16 and BF16 widen exactly. The array is the caller's own.
    */
   readRows(name: string, first: number, count: number): Promise<Float32Array>;
 }

@@ -7,13 +7,11 @@ export function isDtype(name: string): name is Dtype {
   return Object.hasOwn(ELEMENT_BYTES, name);
 }
 
-/** Little-endian elements as float32, exactly. */
+/** Little-endian elements as float32, exactly, in memory of its own. */
 export function widen(dtype: Dtype, bytes: Uint8Array): Float32Array {
-  const size = ELEMENT_BYTES[dtype];
-  // A view must begin on a multiple of its element's size; what a source hands out need not.
-  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
-  const count = bytes.length / size;
-  if (dtype === "F32") return new Float32Array(aligned.buffer, aligned.byteOffset, count);
-  const words = new Uint16Array(aligned.buffer, aligned.byteOffset, count);
+  if (dtype === "F32") return new Float32Array(bytes.slice().buffer);
+  // A view must begin on an even byte, and what a source hands out need not.
+  const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+  const words = new Uint16Array(aligned.buffer, aligned.byteOffset, bytes.length / 2);
   return dtype === "F16" ? widenHalves(words) : widenBfloats(words);
 }

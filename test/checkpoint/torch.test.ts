@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { type ByteSource, bytesSource } from "../../src/checkpoint/source.ts";
 import { openTorch } from "../../src/checkpoint/torch.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import { folder } from "./bytes.ts";
+import { python } from "./python.ts";
 import { op, pickle, type SavedTensor, stateDictPickle, torchEntries, torchFile, zip } from "./torch-file.ts";
 
 const fixture = (name: string) => join(import.meta.dirname, "../fixtures/torch", name);
@@ -59,12 +60,6 @@ describe("files that PyTorch 1.13 wrote", () => {
 });
 
 describe("PyTorch itself", () => {
-  // Debian's torch belongs to its own Python, which need not come first in the path.
-  const python = [process.env.PYTHON ?? "python3", "/usr/bin/python3"].find((name) => {
-    return spawnSync(name, ["-c", "import torch"]).status === 0;
-  });
-  if (!python)
-    console.warn("No Python here has torch: the live comparison is skipped (apt install python3-torch).");
   test.skipIf(!python)("what this machine's PyTorch saves is read exactly", async () => {
     const directory = mkdtempSync(join(tmpdir(), "ziya-torch-"));
     try {
