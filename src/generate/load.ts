@@ -18,6 +18,7 @@ const OPTION_NAMES: readonly string[] = [
   "rung",
   "limits",
   "weights",
+  "importance",
   "context",
   "cache",
   "chunk",

@@ -4,6 +4,7 @@ import { ConfigError, DeviceError, OptionError } from "../errors.ts";
 import type { CacheFormat } from "../kernels/cache.ts";
 import { describeAdapter, type Gpu } from "../kernels/device.ts";
 import type { WeightFormat } from "../quantize/format.ts";
+import type { Importance } from "./calibrate.ts";
 import { type Config, parseConfig } from "./config.ts";
 import { LlamaModel } from "./model.ts";
 import { cacheBytes } from "./state.ts";
@@ -12,6 +13,8 @@ import { loadWeights } from "./weights.ts";
 export interface LoadOptions {
   /** How weights are stored on the GPU. Default "f16". */
   readonly weights?: WeightFormat;
+  /** What LlamaModel.calibrate() measured: q4 and q4a keep the columns that count the most most exactly. */
+  readonly importance?: Importance;
   /** Tokens the KV cache holds. Default the config's max_position_embeddings. */
   readonly context?: number;
   /** How keys and values are stored. Default "f16". */
@@ -47,8 +50,8 @@ export async function loadModel(gpu: Gpu, open: OpenFile, options: LoadOptions =
   checkFit(gpu, config, context, chunk, cache);
   const checkpoint = await openCheckpoint(open);
   return gpu.guarded("Loading the model", async () => {
-    const { signal, onProgress } = options;
-    const weights = await loadWeights(gpu, config, checkpoint, { format, signal, onProgress });
+    const { importance, signal, onProgress } = options;
+    const weights = await loadWeights(gpu, config, checkpoint, { format, importance, signal, onProgress });
     return LlamaModel.create(gpu, config, weights, { context, cache, chunk, tokenCount });
   });
 }

@@ -4,6 +4,7 @@ import type { CacheFormat } from "../kernels/cache.ts";
 import type { Gpu } from "../kernels/device.ts";
 import { type Dispatch, encode } from "../kernels/kernel.ts";
 import { topK } from "../kernels/top_k.ts";
+import { type Importance, recordCalibration } from "./calibrate.ts";
 import type { Config } from "./config.ts";
 import { compileKernels, type Kernels } from "./kernels.ts";
 import { type Candidates, type LanguageModel, MAX_CANDIDATES, type Want } from "./language-model.ts";
@@ -146,6 +147,49 @@ export class LlamaModel implements LanguageModel {
     }
   }
 
+  /**
+   * The importance of every matrix's columns over all tokens of `windows`, each run from an empty cache; the cache
+   * holds the last one then.
+   * @param onProgress Called with the tokens run so far.
+   * @throws OptionError when there are no tokens, and what forward() throws.
+   */
+  async calibrate(
+    windows: Iterable<readonly number[]>,
+    { signal, onProgress }: { signal?: AbortSignal; onProgress?: (tokens: number) => void } = {},
+  ): Promise<Importance> {
+    const { gpu, state } = this;
+    const pass = await recordCalibration(gpu, this.prefillKernels, this.weights, state);
+    try {
+      let count = 0;
+      for (const window of windows) {
+        this.rewind(0);
+        this.admit(window);
+        for (let at = 0; at < window.length; at += state.rows) {
+          signal?.throwIfAborted();
+          const chunk = window.slice(at, at + state.rows);
+          gpu.device.queue.submit([this.begin(chunk, pass.dispatches).finish()]);
+          await gpu.device.queue.onSubmittedWorkDone();
+          gpu.check();
+          this.length += chunk.length;
+          count += chunk.length;
+          onProgress?.(count);
+        }
+      }
+      if (count === 0) throw new OptionError("Calibration needs at least one token: give it a longer text.");
+      const importance = new Map<string, Float32Array>();
+      for (const [name, sums] of pass.sums) {
+        const bytes = await this.readback.submitAndRead(gpu.device.createCommandEncoder(), sums, sums.size);
+        importance.set(
+          name,
+          new Float32Array(bytes).map((sum) => sum / count),
+        );
+      }
+      return importance;
+    } finally {
+      for (const buffer of pass.sums.values()) buffer.destroy();
+    }
+  }
+
   /** Releases every buffer; the device stays open. */
   destroy(): void {
     this.readback.destroy();
@@ -168,12 +212,15 @@ export class LlamaModel implements LanguageModel {
   }
 
   /** Writes what a replay reads, and encodes the layers for a chunk of tokens. */
-  private begin(chunk: readonly number[]): GPUCommandEncoder {
+  private begin(
+    chunk: readonly number[],
+    pass: readonly Dispatch[] = chunk.length === 1 ? this.decode : this.prefill,
+  ): GPUCommandEncoder {
     const { device } = this.gpu;
     device.queue.writeBuffer(this.state.step, 0, new Uint32Array([this.length, chunk.length, 0, 0]));
     device.queue.writeBuffer(this.state.tokens, 0, new Uint32Array(chunk));
     const encoder = device.createCommandEncoder();
-    encode(encoder, chunk.length === 1 ? this.decode : this.prefill);
+    encode(encoder, pass);
     return encoder;
   }
 

@@ -3,6 +3,7 @@ import type { Gpu } from "../kernels/device.ts";
 import { allocateMatrix, type Matrix, storedBytes } from "../kernels/matrix.ts";
 import type { WeightFormat } from "../quantize/format.ts";
 import { packRows } from "../quantize/pack.ts";
+import type { Importance } from "./calibrate.ts";
 import type { Config } from "./config.ts";
 
 /** One layer's weights; the names in HF's checkpoint are in the comments. */
@@ -25,6 +26,8 @@ export interface Weights {
 
 export interface WeightOptions {
   readonly format: WeightFormat;
+  /** Of columns, by tensor name; tensors that are not in it have columns that are all alike. */
+  readonly importance?: Importance | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called as tensors arrive, with parameters loaded and in all. */
   readonly onProgress?: ((loaded: number, total: number) => void) | undefined;
@@ -129,7 +132,7 @@ class Loader {
 
   /** One matrix of the named tensors, stacked by rows. */
   async matrix(label: string, names: readonly string[]): Promise<Matrix> {
-    const { format } = this.options;
+    const { format, importance } = this.options;
     const columns = this.shapes.get(names[0]!)![1]!;
     const rows = names.reduce((sum, name) => sum + this.shapes.get(name)![0]!, 0);
     const matrix = allocateMatrix(this.gpu, label, format, rows, columns);
@@ -141,7 +144,7 @@ class Loader {
         const slab = matrix.slabs.find(({ firstRow, rows }) => at >= firstRow && at < firstRow + rows)!;
         const count = Math.min(block, tensorRows - first, slab.firstRow + slab.rows - at);
         const values = await this.checkpoint.readRows(name, first, count);
-        const packed = packRows(format, values, columns);
+        const packed = packRows(format, values, columns, importance?.get(name));
         const offset = storedBytes(format, at - slab.firstRow, columns);
         await this.upload(slab.weight, offset.weight, packed.words);
         if (slab.scales && packed.scales) await this.upload(slab.scales, offset.scales, packed.scales);

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type DawnHost, dawnHost } from "../../node/host.ts";
 import { argmax } from "../../src/kernels/argmax.ts";
 import { attention } from "../../src/kernels/attention.ts";
+import { columnSquares } from "../../src/kernels/column_squares.ts";
 import { type Gpu, openDevice, RUNGS } from "../../src/kernels/device.ts";
 import { embed } from "../../src/kernels/embed.ts";
 import { compile } from "../../src/kernels/kernel.ts";
@@ -49,6 +50,7 @@ describe.each(RUNGS)("on Dawn's null backend, every kernel compiles at rung %s",
   it("without weights", async () => {
     for (const last of [false, true]) await rmsNorm(gpu, 5120, 1e-6, last);
     await swiglu(gpu, 13824, 3);
+    await columnSquares(gpu, 13824);
     await argmax(gpu, { vocab: 39424, limit: 39410 });
     await topK(gpu, { vocab: 39424, limit: 39410 });
     gpu.check();

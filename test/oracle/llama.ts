@@ -6,29 +6,40 @@ export type Tensors = ReadonlyMap<string, Float32Array>;
 
 /**
  * The forward pass of HF's LlamaForCausalLM in float64: logits [T, vocab] of every position, from an empty cache.
- * Shares no code with the runtime.
+ * Shares no code with the runtime. `observe` is told what each matrix is multiplied with, [T, columns].
  */
-export function llamaOracle(config: Config, tensors: Tensors, tokens: readonly number[]): Float64Array {
+export function llamaOracle(
+  config: Config,
+  tensors: Tensors,
+  tokens: readonly number[],
+  observe: (tensor: string, x: Float64Array) => void = () => {},
+): Float64Array {
   const { hidden_size: dim, intermediate_size: hidden, head_dim: headDim, rms_norm_eps: eps } = config;
   const { num_attention_heads: heads, num_key_value_heads: kvHeads, vocab_size: vocab } = config;
   const get = (name: string) => tensors.get(`${name}.weight`)!;
+  const linear = (name: string, input: Float64Array, rows: number, columns: number) => {
+    observe(`${name}.weight`, input);
+    return matmulOracle(get(name), input, rows, columns);
+  };
   const embed = get("model.embed_tokens");
-  let x: Float64Array = Float64Array.from(tokens.flatMap((id) => [...embed.subarray(id * dim, (id + 1) * dim)]));
+  let x: Float64Array = Float64Array.from(
+    tokens.flatMap((id) => [...embed.subarray(id * dim, (id + 1) * dim)]),
+  );
   for (let l = 0; l < config.num_hidden_layers; l++) {
-    const of = (name: string) => get(`model.layers.${l}.${name}`);
-    const h = rmsNormOracle(x, of("input_layernorm"), eps);
-    const q = rotate(config, matmulOracle(of("self_attn.q_proj"), h, heads * headDim, dim), heads);
-    const k = rotate(config, matmulOracle(of("self_attn.k_proj"), h, kvHeads * headDim, dim), kvHeads);
-    const v = matmulOracle(of("self_attn.v_proj"), h, kvHeads * headDim, dim);
+    const layer = `model.layers.${l}`;
+    const h = rmsNormOracle(x, get(`${layer}.input_layernorm`), eps);
+    const q = rotate(config, linear(`${layer}.self_attn.q_proj`, h, heads * headDim, dim), heads);
+    const k = rotate(config, linear(`${layer}.self_attn.k_proj`, h, kvHeads * headDim, dim), kvHeads);
+    const v = linear(`${layer}.self_attn.v_proj`, h, kvHeads * headDim, dim);
     const attended = attend(config, q, k, v, tokens.length);
-    x = add(x, matmulOracle(of("self_attn.o_proj"), attended, dim, heads * headDim));
-    const m = rmsNormOracle(x, of("post_attention_layernorm"), eps);
-    const [gate, up] = ["gate", "up"].map((p) => matmulOracle(of(`mlp.${p}_proj`), m, hidden, dim));
+    x = add(x, linear(`${layer}.self_attn.o_proj`, attended, dim, heads * headDim));
+    const m = rmsNormOracle(x, get(`${layer}.post_attention_layernorm`), eps);
+    const [gate, up] = ["gate", "up"].map((p) => linear(`${layer}.mlp.${p}_proj`, m, hidden, dim));
     const gated = swigluOracle(interleaveRows(gate!, up!, hidden), hidden);
-    x = add(x, matmulOracle(of("mlp.down_proj"), gated, dim, hidden));
+    x = add(x, linear(`${layer}.mlp.down_proj`, gated, dim, hidden));
   }
   const last = rmsNormOracle(x, get("model.norm"), eps);
-  return matmulOracle(config.tie_word_embeddings ? embed : get("lm_head"), last, vocab, dim);
+  return linear(config.tie_word_embeddings ? "model.embed_tokens" : "lm_head", last, vocab, dim);
 }
 
 /** rotate_half: the pairs are (i, i + headDim / 2), the angle position / factor · theta^(-2i / headDim). */
@@ -48,7 +59,13 @@ function rotate(config: Config, x: Float64Array, heads: number): Float64Array {
   return y;
 }
 
-function attend(config: Config, q: Float64Array, k: Float64Array, v: Float64Array, tokens: number): Float64Array {
+function attend(
+  config: Config,
+  q: Float64Array,
+  k: Float64Array,
+  v: Float64Array,
+  tokens: number,
+): Float64Array {
   const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim: headDim } = config;
   const y = new Float64Array(tokens * heads * headDim);
   for (let t = 0; t < tokens; t++) {

@@ -1,4 +1,5 @@
 import { bytesSource, type OpenFile } from "../../src/checkpoint/source.ts";
+import type { Importance } from "../../src/model/calibrate.ts";
 import { type Config, parseConfig } from "../../src/model/config.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
 import type { WeightFormat } from "../../src/quantize/format.ts";
@@ -35,7 +36,10 @@ export function randomTensors(config: Config, seed: number): Map<string, Float32
 }
 
 /** A safetensors file of float32 tensors. */
-export function safetensorsBytes(tensors: ReadonlyMap<string, Float32Array>, shapes: ReadonlyMap<string, readonly number[]>): Uint8Array {
+export function safetensorsBytes(
+  tensors: ReadonlyMap<string, Float32Array>,
+  shapes: ReadonlyMap<string, readonly number[]>,
+): Uint8Array {
   let end = 0;
   const header: Record<string, unknown> = {};
   for (const [name, values] of tensors) {
@@ -71,14 +75,21 @@ export function randomFolder(changes: Record<string, unknown>, seed: number) {
 }
 
 /** What the tensors are once matrices are stored in `format`. */
-export function storedTensors(config: Config, tensors: ReadonlyMap<string, Float32Array>, format: WeightFormat) {
+export function storedTensors(
+  config: Config,
+  tensors: ReadonlyMap<string, Float32Array>,
+  format: WeightFormat,
+  importance?: Importance,
+) {
   const shapes = tensorShapes(config);
   return new Map(
     [...tensors].map(([name, values]) => {
       const [rows, columns] = shapes.get(name)!;
       if (columns === undefined) return [name, values];
-      return [name, unpackRows(format, packRows(format, values, columns), rows!, columns)];
+      return [
+        name,
+        unpackRows(format, packRows(format, values, columns, importance?.get(name)), rows!, columns),
+      ];
     }),
   );
 }
-

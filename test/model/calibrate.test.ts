@@ -1,0 +1,73 @@
+import { describe, expect, it } from "vitest";
+import { loadModel } from "../../src/model/load.ts";
+import { columnSquaresOracle } from "../oracle/linear.ts";
+import { llamaOracle } from "../oracle/llama.ts";
+import { randomFolder, storedTensors } from "../support/checkpoint.ts";
+import { expectClose } from "../support/close.ts";
+import { useGpu } from "../support/gpu.ts";
+
+/** Squares of f32 activations that carry errors of about 1e-5 through two layers. */
+const RELATIVE = 1e-4;
+
+/** One window longer than two chunks with a tail of one, one shorter than a chunk, one of a single token. */
+const WINDOWS = [
+  Array.from({ length: 33 }, (_, i) => (i * 37 + 11) % 300),
+  Array.from({ length: 7 }, (_, i) => (i * 53 + 2) % 300),
+  [5],
+];
+
+const gpu = useGpu();
+
+describe.each([
+  ["an untied head and GQA", { num_key_value_heads: 2 }],
+  ["tied embeddings", { tie_word_embeddings: true, num_hidden_layers: 1 }],
+])("calibrate, %s", (_, changes) => {
+  it("gives the mean squares of every matrix's input as a float64 forward has them", async () => {
+    const { config, tensors, open } = randomFolder(changes, 7);
+    const model = await loadModel(gpu(), open, { weights: "f32", cache: "f32", chunk: 16 });
+    const seen: number[] = [];
+    const importance = await model.calibrate(WINDOWS, { onProgress: (tokens) => seen.push(tokens) });
+    model.destroy();
+
+    const wanted = new Map<string, Float64Array>();
+    for (const window of WINDOWS) {
+      llamaOracle(config, tensors, window, (name, x) => {
+        const sums = columnSquaresOracle(x, x.length / window.length);
+        const before = wanted.get(name);
+        wanted.set(name, before ? sums.map((sum, k) => sum + before[k]!) : sums);
+      });
+    }
+    expect([...importance.keys()].sort()).toEqual([...wanted.keys()].sort());
+    for (const [name, sums] of wanted) {
+      const mean = sums.map((sum) => sum / 41);
+      expectClose(importance.get(name)!, mean, { relative: RELATIVE });
+    }
+    expect(seen).toEqual([16, 32, 33, 40, 41]);
+  });
+});
+
+it("a model loaded with importance has the weights that were chosen by it", async () => {
+  const { config, tensors, open } = randomFolder({}, 7);
+  const plain = await loadModel(gpu(), open, { weights: "q4", chunk: 16 });
+  const importance = await plain.calibrate(WINDOWS);
+  plain.destroy();
+  const model = await loadModel(gpu(), open, { weights: "q4", importance, cache: "f32", chunk: 16 });
+  const { logits } = await model.forward(WINDOWS[0]!, "logits");
+  model.destroy();
+  const stored = storedTensors(config, tensors, "q4", importance);
+  const wanted = llamaOracle(config, stored, WINDOWS[0]!).subarray(32 * config.vocab_size);
+  expectClose(logits, wanted, { relative: RELATIVE });
+});
+
+it("calibrate refuses no text, and leaves the model usable when it is aborted", async () => {
+  const { open } = randomFolder({ num_hidden_layers: 1 }, 7);
+  const model = await loadModel(gpu(), open, { chunk: 16 });
+  await expect(model.calibrate([])).rejects.toThrow("at least one token");
+  await expect(model.calibrate([[301]])).rejects.toThrow("Token id 301");
+  await expect(model.calibrate(WINDOWS, { signal: AbortSignal.abort(new Error("enough")) })).rejects.toThrow(
+    "enough",
+  );
+  model.rewind(0);
+  expect((await model.forward([1, 2, 3], "argmax")).ids.length).toBe(1);
+  model.destroy();
+});
