@@ -1,5 +1,5 @@
-import type { CacheFormat } from "../../src/kernels/cache.ts";
 import { fromHalf, toHalf } from "../../src/f16.ts";
+import type { CacheFormat } from "../../src/kernels/cache.ts";
 
 /** The words of a KV cache that holds `values`, as near as its format can. */
 export function cacheWords(values: Float32Array, format: CacheFormat): Uint32Array {
