@@ -29,7 +29,10 @@ const ZIYA_13B = parseConfig(
   }),
 );
 
-const FORMATS: readonly WeightFormat[] = ["q4", "q8", "f16"];
+const FORMATS: readonly WeightFormat[] = ["q4", "q4a", "q8", "f16"];
+
+/** Limits that a compute pass can run into. */
+const COMPUTE_LIMIT = /Compute|Buffer|BindGroup|Bindings|Immediate/;
 
 export const doctor: Command = {
   usage: "doctor",
@@ -64,8 +67,8 @@ function deviceOptions(values: Values): DeviceOptions {
 function examine(gpu: Gpu, adapters: readonly string[]) {
   const limits: Record<string, number> = {};
   // The limits are getters of the prototype: they are not among an object's own keys.
-  for (const name in gpu.device.limits) {
-    const value: unknown = Reflect.get(gpu.device.limits, name);
+  for (const name in gpu.adapter.limits) {
+    const value: unknown = Reflect.get(gpu.adapter.limits, name);
     if (typeof value === "number") limits[name] = value;
   }
   return {
@@ -73,7 +76,8 @@ function examine(gpu: Gpu, adapters: readonly string[]) {
     adapter: describeAdapter(gpu.info),
     software: gpu.info.isFallbackAdapter,
     rung: gpu.rung,
-    features: [...gpu.device.features].sort(),
+    features: [...gpu.adapter.features].sort(),
+    features_in_use: [...gpu.device.features].sort(),
     limits,
     system_memory_bytes: totalmem(),
     ziya_13b: FORMATS.map((format) => needs(ZIYA_13B, format, gpu.bindingLimit)),
@@ -107,7 +111,8 @@ function needs(config: Config, format: WeightFormat, bindingLimit: number) {
 }
 
 function describe(found: ReturnType<typeof examine>): string {
-  const width = Math.max(...Object.keys(found.limits).map((name) => name.length)) + 2;
+  const names = Object.keys(found.limits).filter((name) => COMPUTE_LIMIT.test(name));
+  const width = Math.max(...names.map((name) => name.length)) + 2;
   const limit = found.limits.maxStorageBufferBindingSize ?? 0;
   const lines = [
     `adapter   ${found.adapter}${found.software ? ", software" : ""}`,
@@ -116,8 +121,9 @@ function describe(found: ReturnType<typeof examine>): string {
       : []),
     `rung      ${found.rung}`,
     `features  ${found.features.join(", ") || "none"}`,
+    `in use    ${found.features_in_use.join(", ") || "none"}`,
     "limits",
-    ...Object.entries(found.limits).map(([name, value]) => `  ${name.padEnd(width)}${value}`),
+    ...names.map((name) => `  ${name.padEnd(width)}${found.limits[name]}`),
     "",
     `Ziya-LLaMA-13B with a full KV cache of ${ZIYA_13B.max_position_embeddings} tokens would need`,
     ...found.ziya_13b.map(

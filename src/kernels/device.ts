@@ -23,6 +23,7 @@ const RAISED_LIMITS = ["maxBufferSize", "maxStorageBufferBindingSize"] as const;
 /** A device, what it can do, and the one place where its errors come to light. */
 export class Gpu {
   readonly device: GPUDevice;
+  readonly adapter: GPUAdapter;
   readonly info: GPUAdapterInfo;
   readonly rung: Rung;
   readonly readShader: Host["readShader"];
@@ -32,8 +33,10 @@ export class Gpu {
   private readonly host: Host;
   private failure: DeviceError | DeviceLostError | undefined;
 
-  constructor(host: Host, device: GPUDevice, info: GPUAdapterInfo, rung: Rung) {
+  constructor(host: Host, adapter: GPUAdapter, device: GPUDevice, rung: Rung) {
+    const { info } = adapter;
     this.host = host;
+    this.adapter = adapter;
     this.readShader = (name) => this.host.readShader(name);
     this.device = device;
     this.info = info;
@@ -170,5 +173,5 @@ export async function openDevice(host: Host, options: DeviceOptions = {}): Promi
     requiredFeatures: rung === "subgroups" ? ["subgroups"] : [],
     requiredLimits,
   });
-  return new Gpu(host, device, adapter.info, rung);
+  return new Gpu(host, adapter, device, rung);
 }
