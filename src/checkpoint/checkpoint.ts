@@ -3,9 +3,12 @@ import { CheckpointError } from "../errors.ts";
 /** Element types a checkpoint may hold, as safetensors spells them. */
 export type Dtype = "F32" | "F16" | "BF16";
 
+/** Layouts of a matrix that a checkpoint may hold ready for the GPU; `WeightFormat` describes them. */
+export type PackedFormat = "q8" | "q4a" | "q4";
+
 export interface TensorInfo {
   readonly name: string;
-  readonly dtype: Dtype;
+  readonly dtype: Dtype | PackedFormat;
   /** Row-major; the last dimension is contiguous. */
   readonly shape: readonly number[];
 }
@@ -17,9 +20,22 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /**
    * Rows [first, first + count) of a tensor of shape [N, K] as float32 [count, K]; a vector [N] is N rows of one.
-   * F16 and BF16 widen exactly. The array is the caller's own.
+   * F16 and BF16 widen exactly. The array is the caller's own. A matrix that is packed is read by `packed` instead.
    */
   readRows(name: string, first: number, count: number): Promise<Float32Array>;
+  /** Of a checkpoint whose matrices are packed for the GPU, all in one format. */
+  readonly packed?: PackedMatrices;
+}
+
+export interface PackedMatrices {
+  readonly format: PackedFormat;
+  /** Rows [first, first + count) as packRows() would give them: see `PackedRows`. */
+  readRows(name: string, first: number, count: number): Promise<PackedSlice>;
+}
+
+export interface PackedSlice {
+  readonly words: Uint32Array;
+  readonly scales: Uint32Array;
 }
 
 /**

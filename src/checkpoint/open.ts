@@ -1,5 +1,6 @@
 import { CheckpointError } from "../errors.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { UNFINISHED_INDEX } from "./manifest.ts";
 import { openSafetensors } from "./safetensors.ts";
 import { openShards } from "./shards.ts";
 import type { ByteSource, OpenFile } from "./source.ts";
@@ -22,6 +23,11 @@ export async function openCheckpoint(open: OpenFile): Promise<Checkpoint> {
     if (single) return read(single);
     const index = await open(`${name}.index.json`);
     if (index) return openShards(index, open, read);
+  }
+  if (await open(UNFINISHED_INDEX)) {
+    throw new CheckpointError(
+      `The folder is a conversion that was stopped: run the same ziya convert again, and it goes on where it was.`,
+    );
   }
   const names = FORMS.flatMap(([name]) => [name, `${name}.index.json`]);
   throw new CheckpointError(`The folder has no weights: wanted one of ${names.join(", ")}.`);

@@ -1,162 +1,27 @@
-import { CheckpointError } from "../errors.ts";
-import { type Checkpoint, checkRows, findTensor, rowsOf, type TensorInfo } from "./checkpoint.ts";
-import { ELEMENT_BYTES, isDtype, widen } from "./dtype.ts";
-import { isObject, type JsonObject, parseObject } from "./json.ts";
-import { type ByteSource, decodeText } from "./source.ts";
-
-/** Longest header that is believed: a thousand tensors take about 100 KB. */
-const HEADER_LIMIT = 16 * 1024 * 1024;
-const DIMENSION_LIMIT = 8;
-
-/** Element types that a header may name: those of `Dtype`, and the words of packed matrices. */
-const STORED_BYTES: Readonly<Record<string, number>> = { ...ELEMENT_BYTES, U32: 4 };
-
-/** A tensor's place in a safetensors file. */
-export interface Entry {
-  readonly name: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  /** Bytes from the start of the file. */
-  readonly offset: number;
-  readonly bytes: number;
-}
-
-export interface Header {
-  readonly metadata: ReadonlyMap<string, string>;
-  readonly entries: ReadonlyMap<string, Entry>;
-}
+import { type Checkpoint, checkRows, findTensor, type TensorInfo } from "./checkpoint.ts";
+import { type Header, plainTensor, readHeader, readPlain } from "./header.ts";
+import { packedCheckpoint, packingOf } from "./packed.ts";
+import type { ByteSource } from "./source.ts";
 
 /**
- * The header of a safetensors file: a u64 length, that many bytes of JSON, then the tensors without gap or overlap.
- * @throws CheckpointError for anything else, before the length of a tensor is believed.
- */
-export async function readHeader(source: ByteSource): Promise<Header> {
-  const { name: file, size } = source;
-  if (size < 8) throw new CheckpointError(`${file} has ${size} bytes, too few for a safetensors file.`);
-  const start = await source.read(0, 8);
-  const length = Number(new DataView(start.buffer, start.byteOffset).getBigUint64(0, true));
-  if (length > size - 8) {
-    throw new CheckpointError(
-      `${file} announces a header of ${length} bytes and has ${size - 8} after that number: it is cut short or ` +
-        `not a safetensors file, so fetch it again.`,
-    );
-  }
-  if (length > HEADER_LIMIT) {
-    throw new CheckpointError(
-      `${file} announces a header of ${length} bytes; at most ${HEADER_LIMIT} are believed. It is not a safetensors file.`,
-    );
-  }
-  const text = decodeText(await source.read(8, length), `The header of ${file}`);
-  const json = parseObject(text, `The header of ${file}`);
-  const metadata = new Map<string, string>();
-  const entries = new Map<string, Entry>();
-  for (const [name, value] of Object.entries(json)) {
-    if (!isObject(value)) {
-      throw new CheckpointError(
-        `The header of ${file} describes ${quote(name)} by ${typeof value}; wanted an object.`,
-      );
-    }
-    if (name === "__metadata__") {
-      for (const [key, text] of Object.entries(value)) metadata.set(key, String(text));
-    } else entries.set(name, parseEntry(file, name, value, 8 + length));
-  }
-  checkCoverage(file, entries, 8 + length, size);
-  return { metadata, entries };
-}
-
-function parseEntry(file: string, name: string, value: JsonObject, dataStart: number): Entry {
-  const { dtype, shape, data_offsets: offsets } = value;
-  const what = `${file} holds the tensor ${quote(name)}`;
-  if (typeof dtype !== "string" || !Object.hasOwn(STORED_BYTES, dtype)) {
-    throw new CheckpointError(`${what} with the dtype ${quote(dtype)}; wanted F32, F16 or BF16.`);
-  }
-  if (!isSizes(shape) || shape.length > DIMENSION_LIMIT) {
-    throw new CheckpointError(
-      `${what} with the shape ${quote(shape)}; wanted a list of at most ${DIMENSION_LIMIT} sizes.`,
-    );
-  }
-  if (!isSizes(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!) {
-    throw new CheckpointError(`${what} at data_offsets ${quote(offsets)}; wanted [begin, end] in bytes.`);
-  }
-  const [begin, end] = offsets as [number, number];
-  const bytes = shape.reduce((product, size) => product * size, STORED_BYTES[dtype]!);
-  if (bytes !== end - begin) {
-    throw new CheckpointError(
-      `${what} of ${dtype} [${shape}], which takes ${bytes} bytes, at data_offsets [${offsets}], which are ${end - begin}.`,
-    );
-  }
-  return { name, dtype, shape, offset: dataStart + begin, bytes };
-}
-
-/** The format's own rule, which also stops two tensors from sharing bytes: every byte belongs to one tensor. */
-function checkCoverage(
-  file: string,
-  entries: ReadonlyMap<string, Entry>,
-  dataStart: number,
-  size: number,
-): void {
-  let covered = dataStart;
-  let previous = "the header";
-  for (const entry of [...entries.values()].sort((a, b) => a.offset - b.offset || a.bytes - b.bytes)) {
-    const { name, offset, bytes } = entry;
-    if (offset < covered) {
-      throw new CheckpointError(
-        `${file} holds ${quote(name)} from byte ${offset}, inside ${previous}, which ends at ${covered}: tensors overlap.`,
-      );
-    }
-    if (offset > covered) {
-      throw new CheckpointError(
-        `${file} has ${offset - covered} bytes between ${previous} and ${quote(name)} that belong to no tensor.`,
-      );
-    }
-    if (offset + bytes > size) {
-      throw new CheckpointError(
-        `${file} holds ${quote(name)} up to byte ${offset + bytes} and ends at ${size}: it is cut short, so fetch it again.`,
-      );
-    }
-    covered = offset + bytes;
-    previous = quote(name);
-  }
-  if (covered !== size) {
-    throw new CheckpointError(
-      `${file} has ${size - covered} bytes after ${previous} that belong to no tensor.`,
-    );
-  }
-}
-
-function isSizes(value: unknown): value is readonly number[] {
-  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
-}
-
-/** For messages: what the file says, no longer than a line. */
-function quote(value: unknown): string {
-  return (JSON.stringify(value) ?? "undefined").slice(0, 200);
-}
-
-/**
- * A safetensors file as a checkpoint.
- * @throws CheckpointError as readHeader does, and when a tensor is of none of the types in `Dtype`.
+ * A safetensors file as a checkpoint: plain, or packed as `ziya convert` writes it.
+ * @throws CheckpointError as readHeader does, and when a tensor is of a type that is not read.
  */
 export async function openSafetensors(source: ByteSource): Promise<Checkpoint> {
-  const { entries } = await readHeader(source);
+  const header = await readHeader(source);
+  const packing = packingOf(header, source.name);
+  return packing ? packedCheckpoint(source, header, packing) : plainCheckpoint(source, header);
+}
+
+function plainCheckpoint(source: ByteSource, { entries }: Header): Checkpoint {
   const tensors = new Map<string, TensorInfo>();
-  for (const { name, dtype, shape } of entries.values()) {
-    if (!isDtype(dtype)) {
-      throw new CheckpointError(
-        `${source.name} holds the tensor ${quote(name)} with the dtype ${dtype}; wanted F32, F16 or BF16.`,
-      );
-    }
-    tensors.set(name, { name, dtype, shape });
-  }
+  for (const entry of entries.values()) tensors.set(entry.name, plainTensor(source, entry));
   const checkpoint: Checkpoint = {
     name: source.name,
     tensors,
     async readRows(name, first, count) {
-      const tensor = findTensor(checkpoint, name);
-      checkRows(tensor, first, count);
-      const rowBytes = rowsOf(tensor.shape).columns * ELEMENT_BYTES[tensor.dtype];
-      const { offset } = entries.get(name)!;
-      return widen(tensor.dtype, await source.read(offset + first * rowBytes, count * rowBytes));
+      checkRows(findTensor(checkpoint, name), first, count);
+      return readPlain(source, entries.get(name)!, first, count);
     },
   };
   return checkpoint;

@@ -1,5 +1,5 @@
 import { CheckpointError } from "../errors.ts";
-import { type Checkpoint, findTensor, type TensorInfo } from "./checkpoint.ts";
+import { type Checkpoint, findTensor, type PackedFormat, type TensorInfo } from "./checkpoint.ts";
 import { isObject, parseObject } from "./json.ts";
 import { type ByteSource, checkFileName, type OpenFile, readText } from "./source.ts";
 
@@ -53,15 +53,33 @@ export async function openShards(
     );
   }
 
+  const holderOf = (name: string): Checkpoint => {
+    findTensor(checkpoint, name);
+    return holders.get(name)!;
+  };
+  const format = packedFormat(index.name, [...shards.values()]);
   const checkpoint: Checkpoint = {
     name: index.name,
     tensors,
-    readRows(name, first, count) {
-      findTensor(checkpoint, name);
-      return holders.get(name)!.readRows(name, first, count);
-    },
+    readRows: async (name, first, count) => holderOf(name).readRows(name, first, count),
+    ...(format && {
+      packed: {
+        format,
+        readRows: async (name, first, count) => holderOf(name).packed!.readRows(name, first, count),
+      },
+    }),
   };
   return checkpoint;
+}
+
+/** How the shards are packed, which is one way or not at all. */
+function packedFormat(file: string, shards: readonly Checkpoint[]): PackedFormat | undefined {
+  const formats = new Set(shards.map(({ packed }) => packed?.format));
+  if (formats.size === 1) return shards[0]!.packed?.format;
+  throw new CheckpointError(
+    `The shards of ${file} are stored as ${[...formats].map((format) => format ?? "plain").join(" and ")}: they are of ` +
+      `different conversions, so convert the model again.`,
+  );
 }
 
 function parseWeightMap(text: string, file: string): Map<string, string> {

@@ -1,0 +1,130 @@
+import { CheckpointError } from "../errors.ts";
+import { isObject, type JsonObject, parseObject } from "./json.ts";
+import { isPackedFormat, PACKED, PACKED_VERSION } from "./packed.ts";
+import type { PlannedShard, WrittenFormat } from "./plan.ts";
+import { type ByteSource, checkFileName, type OpenFile, readText } from "./source.ts";
+
+/** A file by its contents. */
+export interface FileSum {
+  readonly name: string;
+  /** In bytes. */
+  readonly size: number;
+  /** SHA-256 in lower-case hexadecimal. */
+  readonly sha256: string;
+}
+
+/** SHA-256 over bytes that come in pieces: the host's, since Web Crypto wants a file at once. */
+export interface Sha256 {
+  update(bytes: Uint8Array): void;
+  hex(): string;
+}
+
+/** The index of a converted checkpoint, which is written last: a folder without it is not finished. */
+export const INDEX = "model.safetensors.index.json";
+
+/** Stands in the index's place until all shards are written, so that nothing takes the folder for a checkpoint. */
+export const UNFINISHED_INDEX = "model.safetensors.index.partial.json";
+
+/** Bytes that are read and hashed at a time. */
+const HASH_BYTES = 8 * 1024 * 1024;
+
+/** The text of the index: HF's weight_map, and in its metadata the sums of the shards and of what they were made from. */
+export function indexJson(
+  format: WrittenFormat,
+  plan: readonly PlannedShard[],
+  shards: readonly FileSum[],
+  sources: readonly FileSum[],
+): string {
+  const weightMap = Object.fromEntries(
+    plan.flatMap(({ file, tensors }) => tensors.map(({ name }) => [name, file])),
+  );
+  const packing = isPackedFormat(format) ? { format: PACKED, version: PACKED_VERSION, weights: format } : {};
+  const total = plan.reduce((sum, { size, header }) => sum + size - header.length, 0);
+  const metadata = { total_size: total, ...packing, shards, sources };
+  return `${JSON.stringify({ metadata, weight_map: weightMap }, undefined, 1)}\n`;
+}
+
+/**
+ * What an index says of the files.
+ * @throws CheckpointError when it says nothing, as those that other programs wrote.
+ */
+export async function readSums(index: ByteSource): Promise<{ shards: FileSum[]; sources: FileSum[] }> {
+  const { metadata } = parseObject(await readText(index), index.name);
+  if (isObject(metadata)) {
+    const [shards, sources] = [
+      sumsOf(metadata, "shards", index.name),
+      sumsOf(metadata, "sources", index.name),
+    ];
+    if (shards && sources) return { shards, sources };
+  }
+  throw new CheckpointError(
+    `${index.name} has no checksums of its shards: ziya convert writes them, and this checkpoint is by another program.`,
+  );
+}
+
+function sumsOf(metadata: JsonObject, key: string, file: string): FileSum[] | undefined {
+  const sums = metadata[key];
+  if (!Array.isArray(sums)) return undefined;
+  return sums.map((sum: unknown) => {
+    const { name, size, sha256 } = isObject(sum) ? sum : {};
+    const valid =
+      typeof name === "string" && Number.isSafeInteger(size) && /^[0-9a-f]{64}$/.test(String(sha256));
+    if (!valid)
+      throw new CheckpointError(`${file} has a checksum that is none: ${JSON.stringify(sum).slice(0, 200)}.`);
+    return { name, size: Number(size), sha256: String(sha256) };
+  });
+}
+
+/** The sum of a whole file, read piece by piece. */
+export async function hashSource(
+  source: ByteSource,
+  sha256: Sha256,
+  onProgress?: (bytes: number) => void,
+): Promise<FileSum> {
+  for (let at = 0; at < source.size; at += HASH_BYTES) {
+    const bytes = await source.read(at, Math.min(HASH_BYTES, source.size - at));
+    sha256.update(bytes);
+    onProgress?.(bytes.length);
+  }
+  return { name: source.name, size: source.size, sha256: sha256.hex() };
+}
+
+/**
+ * Holds every shard of a converted checkpoint to its index.
+ * @throws CheckpointError at the first that is missing, of another size or of other contents.
+ */
+export async function verifyShards(
+  open: OpenFile,
+  createSha256: () => Sha256,
+  onProgress?: (bytes: number, total: number) => void,
+): Promise<readonly FileSum[]> {
+  const index = await open(INDEX);
+  if (!index) {
+    throw new CheckpointError(
+      `The folder has no ${INDEX}: it is no converted checkpoint, or the conversion is not finished.`,
+    );
+  }
+  const { shards } = await readSums(index);
+  const total = shards.reduce((sum, { size }) => sum + size, 0);
+  let done = 0;
+  for (const { name, size, sha256 } of shards) {
+    checkFileName(name, index.name);
+    const source = await open(name);
+    if (source?.size !== size) {
+      throw new CheckpointError(
+        `${name} ${source ? `has ${source.size} bytes` : "is missing"}; ${index.name} says ${size}: fetch it again, or convert again.`,
+      );
+    }
+    const found = await hashSource(source, createSha256(), (bytes) => {
+      done += bytes;
+      onProgress?.(done, total);
+    });
+    if (found.sha256 !== sha256) {
+      throw new CheckpointError(
+        `${name} has the SHA-256 ${found.sha256}; ${index.name} says ${sha256}: it is damaged, so fetch it again, or ` +
+          `convert again.`,
+      );
+    }
+  }
+  return shards;
+}

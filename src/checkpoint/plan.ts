@@ -1,0 +1,167 @@
+import { CheckpointError } from "../errors.ts";
+import { type PackedFormat, rowsOf, type TensorInfo } from "./checkpoint.ts";
+import { STORED_BYTES, type StoredDtype } from "./header.ts";
+import { isPackedFormat, PACKED, PACKED_VERSION, PACKINGS, SCALES } from "./packed.ts";
+
+/** How matrices can be written: packed, or as any reader of safetensors knows them. */
+export type WrittenFormat = PackedFormat | "f32" | "f16";
+
+/** What a shard holds at most, unless one tensor alone is larger. */
+export const SHARD_BYTES = 256 * 1024 * 1024;
+
+/** Weights that are asked for at a time, about: 8 MiB as float32. */
+const BLOCK_WEIGHTS = 2 * 1024 * 1024;
+/** Rows of a block are a multiple of this, so that a block's scales fill whole words. */
+const BLOCK_ALIGNMENT = 64;
+
+export interface PlannedTensor {
+  readonly name: string;
+  readonly rows: number;
+  /** 1 for a vector, which is written as f32 whatever the matrices are. */
+  readonly columns: number;
+  readonly format: WrittenFormat;
+}
+
+/** A safetensors file before its tensors are read: everything but their bytes. */
+export interface PlannedShard {
+  readonly file: string;
+  /** In bytes, header included. */
+  readonly size: number;
+  readonly header: Uint8Array;
+  readonly tensors: readonly PlannedTensor[];
+}
+
+/** Rows [first, first + count) of a tensor in its format; `scales` where the format has them. */
+export type ReadBlock = (
+  tensor: PlannedTensor,
+  first: number,
+  count: number,
+) => Promise<{ readonly words: Uint32Array; readonly scales?: Uint32Array }>;
+
+interface PlannedEntry {
+  readonly name: string;
+  readonly dtype: StoredDtype;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+}
+
+/**
+ * How tensors are laid out in shards: the same for the same tensors, so that a conversion that was stopped goes on where it was.
+ * @throws CheckpointError for a tensor that is neither vector nor matrix, or a packed matrix whose columns are no multiple
+ * of 32.
+ */
+export function planShards(
+  tensors: Iterable<TensorInfo>,
+  format: WrittenFormat,
+  shardBytes: number = SHARD_BYTES,
+): PlannedShard[] {
+  const shards: { tensors: PlannedTensor[]; entries: PlannedEntry[]; bytes: number }[] = [];
+  for (const { name, shape } of tensors) {
+    const { rows, columns } = rowsOf(shape);
+    if (shape.length < 1 || shape.length > 2) {
+      throw new CheckpointError(`${name} has the shape [${shape}]; only vectors and matrices are written.`);
+    }
+    const tensor = { name, rows, columns, format: shape.length === 1 ? "f32" : format } as const;
+    const entries = entriesOf(tensor, shape);
+    const bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
+    let shard = shards.at(-1);
+    if (!shard || shard.bytes + bytes > shardBytes) {
+      shard = { tensors: [], entries: [], bytes: 0 };
+      shards.push(shard);
+    }
+    shard.tensors.push(tensor);
+    shard.entries.push(...entries);
+    shard.bytes += bytes;
+  }
+  return shards.map(({ tensors, entries, bytes }, i) => {
+    const header = headerOf(entries, format);
+    const [number, count] = [i + 1, shards.length].map((n) => String(n).padStart(5, "0"));
+    const file = `model-${number}-of-${count}.safetensors`;
+    return { file, size: header.length + bytes, header, tensors };
+  });
+}
+
+function entriesOf(tensor: PlannedTensor, shape: readonly number[]): PlannedEntry[] {
+  const { name, rows, columns, format } = tensor;
+  const entry = (name: string, dtype: StoredDtype, shape: readonly number[]): PlannedEntry => {
+    return {
+      name,
+      dtype,
+      shape,
+      bytes: shape.reduce((product, size) => product * size, STORED_BYTES[dtype]),
+    };
+  };
+  if (!isPackedFormat(format)) return [entry(name, format === "f32" ? "F32" : "F16", shape)];
+  if (columns % 32 !== 0) {
+    throw new CheckpointError(
+      `${name} has ${columns} columns, which is no multiple of 32: it cannot be packed as ${format}.`,
+    );
+  }
+  const { words, weightsPerByte, scales, group } = PACKINGS[format];
+  return [
+    entry(name, words, [rows, columns / weightsPerByte]),
+    entry(name + SCALES, scales, [rows, columns / group]),
+  ];
+}
+
+function headerOf(entries: readonly PlannedEntry[], format: WrittenFormat): Uint8Array {
+  const metadata = isPackedFormat(format)
+    ? { format: PACKED, version: PACKED_VERSION, weights: format }
+    : { format: "pt" };
+  let end = 0;
+  const tensors = entries.map(({ name, dtype, shape, bytes }) => {
+    end += bytes;
+    return [name, { dtype, shape, data_offsets: [end - bytes, end] }];
+  });
+  const text = JSON.stringify({ __metadata__: metadata, ...Object.fromEntries(tensors) });
+  const json = new TextEncoder().encode(text);
+  // Spaces bring the tensors to a multiple of 8, as the format's own writer does.
+  const header = new Uint8Array(8 + Math.ceil(json.length / 8) * 8).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(header.length - 8), true);
+  header.set(json, 8);
+  return header;
+}
+
+/**
+ * The bytes of a shard, a block at a time: host memory holds one block and the scales of one matrix.
+ * @throws CheckpointError when `read` gives more or less than the plan says.
+ */
+export async function* shardBytes(shard: PlannedShard, read: ReadBlock): AsyncGenerator<Uint8Array> {
+  yield shard.header;
+  let written = shard.header.length;
+  for (const tensor of shard.tensors) {
+    const scales: Uint8Array[] = [];
+    const block = blockRows(tensor.columns);
+    for (let first = 0; first < tensor.rows; first += block) {
+      const count = Math.min(block, tensor.rows - first);
+      const slice = await read(tensor, first, count);
+      const words = bytesOf(slice.words);
+      yield words;
+      written += words.length;
+      // An odd number of scales is padded to whole words, which the file has no room for.
+      if (slice.scales) scales.push(bytesOf(slice.scales).subarray(0, scaleBytes(tensor, count)));
+    }
+    for (const bytes of scales) {
+      yield bytes;
+      written += bytes.length;
+    }
+  }
+  if (written !== shard.size) {
+    throw new CheckpointError(
+      `${shard.file} became ${written} bytes long and was planned with ${shard.size}.`,
+    );
+  }
+}
+
+/** Rows of a block: about BLOCK_WEIGHTS of them, whatever the width. */
+function blockRows(columns: number): number {
+  return Math.max(1, Math.round(BLOCK_WEIGHTS / columns / BLOCK_ALIGNMENT)) * BLOCK_ALIGNMENT;
+}
+
+function scaleBytes({ columns, format }: PlannedTensor, rows: number): number {
+  return isPackedFormat(format) ? (rows * columns * 2) / PACKINGS[format].group : 0;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
