@@ -1,0 +1,52 @@
+import { expect, test } from "vitest";
+import { packRows } from "../../src/quantize/pack.ts";
+import { addErrors, NO_ERROR, quantisationError, summarise } from "../../src/quantize/report.ts";
+import { randomFloats } from "../support/random.ts";
+
+const errorOf = (format: "f32" | "f16" | "q8" | "q4a" | "q4", rows: Float32Array, columns: number) =>
+  quantisationError(format, rows, packRows(format, rows, columns), columns);
+
+test("a group whose error is known", () => {
+  // Levels of scale 1, but for one weight that lies a quarter beside its level.
+  const rows = Float32Array.from({ length: 32 }, (_, i) => (i % 16) - 8);
+  rows[8] = 0.25;
+  const squares = rows.reduce((sum, weight) => sum + weight * weight, 0);
+  const packed = { words: packRows("q4", rows, 32).words, scales: Uint32Array.of(0x3c00) };
+  expect(quantisationError("q4", rows, packed, 32)).toEqual({
+    weights: 32,
+    bytes: 20,
+    squares,
+    squaredError: 0.0625,
+  });
+});
+
+test("blocks add up to the whole", () => {
+  const rows = randomFloats(12 * 64, 4);
+  const whole = errorOf("q4a", rows, 64);
+  const parts = [rows.subarray(0, 4 * 64), rows.subarray(4 * 64)].map((part) => errorOf("q4a", part, 64));
+  const sum = parts.reduce(addErrors, NO_ERROR);
+  expect([sum.weights, sum.bytes]).toEqual([whole.weights, whole.bytes]);
+  expect(sum.squares).toBeCloseTo(whole.squares, 9);
+  expect(sum.squaredError).toBeCloseTo(whole.squaredError, 9);
+});
+
+test.each([
+  ["f32", 32, 0, 0],
+  ["f16", 16, 1e-5, 5e-4],
+  ["q8", 8.5, 5e-4, 0.02],
+  ["q4a", 5, 0.02, 0.1],
+  ["q4", 4.5, 0.05, 0.2],
+] as const)("%s has %d bits a weight and a relative error between %d and %d", (format, bits, least, most) => {
+  const { bitsPerWeight, relativeError } = summarise(errorOf(format, randomFloats(64 * 256, 6), 256));
+  expect(bitsPerWeight).toBe(bits);
+  expect(relativeError).toBeGreaterThanOrEqual(least);
+  expect(relativeError).toBeLessThanOrEqual(most);
+});
+
+test("nothing, and zeros, have no relative error", () => {
+  expect(summarise(NO_ERROR)).toEqual({ bitsPerWeight: 0, relativeError: 0 });
+  expect(summarise(errorOf("q4", new Float32Array(64), 32))).toEqual({
+    bitsPerWeight: 4.5,
+    relativeError: 0,
+  });
+});
