@@ -1,5 +1,7 @@
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { refuseUnmergedDelta } from "../checkpoint/delta.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
-import type { OpenFile } from "../checkpoint/source.ts";
+import { type OpenFile, readText } from "../checkpoint/source.ts";
 import { ConfigError, DeviceError, OptionError } from "../errors.ts";
 import type { CacheFormat } from "../kernels/cache.ts";
 import { describeAdapter, type Gpu } from "../kernels/device.ts";
@@ -11,7 +13,7 @@ import { cacheBytes } from "./state.ts";
 import { loadWeights } from "./weights.ts";
 
 export interface LoadOptions {
-  /** How weights are stored on the GPU. Default "f16". */
+  /** How weights are stored on the GPU. Default "f16", or what a packed checkpoint holds. */
   readonly weights?: WeightFormat;
   /** What LlamaModel.calibrate() measured: q4 and q4a keep the columns that count the most most exactly. */
   readonly importance?: Importance;
@@ -41,14 +43,14 @@ export async function loadModel(gpu: Gpu, open: OpenFile, options: LoadOptions =
     throw new ConfigError(
       "The model folder has no config.json; wanted a checkpoint in Hugging Face's layout.",
     );
-  const config = parseConfig(
-    new TextDecoder().decode(await file.read(0, Math.min(file.size, MOST_CONFIG_BYTES))),
-  );
-  const { weights: format = "f16", cache = "f16", chunk = 128 } = options;
+  const config = parseConfig(await readText(file, MOST_CONFIG_BYTES));
+  const { cache = "f16", chunk = 128 } = options;
   const { context = config.max_position_embeddings, tokenCount = config.vocab_size } = options;
   checkOptions(config, context, chunk, tokenCount);
   checkFit(gpu, config, context, chunk, cache);
   const checkpoint = await openCheckpoint(open);
+  await refuseUnmergedDelta(checkpoint);
+  const format = chooseFormat(checkpoint, options.weights);
   return gpu.guarded("Loading the model", async () => {
     const { importance, signal, onProgress } = options;
     const weights = await loadWeights(gpu, config, checkpoint, { format, importance, signal, onProgress });
@@ -70,6 +72,16 @@ function checkOptions(config: Config, context: number, chunk: number, tokenCount
       `The tokenizer has ${tokenCount} tokens, the model only ${vocab} rows: they do not belong together.`,
     );
   }
+}
+
+/** A packed checkpoint has its matrices in one format, and its exact weights are not there. */
+function chooseFormat({ packed, name }: Checkpoint, wanted: WeightFormat | undefined): WeightFormat {
+  if (packed && wanted && wanted !== packed.format) {
+    throw new OptionError(
+      `weights is "${wanted}", and ${name} is packed as ${packed.format}: leave the option out, or convert the model again.`,
+    );
+  }
+  return wanted ?? packed?.format ?? "f16";
 }
 
 /** Refuses a model whose buffers one binding cannot hold, before anything is allocated. */

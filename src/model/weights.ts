@@ -1,7 +1,7 @@
 import { type Checkpoint, expectTensor } from "../checkpoint/checkpoint.ts";
 import type { Gpu } from "../kernels/device.ts";
 import { allocateMatrix, type Matrix, storedBytes } from "../kernels/matrix.ts";
-import type { WeightFormat } from "../quantize/format.ts";
+import type { PackedRows, WeightFormat } from "../quantize/format.ts";
 import { packRows } from "../quantize/pack.ts";
 import type { Importance } from "./calibrate.ts";
 import type { Config } from "./config.ts";
@@ -33,7 +33,7 @@ export interface WeightOptions {
   readonly onProgress?: ((loaded: number, total: number) => void) | undefined;
 }
 
-/** Bytes of float32 rows that are read, packed and uploaded at a time. */
+/** Bytes of rows, float32 or packed, that are read and uploaded at a time. */
 const BLOCK_BYTES = 8 << 20;
 /** Rows of a block are a multiple of this, so that scales begin on a u32. */
 const BLOCK_ALIGNMENT = 64;
@@ -63,7 +63,8 @@ export function tensorShapes(config: Config): Map<string, readonly number[]> {
 }
 
 /**
- * Reads, packs and uploads every tensor, a block of rows at a time: host memory holds one block, not a tensor.
+ * Reads and uploads every tensor, a block of rows at a time: host memory holds one block, not a tensor. Matrices are
+ * packed on the way, or uploaded as they are where the checkpoint has them packed in the wanted format.
  * @throws CheckpointError before anything is allocated when a tensor is missing or has another shape than the config's.
  */
 export async function loadWeights(
@@ -132,28 +133,40 @@ class Loader {
 
   /** One matrix of the named tensors, stacked by rows. */
   async matrix(label: string, names: readonly string[]): Promise<Matrix> {
-    const { format, importance } = this.options;
+    const { format } = this.options;
     const columns = this.shapes.get(names[0]!)![1]!;
     const rows = names.reduce((sum, name) => sum + this.shapes.get(name)![0]!, 0);
     const matrix = allocateMatrix(this.gpu, label, format, rows, columns);
-    const block = Math.max(1, Math.floor(BLOCK_BYTES / 4 / columns / BLOCK_ALIGNMENT)) * BLOCK_ALIGNMENT;
+    const rowBytes = this.checkpoint.packed ? storedBytes(format, 1, columns).weight : 4 * columns;
+    const block = Math.max(1, Math.floor(BLOCK_BYTES / rowBytes / BLOCK_ALIGNMENT)) * BLOCK_ALIGNMENT;
     let at = 0;
     for (const name of names) {
       const tensorRows = this.shapes.get(name)![0]!;
       for (let first = 0; first < tensorRows; ) {
         const slab = matrix.slabs.find(({ firstRow, rows }) => at >= firstRow && at < firstRow + rows)!;
         const count = Math.min(block, tensorRows - first, slab.firstRow + slab.rows - at);
-        const values = await this.checkpoint.readRows(name, first, count);
-        const packed = packRows(format, values, columns, importance?.get(name));
+        const { words, scales } = await this.packedRows(name, first, count, columns);
         const offset = storedBytes(format, at - slab.firstRow, columns);
-        await this.upload(slab.weight, offset.weight, packed.words);
-        if (slab.scales && packed.scales) await this.upload(slab.scales, offset.scales, packed.scales);
-        this.advance(values.length);
+        await this.upload(slab.weight, offset.weight, words);
+        if (slab.scales && scales) await this.upload(slab.scales, offset.scales, scales);
+        this.advance(count * columns);
         first += count;
         at += count;
       }
     }
     return matrix;
+  }
+
+  private async packedRows(name: string, first: number, count: number, columns: number): Promise<PackedRows> {
+    const { packed } = this.checkpoint;
+    if (packed) return packed.readRows(name, first, count);
+    const { format, importance } = this.options;
+    return packRows(
+      format,
+      await this.checkpoint.readRows(name, first, count),
+      columns,
+      importance?.get(name),
+    );
   }
 
   private async upload(buffer: GPUBuffer, offset: number, data: Float32Array | Uint32Array): Promise<void> {
