@@ -1,6 +1,6 @@
 import { bytesSource, type OpenFile } from "../src/checkpoint/source.ts";
-import { tensorShapes } from "../src/model/weights.ts";
 import { toHalf } from "../src/f16.ts";
+import { tensorShapes } from "../src/model/weights.ts";
 import { shapeConfig } from "./shapes.ts";
 import { torchFile, type VirtualTensor } from "./torch-file.ts";
 
@@ -109,7 +109,9 @@ function statistics(part: Part, name: string): { mean: number; spread: number } 
 /** Every tensor reads one pool of its statistics, each run of it from a place that its name and the seed decide. */
 function filler(part: Part, name: string, seed: number): VirtualTensor["fill"] {
   const pool = poolOf(statistics(part, name));
-  const salt = hash(seed, part === "base" ? 1 : 2, ...new TextEncoder().encode(name));
+  // A delta carries the base's embeddings, trained on and with more rows: here the rows that both have are the same.
+  const shared = name.includes("embed_tokens") || name.includes("lm_head");
+  const salt = hash(seed, shared ? 0 : part === "base" ? 1 : 2, ...new TextEncoder().encode(name));
   return (into, from) => {
     for (let at = from; at < from + into.length; ) {
       const run = Math.floor(at / (2 * RUN));
