@@ -31,7 +31,14 @@ export interface PlannedShard {
   readonly tensors: readonly PlannedTensor[];
 }
 
-/** Rows [first, first + count) of a tensor in its format; `scales` where the format has them. */
+/** Rows [first, first + count) of a tensor. */
+export interface Block {
+  readonly tensor: PlannedTensor;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Rows of a tensor in its format; `scales` where the format has them. */
 export type ReadBlock = (
   tensor: PlannedTensor,
   first: number,
@@ -122,6 +129,16 @@ function headerOf(entries: readonly PlannedEntry[], format: WrittenFormat): Uint
   return header;
 }
 
+/** The blocks that shardBytes() asks for, in that order. */
+export function blocksOf({ tensors }: PlannedShard): Block[] {
+  return tensors.flatMap((tensor) => {
+    const most = blockRows(tensor.columns);
+    return Array.from({ length: Math.ceil(tensor.rows / most) }, (_, i) => {
+      return { tensor, first: i * most, count: Math.min(most, tensor.rows - i * most) };
+    });
+  });
+}
+
 /**
  * The bytes of a shard, a block at a time: host memory holds one block and the scales of one matrix.
  * @throws CheckpointError when `read` gives more or less than the plan says.
@@ -129,22 +146,20 @@ function headerOf(entries: readonly PlannedEntry[], format: WrittenFormat): Uint
 export async function* shardBytes(shard: PlannedShard, read: ReadBlock): AsyncGenerator<Uint8Array> {
   yield shard.header;
   let written = shard.header.length;
-  for (const tensor of shard.tensors) {
-    const scales: Uint8Array[] = [];
-    const block = blockRows(tensor.columns);
-    for (let first = 0; first < tensor.rows; first += block) {
-      const count = Math.min(block, tensor.rows - first);
-      const slice = await read(tensor, first, count);
-      const words = bytesOf(slice.words);
-      yield words;
-      written += words.length;
-      // An odd number of scales is padded to whole words, which the file has no room for.
-      if (slice.scales) scales.push(bytesOf(slice.scales).subarray(0, scaleBytes(tensor, count)));
-    }
+  let scales: Uint8Array[] = [];
+  for (const { tensor, first, count } of blocksOf(shard)) {
+    const slice = await read(tensor, first, count);
+    const words = bytesOf(slice.words);
+    yield words;
+    written += words.length;
+    // An odd number of scales is padded to whole words, which the file has no room for.
+    if (slice.scales) scales.push(bytesOf(slice.scales).subarray(0, scaleBytes(tensor, count)));
+    if (first + count < tensor.rows) continue;
     for (const bytes of scales) {
       yield bytes;
       written += bytes.length;
     }
+    scales = [];
   }
   if (written !== shard.size) {
     throw new CheckpointError(
