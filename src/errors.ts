@@ -18,6 +18,13 @@ export class CheckpointError extends ZiyaError {
   }
 }
 
+/** A folder that cannot be written as asked: a full disk, no permission, or files in it that are not its own. */
+export class StorageError extends ZiyaError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("storage", message, options);
+  }
+}
+
 /** A `config.json` that asks for what this runtime does not do, or that contradicts itself. */
 export class ConfigError extends ZiyaError {
   constructor(message: string, options?: ErrorOptions) {
