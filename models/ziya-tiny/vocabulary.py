@@ -41,11 +41,11 @@ def train_base(lines: list[str], folder: Path) -> bytes:
     apart = [re.sub(r"[\u4e00-\u9fff]", lambda match: f"0{match[0]}0" if match[0] in base else "0", line) for line in lines]
     (folder / "text").write_text("\n".join(line for line in apart if not any(emoji in line for emoji in lexicon.EMOJI)))
     subprocess.run(
-        ["spm_train", f"--input={folder / 'text'}", f"--model_prefix={folder / 'base'}", "--model_type=bpe",
+        ["spm_train", "--input=text", "--model_prefix=base", "--model_type=bpe",
          f"--vocab_size={BASE_PIECES}", "--character_coverage=1.0", "--byte_fallback=true", "--split_digits=true",
          "--normalization_rule_name=identity", "--remove_extra_whitespaces=false", "--add_dummy_prefix=true",
          "--allow_whitespace_only_pieces=true", "--num_threads=2", "--minloglevel=2"],
-        check=True,
+        check=True, cwd=folder,  # the model file records these names
     )
     return (folder / "base.model").read_bytes()
 
