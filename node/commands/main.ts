@@ -4,11 +4,13 @@ import { packageRoot } from "../host.ts";
 import { OptionError, ZiyaError } from "../index.ts";
 import { chat } from "./chat.ts";
 import { type Command, EXIT, helpOf, type Io, parseCommandLine, UsageError, write } from "./command.ts";
+import { convert } from "./convert.ts";
 import { doctor } from "./doctor.ts";
 import { generate } from "./generate.ts";
 import { logits } from "./logits.ts";
 import { perplexity } from "./perplexity.ts";
 import { detokenize, tokenize } from "./tokenize.ts";
+import { verify } from "./verify.ts";
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   chat,
@@ -17,6 +19,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   detokenize,
   logits,
   perplexity,
+  convert,
+  verify,
   doctor,
 };
 

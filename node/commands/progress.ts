@@ -1,21 +1,32 @@
 import type { Io } from "./command.ts";
 
-/** A line on a terminal that says how far something is; nothing where stderr is no terminal. */
-export function progressBar(stderr: Io["stderr"], what: string) {
-  const WIDTH = 24;
+/** One line on a terminal that changes in place; nothing where stderr is no terminal. */
+export function statusLine(stderr: Io["stderr"]) {
   let shown = "";
   return {
-    show: (done: number, total: number) => {
-      const share = total > 0 ? done / total : 1;
-      const full = "#".repeat(Math.round(share * WIDTH)).padEnd(WIDTH, ".");
-      const line = `${what} [${full}] ${Math.floor(share * 100)} %`;
+    show: (line: string) => {
       // Only a change is worth the write: tensors arrive by the hundred.
-      if (stderr.isTTY && line !== shown) stderr.write(`\r${line}`);
-      if (stderr.isTTY) shown = line;
+      if (!stderr.isTTY || line === shown) return;
+      stderr.write(`\r${line.padEnd(shown.length)}`);
+      shown = line;
     },
     clear: () => {
       if (shown !== "") stderr.write(`\r${" ".repeat(shown.length)}\r`);
       shown = "";
     },
+  };
+}
+
+/** A status line that says how far something is. */
+export function progressBar(stderr: Io["stderr"], what: string) {
+  const WIDTH = 24;
+  const status = statusLine(stderr);
+  return {
+    show: (done: number, total: number) => {
+      const share = total > 0 ? done / total : 1;
+      const full = "#".repeat(Math.round(share * WIDTH)).padEnd(WIDTH, ".");
+      status.show(`${what} [${full}] ${Math.floor(share * 100)} %`);
+    },
+    clear: status.clear,
   };
 }

@@ -3,7 +3,7 @@ import { roundToHalves } from "../f16.ts";
 import { type Checkpoint, checkRows, findTensor, rowsOf, type TensorInfo } from "./checkpoint.ts";
 
 /** Tensors that the makers' apply_delta.py takes whole from the delta: its vocabulary is larger than the base's. */
-const WHOLE: ReadonlySet<string> = new Set(["model.embed_tokens.weight", "lm_head.weight"]);
+export const WHOLE: ReadonlySet<string> = new Set(["model.embed_tokens.weight", "lm_head.weight"]);
 /** A buffer that old releases carry and every reader recomputes. */
 const IGNORED = /(^|\.)rotary_emb\.inv_freq$/;
 

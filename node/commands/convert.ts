@@ -1,0 +1,151 @@
+import { writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { type ConversionReport, convert as convertModel } from "../convert/convert.ts";
+import type { InputDescription } from "../convert/inputs.ts";
+import { WEIGHT_FORMATS, type WeightFormat } from "../index.ts";
+import { type Command, EXIT, type Io, UsageError, type Values, write } from "./command.ts";
+import { JSON_FLAG } from "./engine.ts";
+import { statusLine } from "./progress.ts";
+
+/** Each worker takes about 300 MB; more of them than this wait for the disk. */
+const MOST_WORKERS = 4;
+const MIB = 1024 * 1024;
+/** Between two lines of progress, so that a person can read them. */
+const STATUS_MS = 250;
+
+export const convert: Command = {
+  usage: "convert --out DIR",
+  summary: "Pack a checkpoint for the GPU, merging a delta with its base.",
+  details: `Ziya-LLaMA-13B is published as a delta: give --base, LLaMA-1 13B in Hugging Face's layout, and --delta. Give --model
+for a checkpoint that is whole. PyTorch and safetensors files are read a few rows at a time, never executed.
+
+The result is a checkpoint folder with the config and tokenizer of the delta or model. Stopped at any moment and run
+again with the same flags, it goes on where it was and gives the same bytes; the folder is no checkpoint before it is
+finished. "ziya verify DIR" checks the result.`,
+  flags: {
+    base: { value: "DIR", help: "The checkpoint that the delta was made from." },
+    delta: { value: "DIR", help: "The delta, as it is published." },
+    model: { value: "DIR", help: "A whole checkpoint, in place of base and delta." },
+    weights: { value: "FORMAT", help: `The result's: ${WEIGHT_FORMATS.join(", ")}. Default: q4.` },
+    out: {
+      value: "DIR",
+      help: "A new or empty folder for the result, or one with the same conversion begun.",
+    },
+    "shard-size": { value: "MIB", help: "What a file of the result holds at most. Default: 256." },
+    workers: { value: "N", help: `Threads. Default: one for each processor, at most ${MOST_WORKERS}.` },
+    report: { value: "FILE", help: "Write bits per weight and relative error of each tensor, as JSON." },
+    ...JSON_FLAG,
+  },
+  positionals: 0,
+  async run({ values, io }) {
+    const inputs = readInputs(values);
+    const weights = readFormat(values.text("weights") ?? "q4");
+    const out = values.required("out");
+    const shardSize = readCount(values, "shard-size", 1024 * 1024);
+    const workers = readCount(values, "workers", 64) ?? Math.min(MOST_WORKERS, availableParallelism());
+
+    const interrupted = new AbortController();
+    const stop = () => interrupted.abort();
+    process.on("SIGINT", stop);
+    process.on("SIGTERM", stop);
+    const status = statusLine(io.stderr);
+    try {
+      const report = await convertModel({
+        inputs,
+        weights,
+        out,
+        shardBytes: shardSize && shardSize * MIB,
+        workers,
+        signal: interrupted.signal,
+        onProgress: progress(status.show),
+      });
+      status.clear();
+      return await tell(report, values, io);
+    } catch (error) {
+      status.clear();
+      if (!interrupted.signal.aborted) throw error;
+      await write(io.stderr, "Stopped. The same command goes on from here.\n");
+      return EXIT.interrupted;
+    } finally {
+      process.off("SIGINT", stop);
+      process.off("SIGTERM", stop);
+    }
+  },
+};
+
+function readInputs(values: Values): InputDescription {
+  const [base, delta, model] = ["base", "delta", "model"].map((name) => {
+    const path = values.text(name);
+    return path === undefined ? undefined : ({ kind: "folder", path } as const);
+  });
+  if (model && !base && !delta) return { model };
+  if (base && delta && !model) return { base, delta };
+  throw new UsageError("Wanted either --model, or --base and --delta.");
+}
+
+function readFormat(text: string): WeightFormat {
+  const format = WEIGHT_FORMATS.find((name) => name === text);
+  if (format) return format;
+  throw new UsageError(`--weights is ${JSON.stringify(text)}; wanted ${WEIGHT_FORMATS.join(", ")}.`);
+}
+
+function readCount(values: Values, name: string, most: number): number | undefined {
+  const value = values.number(name);
+  if (value === undefined || (Number.isInteger(value) && value >= 1 && value <= most)) return value;
+  throw new UsageError(`--${name} is ${value}; wanted a whole number from 1 to ${most}.`);
+}
+
+/** A line with the rate of this run, of which an earlier one may have done a part. */
+function progress(show: (line: string) => void) {
+  const start = performance.now();
+  let last = start;
+  return (read: number, done: number, total: number) => {
+    const now = performance.now();
+    if (now - last < STATUS_MS) return;
+    last = now;
+    const rate = read / (now - start); // bytes a millisecond
+    const left = Math.ceil((total - done) / rate / 1000);
+    const share = Math.floor((done / total) * 100);
+    show(
+      `Converting ${share} %, ${gigabytes(done)} of ${gigabytes(total)} at ${(rate / 1000).toFixed(0)} MB/s, ${duration(left)} left`,
+    );
+  };
+}
+
+async function tell(report: ConversionReport | undefined, values: Values, io: Io): Promise<number> {
+  const out = values.required("out");
+  if (!report) {
+    await write(
+      io.stdout,
+      values.on("json") ? '{"finished_before":true}\n' : `${out} is finished already.\n`,
+    );
+    return EXIT.ok;
+  }
+  const { tensors, ...summary } = report;
+  const file = values.text("report");
+  if (file !== undefined) await writeFile(file, `${JSON.stringify(report, undefined, 1)}\n`);
+  await write(io.stdout, `${values.on("json") ? JSON.stringify(summary) : describe(report)}\n`);
+  return EXIT.ok;
+}
+
+function describe(report: ConversionReport): string {
+  const { folder, weights, shards, bytes, input_bytes: read, seconds } = report;
+  const matrices = Object.keys(report.tensors).length;
+  return [
+    `${folder}: ${gigabytes(bytes)} in ${shards} ${shards === 1 ? "shard" : "shards"}` +
+      (report.shards_found > 0 ? `, ${report.shards_found} of them from before.` : "."),
+    `${matrices} matrices as ${weights}: ${report.bits_per_weight.toFixed(2)} bits per weight, relative error ` +
+      `${(report.relative_error * 100).toFixed(3)} %.`,
+    `${gigabytes(read)} read in ${duration(Math.round(seconds))}, ${(read / seconds / 1e6).toFixed(0)} MB/s.`,
+  ].join("\n");
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(2)} GB`;
+}
+
+function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return "unknown time";
+  const [minutes, rest] = [Math.floor(seconds / 60), seconds % 60];
+  return minutes === 0 ? `${rest} s` : `${minutes} min ${rest} s`;
+}

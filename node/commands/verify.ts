@@ -1,0 +1,44 @@
+import { expectTensor } from "../../src/checkpoint/checkpoint.ts";
+import { verifyShards } from "../../src/checkpoint/manifest.ts";
+import { openCheckpoint } from "../../src/checkpoint/open.ts";
+import { readText } from "../../src/checkpoint/source.ts";
+import { parseConfig } from "../../src/model/config.ts";
+import { tensorShapes } from "../../src/model/weights.ts";
+import { CheckpointError, openModel } from "../index.ts";
+import { createSha256 } from "../sha256.ts";
+import { type Command, EXIT, UsageError, write } from "./command.ts";
+import { JSON_FLAG } from "./engine.ts";
+import { progressBar } from "./progress.ts";
+
+export const verify: Command = {
+  usage: "verify DIR",
+  summary: "Check a folder that ziya convert made: its checksums, headers and shapes.",
+  details:
+    "Every byte of the weights is read. Ends with exit code 1 at the first file that is wrong, and names it.",
+  flags: { ...JSON_FLAG },
+  positionals: 1,
+  async run({ values, positionals, io }) {
+    const [folder] = positionals;
+    if (folder === undefined) throw new UsageError("The folder to check is missing.");
+    const open = openModel(folder);
+    const bar = progressBar(io.stderr, "Checking");
+    try {
+      const shards = await verifyShards(open, createSha256, bar.show);
+      const checkpoint = await openCheckpoint(open);
+      const config = await open("config.json");
+      if (!config) throw new CheckpointError(`${folder} has no config.json: fetch that file again.`);
+      const shapes = tensorShapes(parseConfig(await readText(config)));
+      for (const [name, shape] of shapes) expectTensor(checkpoint, name, shape);
+      bar.clear();
+
+      const weights = checkpoint.packed?.format ?? "plain";
+      const bytes = shards.reduce((sum, { size }) => sum + size, 0);
+      const result = { shards: shards.length, bytes, weights, tensors: shapes.size };
+      const text = `OK: ${result.shards} shards, ${(bytes / 1e9).toFixed(2)} GB, ${result.tensors} tensors (${weights}).`;
+      await write(io.stdout, `${values.on("json") ? JSON.stringify(result) : text}\n`);
+      return EXIT.ok;
+    } finally {
+      bar.clear();
+    }
+  },
+};

@@ -1,0 +1,152 @@
+import { join } from "node:path";
+import { type PlannedShard, planShards, SHARD_BYTES, type WrittenFormat } from "../../src/checkpoint/plan.ts";
+import { addErrors, NO_ERROR, type QuantisationError, summarise } from "../../src/quantize/report.ts";
+import { type InputDescription, type Inputs, openInputs, type SourceFile } from "./inputs.ts";
+import { Journal } from "./journal.ts";
+import { removePartials, replaceFile } from "./output.ts";
+import { runJobs } from "./pool.ts";
+import type { Job } from "./worker.ts";
+
+export interface ConvertOptions {
+  readonly inputs: InputDescription;
+  readonly weights: WrittenFormat;
+  /** The folder for the result: new, empty, or with the same conversion begun. */
+  readonly out: string;
+  /** What a shard holds at most, in bytes. */
+  readonly shardBytes?: number | undefined;
+  /** Threads that work at a time. */
+  readonly workers: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Called as weights are read, with bytes of the inputs: what this run has read, what is done in all, and the total. */
+  readonly onProgress?: ((read: number, done: number, total: number) => void) | undefined;
+}
+
+export interface ConversionReport {
+  readonly folder: string;
+  readonly weights: WrittenFormat;
+  readonly shards: number;
+  /** Shards that an earlier run had finished; all of them when there was nothing left to do. */
+  readonly shards_found: number;
+  /** Of all shards. */
+  readonly bytes: number;
+  /** Over the matrices, as the two below. */
+  readonly bits_per_weight: number;
+  /** ‖w - ŵ‖ / ‖w‖ */
+  readonly relative_error: number;
+  /** Of the weights that this run read, and what it took. */
+  readonly input_bytes: number;
+  readonly seconds: number;
+  readonly tensors: Readonly<Record<string, { bits_per_weight: number; relative_error: number }>>;
+}
+
+/** The files besides the weights that make a folder a model. */
+const TEXT_FILES = [
+  "config.json",
+  "generation_config.json",
+  "tokenizer.model",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "chat_template.jinja",
+];
+
+/**
+ * Writes a checkpoint in another format, merging it with its base where it is a delta. What is there of an earlier run is
+ * kept, and the bytes are the same however often it was stopped.
+ * @returns undefined when the folder holds the finished result already.
+ * @throws CheckpointError or ConfigError about the inputs, StorageError about the folder, or the signal's reason.
+ */
+export async function convert(options: ConvertOptions): Promise<ConversionReport | undefined> {
+  const { weights, out, shardBytes = SHARD_BYTES, workers, signal } = options;
+  const start = performance.now();
+  const inputs = await openInputs(options.inputs);
+  const sources = [...inputs.files.values()];
+  const plan = planShards(inputs.tensors, weights, shardBytes);
+  const journal = await Journal.open(out, { weights, shardBytes, sources }, plan);
+  if (!journal) return undefined;
+
+  const found = journal.shards.size;
+  const inputBytes = (shards: readonly PlannedShard[]) =>
+    shards.reduce((sum, { tensors }) => sum + tensors.reduce((all, t) => all + tensorBytes(inputs, t), 0), 0);
+  const before = inputBytes(plan.filter(({ file }) => journal.shards.has(file)));
+  const total = inputBytes(plan);
+  let read = 0;
+  let saving = Promise.resolve();
+  try {
+    await runJobs(listJobs(plan, sources, journal), {
+      workers,
+      data: { inputs: options.inputs, sources, folder: out },
+      signal,
+      onRead: (bytes) => {
+        read += bytes;
+        options.onProgress?.(read, before + read, total);
+      },
+      onResult: (result) => {
+        if (result.kind === "shard") journal.shards.set(result.shard.sum.name, result.shard);
+        else journal.sources.set(result.file.name, { ...result.file, sha256: result.sha256 });
+        // One after another: workers finish when they like.
+        saving = saving.then(() => journal.save());
+        return saving;
+      },
+    });
+  } catch (error) {
+    await saving.catch(() => {});
+    await removePartials(out);
+    throw error;
+  }
+  for (const name of TEXT_FILES) {
+    const file = await inputs.open(name);
+    if (file) await replaceFile(join(out, name), await file.read(0, file.size));
+  }
+  await journal.finish(plan);
+  const seconds = (performance.now() - start) / 1000;
+  return report(options, plan, journal, { shards_found: found, input_bytes: read, seconds });
+}
+
+/**
+ * Shards in their order, and sums of the source files between them: each when about that part of the weights has been
+ * converted, so that its bytes may still be in memory.
+ */
+function listJobs(plan: readonly PlannedShard[], sources: readonly SourceFile[], journal: Journal): Job[] {
+  const jobs: { readonly at: number; readonly job: Job }[] = [];
+  for (const [i, shard] of plan.entries()) {
+    if (!journal.shards.has(shard.file)) jobs.push({ at: i / plan.length, job: { kind: "shard", shard } });
+  }
+  for (const part of ["model", "base", "delta"]) {
+    const files = sources.filter(({ name }) => name.startsWith(`${part}/`));
+    const size = files.reduce((sum, file) => sum + file.size, 0);
+    let end = 0;
+    for (const file of files.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+      end += file.size;
+      if (!journal.sources.has(file.name)) jobs.push({ at: end / size, job: { kind: "hash", file } });
+    }
+  }
+  return jobs.sort((a, b) => a.at - b.at).map(({ job }) => job);
+}
+
+function tensorBytes(inputs: Inputs, { name, rows, columns }: PlannedShard["tensors"][number]): number {
+  return rows * columns * inputs.bytesPerWeight(name);
+}
+
+function report(
+  { out, weights }: ConvertOptions,
+  plan: readonly PlannedShard[],
+  { shards }: Journal,
+  run: Pick<ConversionReport, "shards_found" | "input_bytes" | "seconds">,
+): ConversionReport {
+  const figures = (error: QuantisationError) => {
+    const { bitsPerWeight, relativeError } = summarise(error);
+    return { bits_per_weight: bitsPerWeight, relative_error: relativeError };
+  };
+  const errors = plan.flatMap(({ file }) => Object.entries(shards.get(file)!.errors));
+  return {
+    folder: out,
+    weights,
+    shards: plan.length,
+    bytes: plan.reduce((sum, { size }) => sum + size, 0),
+    ...figures(errors.reduce((sum, [, error]) => addErrors(sum, error), NO_ERROR)),
+    ...run,
+    tensors: Object.fromEntries(errors.map(([name, error]) => [name, figures(error)])),
+  };
+}

@@ -1,0 +1,187 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  type Checkpoint,
+  type Dtype,
+  expectTensor,
+  type TensorInfo,
+} from "../../src/checkpoint/checkpoint.ts";
+import { mergeDelta, refuseUnmergedDelta, WHOLE } from "../../src/checkpoint/delta.ts";
+import { ELEMENT_BYTES } from "../../src/checkpoint/dtype.ts";
+import { isObject } from "../../src/checkpoint/json.ts";
+import { openCheckpoint } from "../../src/checkpoint/open.ts";
+import { type ByteSource, type OpenFile, readText } from "../../src/checkpoint/source.ts";
+import { CheckpointError } from "../../src/errors.ts";
+import { type Config, parseConfig } from "../../src/model/config.ts";
+import { tensorShapes } from "../../src/model/weights.ts";
+import { openFolder } from "../files.ts";
+
+/** Where the files of a checkpoint come from, in words that a worker thread can be told. */
+export type SourceDescription =
+  | { readonly kind: "folder"; readonly path: string }
+  /** The function `name` that the module exports makes an `OpenFile` of `argument`. */
+  | { readonly kind: "module"; readonly url: string; readonly name: string; readonly argument: unknown };
+
+/** A model by itself, or one that is the sum of two. */
+export type InputDescription =
+  | { readonly model: SourceDescription }
+  | { readonly base: SourceDescription; readonly delta: SourceDescription };
+
+/** A file that a conversion reads, as it was when it was opened. */
+export interface SourceFile {
+  /** The part and the plain name: "delta/config.json". */
+  readonly name: string;
+  /** In bytes. */
+  readonly size: number;
+  /** When it last changed, in milliseconds since 1970; not known of a module's files. */
+  readonly modified?: number;
+}
+
+export interface Inputs {
+  /** The weights to convert, merged where they are to be. */
+  readonly checkpoint: Checkpoint;
+  /** Those that the config calls for, in the order in which a model is loaded. */
+  readonly tensors: readonly TensorInfo[];
+  /** The folder with the model's own config and tokenizer: of a base and its delta, the delta's. */
+  readonly open: OpenFile;
+  /** Every file that was opened so far. */
+  readonly files: ReadonlyMap<string, SourceFile>;
+  /** One of `files`, to be read whole. */
+  reopen(file: SourceFile): Promise<ByteSource>;
+  /** Bytes that are read for each weight of a tensor. */
+  bytesPerWeight(tensor: string): number;
+}
+
+/** A config.json has less than a kilobyte. */
+const CONFIG_LIMIT = 1024 * 1024;
+/** Tensors that checkpoints carry and no model needs: every reader recomputes them. */
+const RECOMPUTED = /(^|\.)rotary_emb\.inv_freq$/;
+
+/**
+ * Opens what is to be converted, reading headers and a few rows only.
+ * @throws CheckpointError or ConfigError when it is incomplete, not what it is given as, or does not fit its config.
+ */
+export async function openInputs(description: InputDescription): Promise<Inputs> {
+  const files = new Map<string, SourceFile>();
+  const opened = new Map<string, OpenFile>();
+  const openPart = async (part: string, source: SourceDescription): Promise<OpenFile> => {
+    const open = await openSource(part, source);
+    opened.set(part, open);
+    return async (name) => {
+      const file = await open(name);
+      if (file) files.set(`${part}/${name}`, await identify(part, source, file));
+      return file;
+    };
+  };
+
+  let checkpoint: Checkpoint;
+  let parts: Checkpoint[];
+  let own: OpenFile;
+  if ("model" in description) {
+    own = await openPart("model", description.model);
+    checkpoint = await openWeights("model", own);
+    await refuseUnmergedDelta(checkpoint);
+    parts = [checkpoint];
+  } else {
+    const openBase = await openPart("base", description.base);
+    own = await openPart("delta", description.delta);
+    const base = await openWeights("base", openBase);
+    const delta = await openWeights("delta", own);
+    checkpoint = await mergeDelta(base, delta, await readBaseConfig(openBase));
+    parts = [base, delta];
+  }
+  const tensors = tensorsOf(checkpoint, await readConfig(own));
+  return {
+    checkpoint,
+    tensors,
+    open: own,
+    files,
+    async reopen({ name }) {
+      const [part, file] = [name.slice(0, name.indexOf("/")), name.slice(name.indexOf("/") + 1)];
+      const source = await opened.get(part)!(file);
+      if (!source) throw new CheckpointError(`${name} is no longer there: put it back and run again.`);
+      return source;
+    },
+    bytesPerWeight(name) {
+      const read = WHOLE.has(name) ? parts.slice(-1) : parts;
+      return read.reduce((sum, { tensors }) => sum + ELEMENT_BYTES[tensors.get(name)!.dtype as Dtype], 0);
+    },
+  };
+}
+
+/**
+ * The files that `inputs` opened must be those that were seen when the conversion began.
+ * @throws CheckpointError naming the first that is another.
+ */
+export function expectSameFiles(files: Inputs["files"], wanted: readonly SourceFile[]): void {
+  for (const before of wanted) {
+    const now = files.get(before.name);
+    if (now?.size === before.size && now.modified === before.modified) continue;
+    throw new CheckpointError(
+      `${before.name} changed while it was converted (${describeFile(before)}; ${now ? `now ${describeFile(now)}` : "now gone"}): ` +
+        `wait until it is complete, and begin again in an empty folder.`,
+    );
+  }
+}
+
+/** For messages. */
+export function describeFile({ size, modified }: SourceFile): string {
+  return `${size} bytes${modified === undefined ? "" : ` of ${new Date(modified).toISOString()}`}`;
+}
+
+async function openSource(part: string, source: SourceDescription): Promise<OpenFile> {
+  if (source.kind === "module") return (await import(source.url))[source.name](source.argument);
+  const found = await stat(source.path).catch(() => undefined);
+  if (found?.isDirectory()) return openFolder(source.path);
+  throw new CheckpointError(
+    `${source.path}, given as the ${part}, is ${found ? "a file" : "not there"}; wanted a checkpoint folder in Hugging Face's layout.`,
+  );
+}
+
+async function identify(part: string, source: SourceDescription, file: ByteSource): Promise<SourceFile> {
+  const { name, size } = file;
+  if (source.kind === "module") return { name: `${part}/${name}`, size };
+  const { mtimeMs } = await stat(join(source.path, name));
+  return { name: `${part}/${name}`, size, modified: mtimeMs };
+}
+
+async function openWeights(part: string, open: OpenFile): Promise<Checkpoint> {
+  const checkpoint = await openCheckpoint(open);
+  if (!checkpoint.packed) return { ...checkpoint, name: `${part}/${checkpoint.name}` };
+  throw new CheckpointError(
+    `The ${part} is packed as ${checkpoint.packed.format} already, and its exact weights are not there: convert from the ` +
+      `checkpoint it was made of.`,
+  );
+}
+
+async function readConfig(open: OpenFile): Promise<Config> {
+  const file = await open("config.json");
+  if (file) return parseConfig(await readText(file, CONFIG_LIMIT));
+  throw new CheckpointError("The folder has no config.json: fetch that file too.");
+}
+
+/** A base may come without a config, or with one that cannot be read: it only helps to tell a wrong one. */
+async function readBaseConfig(open: OpenFile): Promise<object> {
+  const file = await open("config.json");
+  if (!file) return {};
+  try {
+    const config: unknown = JSON.parse(await readText(file, CONFIG_LIMIT));
+    return isObject(config) ? config : {};
+  } catch (cause) {
+    throw new CheckpointError(`config.json of the base is not JSON: fetch it again.`, { cause });
+  }
+}
+
+function tensorsOf(checkpoint: Checkpoint, config: Config): TensorInfo[] {
+  const shapes = tensorShapes(config);
+  const tensors = Array.from(shapes, ([name, shape]) => expectTensor(checkpoint, name, shape));
+  for (const name of checkpoint.tensors.keys()) {
+    const tied = name === "lm_head.weight" && config.tie_word_embeddings;
+    if (shapes.has(name) || RECOMPUTED.test(name) || tied) continue;
+    throw new CheckpointError(
+      `${checkpoint.name} holds ${name}, which a LLaMA of this config.json does not have: it is another architecture, ` +
+        `and what that tensor does would be lost.`,
+    );
+  }
+  return tensors;
+}

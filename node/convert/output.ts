@@ -1,0 +1,121 @@
+import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { StorageError } from "../../src/errors.ts";
+
+/** Written bytes after which the disk is asked to begin with them, so that the end need not wait for all. */
+const FLUSH_BYTES = 32 * 1024 * 1024;
+
+/** A file that appears under its name when it is complete, and not before. */
+export interface PendingFile {
+  write(bytes: Uint8Array): Promise<void>;
+  /** Brings it to the disk and gives it its name. */
+  finish(): Promise<void>;
+  /** Removes what was written, after a failure. */
+  discard(): Promise<void>;
+}
+
+/**
+ * Begins a file beside its final place. Its name tells the process, so that two of them never write one file.
+ * @throws StorageError, as its functions do, when the disk is full or the folder cannot be written.
+ */
+export async function createFile(
+  path: string,
+  partial = `${path}.${process.pid}.partial`,
+): Promise<PendingFile> {
+  let handle: FileHandle;
+  try {
+    handle = await open(partial, "w");
+  } catch (cause) {
+    throw unwritable(path, cause);
+  }
+  const attempt = async <T>(action: () => Promise<T>): Promise<T> => {
+    try {
+      return await action();
+    } catch (cause) {
+      throw unwritable(path, cause);
+    }
+  };
+  let unflushed = 0;
+  let flushing: Promise<void> = Promise.resolve();
+  return {
+    write: (bytes) =>
+      attempt(async () => {
+        for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at)).bytesWritten;
+        unflushed += bytes.length;
+        if (unflushed < FLUSH_BYTES) return;
+        unflushed = 0;
+        await flushing;
+        flushing = handle.datasync();
+        // Whoever writes next, or finishes, hears of it.
+        flushing.catch(() => {});
+      }),
+    finish: () =>
+      attempt(async () => {
+        await flushing;
+        await handle.sync();
+        await handle.close();
+        await rename(partial, path);
+      }),
+    async discard() {
+      await flushing.catch(() => {});
+      await handle.close().catch(() => {});
+      await rm(partial, { force: true });
+    },
+  };
+}
+
+/** A small file at once, in place of what had its name. */
+export async function replaceFile(path: string, contents: string | Uint8Array): Promise<void> {
+  const file = await createFile(path);
+  try {
+    await file.write(typeof contents === "string" ? new TextEncoder().encode(contents) : contents);
+    await file.finish();
+  } catch (error) {
+    await file.discard();
+    throw error;
+  }
+}
+
+/** Removes what conversions left half written in a folder: those that were killed, and this process's own. */
+export async function removePartials(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const [, id] = /\.(\d+)\.partial$/.exec(name) ?? [];
+    if (id === undefined || (Number(id) !== process.pid && isAlive(Number(id)))) continue;
+    await rm(join(folder, name), { force: true });
+  }
+}
+
+function isAlive(id: number): boolean {
+  try {
+    process.kill(id, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** Brings names to the disk, where the system can do that. */
+export async function syncFolder(folder: string): Promise<void> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(folder);
+    await handle.sync();
+  } catch (error) {
+    // Windows has no such thing, and does not need it.
+    if (!["EISDIR", "EPERM", "EINVAL", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? ""))
+      throw error;
+  } finally {
+    await handle?.close();
+  }
+}
+
+function unwritable(path: string, cause: unknown): StorageError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const full = code === "ENOSPC" || code === "EDQUOT";
+  return new StorageError(
+    full
+      ? `The disk is full: ${path} could not be written. Free some space and run the same command again; it goes on with this file.`
+      : `${path} could not be written: ${message}.`,
+    { cause },
+  );
+}

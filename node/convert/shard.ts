@@ -1,0 +1,74 @@
+import { join } from "node:path";
+import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
+import type { FileSum } from "../../src/checkpoint/manifest.ts";
+import { blocksOf, type PlannedShard, type ReadBlock, shardBytes } from "../../src/checkpoint/plan.ts";
+import { CheckpointError, OptionError } from "../../src/errors.ts";
+import { packRows } from "../../src/quantize/pack.ts";
+import { addErrors, NO_ERROR, type QuantisationError, quantisationError } from "../../src/quantize/report.ts";
+import { createSha256 } from "../sha256.ts";
+import type { FinishedShard } from "./journal.ts";
+import { createFile } from "./output.ts";
+
+/**
+ * Reads, packs and writes one shard; it has its name in the folder only when it is complete and on the disk.
+ * @param onRead is told the name of a tensor and how many of its weights were read
+ * @throws CheckpointError for what cannot be read or packed, StorageError for what cannot be written.
+ */
+export async function writeShard(
+  checkpoint: Checkpoint,
+  shard: PlannedShard,
+  folder: string,
+  onRead: (tensor: string, weights: number) => void,
+): Promise<FinishedShard> {
+  const readRows = readAhead(checkpoint, shard);
+  const errors: Record<string, QuantisationError> = {};
+  const read: ReadBlock = async ({ name, columns, format }, first, count) => {
+    const rows = await readRows();
+    onRead(name, rows.length);
+    if (columns === 1) return { words: new Uint32Array(rows.buffer, rows.byteOffset, rows.length) };
+    try {
+      const packed = packRows(format, rows, columns);
+      errors[name] = addErrors(errors[name] ?? NO_ERROR, quantisationError(format, rows, packed, columns));
+      return packed;
+    } catch (cause) {
+      if (!(cause instanceof OptionError)) throw cause;
+      throw new CheckpointError(`${name}, rows ${first} to ${first + count - 1}: ${cause.message}`, {
+        cause,
+      });
+    }
+  };
+
+  const file = await createFile(join(folder, shard.file));
+  const sha256 = createSha256();
+  try {
+    for await (const bytes of shardBytes(shard, read)) {
+      const writing = file.write(bytes);
+      sha256.update(bytes);
+      await writing;
+    }
+    await file.finish();
+  } catch (error) {
+    await file.discard();
+    throw error;
+  }
+  const sum: FileSum = { name: shard.file, size: shard.size, sha256: sha256.hex() };
+  return { sum, errors };
+}
+
+/** The rows of a shard's blocks, one after another; the next are being read while these are packed. */
+function readAhead(checkpoint: Checkpoint, shard: PlannedShard): () => Promise<Float32Array> {
+  const blocks = blocksOf(shard).values();
+  const begin = () => {
+    const { value: block } = blocks.next();
+    const rows = block && checkpoint.readRows(block.tensor.name, block.first, block.count);
+    // Whoever asks for these rows hears of the failure; until then it is nobody's.
+    rows?.catch(() => {});
+    return rows;
+  };
+  let next = begin();
+  return async () => {
+    const rows = await next!;
+    next = begin();
+    return rows;
+  };
+}
