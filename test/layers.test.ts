@@ -21,6 +21,7 @@ const RANKS: Readonly<Record<string, number>> = {
   node: 6,
   web: 6,
   bench: 7,
+  "bench/peers": 8,
 };
 
 /** The packages that a room may import; a room that is not here may import none. */
@@ -28,6 +29,7 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
   "src/generate": /^@huggingface\/jinja$/,
   node: /^(node:|webgpu$)/,
   bench: /^(node:|webgpu$)/,
+  "bench/peers": /^(node:|node-llama-cpp$|koffi$)/,
 };
 
 /** The room of a path relative to the root, or undefined when the design has none for it. */

@@ -1,0 +1,193 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { type Engine, embeddedModel, type LlamaModel, load, openModel } from "../../node/index.ts";
+import { storedBytes } from "../../src/kernels/matrix.ts";
+import { tensorShapes } from "../../src/model/weights.ts";
+import { WEIGHT_FORMATS, type WeightFormat } from "../../src/quantize/format.ts";
+import { writeGguf } from "./gguf.ts";
+import type { Agreement } from "./metrics.ts";
+import { describeAdapter, ensurePeers, llamaLogits, llamaQuantize } from "./programs.ts";
+import { saveResults } from "./results.ts";
+import { heldOut, Measurement, readSequences } from "./sequences.ts";
+
+const HELP = `Usage: npm run compare:quantized -- [options]
+
+What storing a model's weights in fewer bits costs: KL divergence from the checkpoint's own weights and perplexity, for
+our formats and for those of llama.cpp's quantiser.
+
+  --model DIR    checkpoint folder (default models/ziya-tiny)
+  --file FILE    JSON Lines, each an array of token ids, as "ziya tokenize --bos" writes them
+                 (default the model's heldout.jsonl, of which only answers count)
+  --limit N      at most N lines; of heldout.jsonl, N questions of each skill (default 8)
+  --out FILE     where the JSON goes (default bench/results/quantized-<adapter>-<date>.json; "-" for none)
+`;
+
+/** llama.cpp's file types; "pure" has every matrix in that type where the default mixes wider ones in. */
+const LLAMA_TYPES = [
+  { type: "F16", pure: false },
+  { type: "Q8_0", pure: false },
+  { type: "Q4_K_M", pure: false },
+  { type: "Q4_1", pure: false },
+  { type: "Q4_1", pure: true },
+  { type: "Q4_0", pure: false },
+  { type: "Q4_0", pure: true },
+] as const;
+
+interface Row extends Agreement {
+  readonly format: string;
+  readonly bitsPerWeight: number;
+  readonly perplexity: number;
+  /** Of llama.cpp's formats: mean KL when the weights are widened again and everything else is f32. */
+  readonly weightsAloneKl?: number;
+  /** Of llama.cpp's formats: how many matrices have which type. */
+  readonly types?: Readonly<Record<string, number>>;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      model: { type: "string", default: embeddedModel },
+      file: { type: "string" },
+      limit: { type: "string", default: "8" },
+      out: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    console.log(HELP);
+    return;
+  }
+  const limit = Number(values.limit);
+  if (!Number.isInteger(limit) || limit < 1) {
+    throw new Error(`--limit is "${values.limit}"; wanted a whole number from 1 on.`);
+  }
+  ensurePeers();
+  const { adapter, rung } = describeAdapter();
+  const folder = mkdtempSync(join(tmpdir(), "ziya-quantized-"));
+  try {
+    const rows = await measureAll(values.model, values.file, limit, folder);
+    saveResults("quantized", values.out, { adapter, rung, limit, rows });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function measureAll(
+  model: string,
+  file: string | undefined,
+  limit: number,
+  folder: string,
+): Promise<Row[]> {
+  const source = join(folder, "source.gguf");
+  const scratch = join(folder, "logits.bin");
+  await writeGguf(openModel(model), source, "F32");
+
+  let engine = await load({ model, weights: "f16", cache: "f32" });
+  const { config } = engine.model;
+  const { vocab_size: vocab } = config;
+  const sequences = file === undefined ? heldOut(engine, model, limit) : readSequences(file, limit);
+  const tokens = sequences.map((sequence) => sequence.tokens);
+  const size = engine.tokenizer.size;
+  const reference = llamaLogits({ model: source, cache: "F32", sequences: tokens }, scratch);
+  const measurement = new Measurement(sequences, vocab, size, reference);
+  console.log(
+    `${sequences.length} sequences, ${measurement.targets.length} predicted tokens; the checkpoint's own weights in f32: ` +
+      `perplexity ${measurement.perplexity.toFixed(4)}\n`,
+  );
+  printLine([
+    "format",
+    "bits a weight",
+    "mean KL",
+    "of the weights alone",
+    "max KL",
+    "same top-1",
+    "perplexity",
+  ]);
+  printLine(["---", "---:", "---:", "---:", "---:", "---:", "---:"]);
+
+  const rows: Row[] = [];
+  const report = (row: Row) => {
+    rows.push(row);
+    printLine(cells(row));
+  };
+  for (const weights of WEIGHT_FORMATS.filter((format) => format !== "f32")) {
+    if (weights !== "f16") engine = await load({ model, weights, cache: "f32" });
+    try {
+      const logits = await allLogits(engine, tokens);
+      report({
+        format: `ziya ${weights}`,
+        bitsPerWeight: bitsPerWeight(weights, tensorShapes(config)),
+        ...measurement.measure(logits),
+      });
+    } finally {
+      engine.destroy();
+    }
+  }
+  for (const { type, pure } of LLAMA_TYPES) {
+    const [quantised, widened] = [join(folder, "quantised.gguf"), join(folder, "widened.gguf")];
+    const { bitsPerWeight, types } = llamaQuantize({ from: source, to: quantised, type, pure });
+    llamaQuantize({ from: quantised, to: widened, type: "F32", pure: false });
+    const [asRun, alone] = [quantised, widened].map((path) =>
+      measurement.measure(llamaLogits({ model: path, cache: "F32", sequences: tokens }, scratch)),
+    );
+    report({
+      format: `llama.cpp ${type}${pure ? ", pure" : ""}`,
+      bitsPerWeight,
+      ...asRun!,
+      weightsAloneKl: alone!.meanKl,
+      types,
+    });
+  }
+  return rows;
+}
+
+async function allLogits(
+  engine: Engine<LlamaModel>,
+  sequences: readonly (readonly number[])[],
+): Promise<Float32Array> {
+  const { vocab_size: vocab } = engine.model.config;
+  const logits = new Float32Array(vocab * sequences.reduce((sum, tokens) => sum + tokens.length, 0));
+  let at = 0;
+  for (const tokens of sequences) {
+    for await (const rows of engine.logits(tokens)) {
+      logits.set(rows, at);
+      at += rows.length;
+    }
+  }
+  return logits;
+}
+
+/** Bits that a matrix's weight takes, scales included. */
+function bitsPerWeight(format: WeightFormat, shapes: ReadonlyMap<string, readonly number[]>): number {
+  let [bytes, weights] = [0, 0];
+  for (const [rows, columns] of shapes.values()) {
+    if (columns === undefined) continue;
+    const { weight, scales } = storedBytes(format, rows!, columns);
+    bytes += weight + scales;
+    weights += rows! * columns;
+  }
+  return (8 * bytes) / weights;
+}
+
+function cells(row: Row): string[] {
+  return [
+    row.format,
+    row.bitsPerWeight.toFixed(2),
+    row.meanKl.toExponential(2),
+    row.weightsAloneKl?.toExponential(2) ?? "",
+    row.maxKl.toExponential(1),
+    `${((100 * row.sameTop) / row.positions).toFixed(1)} %`,
+    row.perplexity.toFixed(4),
+  ];
+}
+
+function printLine(texts: readonly string[]): void {
+  console.log(`| ${texts.join(" | ")} |`);
+}
+
+main().catch((error: Error) => {
+  console.error(`compare:quantized: ${error.message}`);
+  process.exitCode = 1;
+});
