@@ -92,3 +92,22 @@ export function roundToHalves(floats: Float32Array): Float32Array {
   }
   return floats;
 }
+
+/** 2^42: a double has 53 bits, a half 11. */
+const HALF_DIGITS = 2 ** 42;
+const LARGEST_HALF = 65504;
+
+/**
+ * Adds halves given as float32 to those of `target`, each sum rounded once to the nearest half, ties to even, as one
+ * addition in half precision does. What is no half gives wrong sums.
+ */
+export function addHalves(target: Float32Array, halves: Float32Array): Float32Array {
+  for (let i = 0; i < target.length; i++) {
+    const sum = target[i]! + halves[i]!; // exact in float64
+    // Less 2^42 times itself a number keeps eleven digits. Sums of subnormal halves have no more than that.
+    const shifted = sum * HALF_DIGITS;
+    const rounded = shifted - (shifted - sum);
+    target[i] = Math.abs(rounded) <= LARGEST_HALF ? rounded : HALVES[toHalf(sum)]!;
+  }
+  return target;
+}

@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { fromHalf, narrowToHalves, roundToHalves, toHalf, widenBfloats, widenHalves } from "../src/f16.ts";
+import {
+  addHalves,
+  fromHalf,
+  narrowToHalves,
+  roundToHalves,
+  toHalf,
+  widenBfloats,
+  widenHalves,
+} from "../src/f16.ts";
 import { randomStream } from "./support/random.ts";
 
 /** A half's value by the definition of the format. */
@@ -67,6 +75,21 @@ describe("f16", () => {
     const floats = new Float32Array(bits.buffer);
     const wanted = widenHalves(narrowToHalves(floats));
     const found = roundToHalves(floats.slice());
+    expect(found.findIndex((value, i) => !Object.is(value, wanted[i]))).toBe(-1);
+  });
+
+  test("adds with one rounding", () => {
+    const next = randomStream(3);
+    const [a, b] = [0, 1].map(() => Uint16Array.from({ length: 200_000 }, () => next() * 65536)) as [
+      Uint16Array,
+      Uint16Array,
+    ];
+    // Of like size, where sums are halfway between halves; zeros of both signs; the halfway point to infinity.
+    for (let i = 0; i < b.length; i += 2) b[i] = (a[i]! & 0x7c00) + next() * 0x400 + (i % 4) * 0x4000;
+    a.set([0x8000, 0x8000, 0x0000, 0x7bff, 0x7bff, 0xfbff, 0x7c00, 0x7c00, 0x0001]);
+    b.set([0x8000, 0x0000, 0x0000, 0x4c00, 0x4bff, 0xfbff, 0xfc00, 0x0001, 0x8001]);
+    const wanted = Float32Array.from(a, (half, i) => fromHalf(toHalf(fromHalf(half) + fromHalf(b[i]!))));
+    const found = addHalves(widenHalves(a), widenHalves(b));
     expect(found.findIndex((value, i) => !Object.is(value, wanted[i]))).toBe(-1);
   });
 

@@ -1,5 +1,5 @@
 import { CheckpointError } from "../errors.ts";
-import { roundToHalves } from "../f16.ts";
+import { addHalves, roundToHalves } from "../f16.ts";
 import { type Checkpoint, checkRows, findTensor, rowsOf, type TensorInfo } from "./checkpoint.ts";
 
 /** Tensors that the makers' apply_delta.py takes whole from the delta: its vocabulary is larger than the base's. */
@@ -77,9 +77,7 @@ export async function mergeDelta(
       ]);
       if (base.tensors.get(name)!.dtype !== "F16") roundToHalves(weights);
       if (delta.tensors.get(name)!.dtype !== "F16") roundToHalves(differences);
-      // f32 has more than twice half's digits, so that rounding its sum once more rounds correctly.
-      for (let i = 0; i < weights.length; i++) weights[i]! += differences[i]!;
-      return roundToHalves(weights);
+      return addHalves(weights, differences);
     },
   };
   return merged;
