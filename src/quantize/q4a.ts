@@ -14,15 +14,17 @@ const MOST_ZERO_BITS = 127;
 
 /**
  * Ranges that are tried for the sixteen levels: how far the lowest and the highest level lie inside the group's own
- * range, as shares of it. Found by greedy search on normal weights: after a least-squares fit these five come within
- * 2 % of the squared error of trying every range and every pair of codes near each.
+ * range, as shares of it. Found by greedy search on normal weights, whose importance was alike or spread over e^4: after
+ * a least-squares fit the squared error is 4 % above that of trying every range and every pair of codes near each.
  */
-const RANGES: readonly (readonly [number, number])[] = [
-  [0, 0],
-  [-0.04, 0.02],
-  [0.02, -0.02],
-  [0, 0.02],
-  [0, -0.04],
+const RANGES: readonly { readonly fromLow: number; readonly fromHigh: number }[] = [
+  { fromLow: 0, fromHigh: 0 },
+  { fromLow: 0, fromHigh: -0.04 },
+  { fromLow: -0.04, fromHigh: 0 },
+  { fromLow: 0.04, fromHigh: 0 },
+  { fromLow: 0, fromHigh: 0.04 },
+  { fromLow: -0.04, fromHigh: -0.04 },
+  { fromLow: 0.04, fromHigh: 0.04 },
 ];
 
 const weights = new Float64Array(GROUP);
@@ -95,7 +97,7 @@ function bestCode(lowest: number, highest: number): number {
   let scale = 0;
   let meanLevel = 0;
   for (let candidate = 0; candidate < RANGES.length; candidate++) {
-    const [fromLow, fromHigh] = RANGES[candidate]!;
+    const { fromLow, fromHigh } = RANGES[candidate]!;
     const first = lowest + fromLow * range;
     const inverse = 15 / (highest - fromHigh * range - first);
     const offset = 0.5 - first * inverse;
