@@ -38,7 +38,17 @@ describe("the command line", () => {
   test("has help for all and for each", async () => {
     const all = await run(["--help"]);
     expect(all.code).toBe(0);
-    for (const name of ["chat", "generate", "tokenize", "detokenize", "logits", "perplexity", "doctor"]) {
+    for (const name of [
+      "chat",
+      "generate",
+      "tokenize",
+      "detokenize",
+      "logits",
+      "perplexity",
+      "convert",
+      "verify",
+      "doctor",
+    ]) {
       expect(all.out).toContain(`  ${name}`);
       const one = await run([name, "--help"]);
       expect(one).toMatchObject({ code: 0, err: "" });
