@@ -19,24 +19,26 @@ const llama = await getLlama({
   logLevel: "error",
 });
 const model = await llama.loadModel({ modelPath });
+const longest = Math.max(...sequences.map((tokens) => tokens.length));
+const context = await model.createContext({
+  contextSize: longest,
+  batchSize: longest,
+  threads: { ideal: threads, min: threads },
+  flashAttention: false,
+  experimentalKvCacheKeyType: cache,
+  experimentalKvCacheValueType: cache,
+});
+const sequence = context.getSequence();
+// Temperature 1 without any cut leaves the logits as the model gives them.
+const options = { temperature: 1, topK: 0, topP: 1, minP: 0 };
 const file = openSync(out, "w");
 for (const tokens of sequences) {
-  const context = await model.createContext({
-    contextSize: tokens.length,
-    batchSize: tokens.length,
-    threads: { ideal: threads, min: threads },
-    flashAttention: false,
-    experimentalKvCacheKeyType: cache,
-    experimentalKvCacheValueType: cache,
-  });
-  // Temperature 1 without any cut leaves the logits as the model gives them.
-  const options = { temperature: 1, topK: 0, topP: 1, minP: 0 };
   const input = tokens.map(
     (token) => /** @type {const} */ ([token, { generateNext: { logits: true, options } }]),
   );
-  const results = await context.getSequence().controlledEvaluate(input);
+  const results = await sequence.controlledEvaluate(input);
   for (const [position, result] of results.entries()) writeRow(result?.next.logits, position);
-  await context.dispose();
+  await sequence.clearHistory();
 }
 closeSync(file);
 await llama.dispose();

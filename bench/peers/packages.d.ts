@@ -11,10 +11,10 @@ declare module "node-llama-cpp" {
         { generateNext: { logits: boolean; options: Record<string, number> } },
       ])[],
     ): Promise<({ readonly next: Next } | undefined)[]>;
+    clearHistory(): Promise<void>;
   }
   interface Context {
     getSequence(): Sequence;
-    dispose(): Promise<void>;
   }
   interface Model {
     readonly fileInfo: { readonly metadata: { readonly llama: { readonly vocab_size: number } } };

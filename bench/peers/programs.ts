@@ -9,8 +9,8 @@ export const peersFolder: string = join(packageRoot, "bench", "peers");
 /** The package's own executable, as it was built. */
 const cli = join(packageRoot, "dist", "node", "cli.js");
 
-/** Threads for llama.cpp: its own default can be far slower than one. */
-const LLAMA_THREADS = 2;
+/** Threads for llama.cpp: more than one wait for each other at every layer, which takes longer than these small models. */
+const LLAMA_THREADS = 1;
 
 export interface LlamaRequest {
   readonly model: string;
