@@ -59,30 +59,33 @@ export class Measurement {
   }
 }
 
-/** Questions and answers as in training; only the answers and the end after them count. */
-export function heldOut(engine: Engine, model: string, limit: number): Sequence[] {
+/**
+ * Questions and answers as in training, of each skill those from `first` to before `end`; only the answers and the end
+ * after them count.
+ */
+export function heldOut(engine: Engine, model: string, first: number, end: number): Sequence[] {
   const path = join(model, "heldout.jsonl");
   if (!existsSync(path))
     throw new Error(`${model} has no heldout.jsonl: name a file of token ids by --file.`);
   const seen = new Map<string, number>();
   return readLines(path).flatMap((line) => {
     const { skill, messages, answer } = line as { skill: string; messages: Message[]; answer: string };
-    const count = (seen.get(skill) ?? 0) + 1;
-    seen.set(skill, count);
-    if (count > limit) return [];
+    const at = seen.get(skill) ?? 0;
+    seen.set(skill, at + 1);
+    if (at < first || at >= end) return [];
     const prompt = engine.encodeChat(messages);
     const tokens = [...prompt, ...engine.tokenizer.encode(answer), engine.tokenizer.eosId];
     return [{ tokens, from: prompt.length }];
   });
 }
 
-/** JSON Lines, each an array of token ids of which all but the first count. */
-export function readSequences(path: string, limit: number): Sequence[] {
+/** Lines from `first` to before `end` of JSON Lines, each an array of token ids of which all but the first count. */
+export function readSequences(path: string, first: number, end: number): Sequence[] {
   return readLines(path)
-    .slice(0, limit)
+    .slice(first, end)
     .map((line, i) => {
       if (!Array.isArray(line) || line.length < 2 || !line.every((id) => Number.isInteger(id))) {
-        throw new Error(`Line ${i + 1} of ${path} is no array of at least two token ids.`);
+        throw new Error(`Line ${first + i + 1} of ${path} is no array of at least two token ids.`);
       }
       return { tokens: line as number[], from: 1 };
     });
