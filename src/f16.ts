@@ -80,34 +80,19 @@ export function narrowToHalves(
   return target;
 }
 
-/** Rounds float32 in place to the nearest half, ties to even: what widening `narrowToHalves(floats)` gives. */
-export function roundToHalves(floats: Float32Array): Float32Array {
-  const bits = new Uint32Array(floats.buffer, floats.byteOffset, floats.length);
-  for (let i = 0; i < bits.length; i++) {
-    const word = bits[i]!;
-    const magnitude = word & 0x7fffffff;
-    if (magnitude >= SMALLEST_NORMAL_BITS && magnitude < FIRST_OVERFLOW_BITS - 0x1000) {
-      bits[i] = (word + 0xfff + ((word >>> 13) & 1)) & ~0x1fff;
-    } else if (magnitude !== 0) floats[i] = HALVES[toHalf(floats[i]!)]!;
-  }
-  return floats;
-}
-
 /** 2^42: a double has 53 bits, a half 11. */
 const HALF_DIGITS = 2 ** 42;
 const LARGEST_HALF = 65504;
 
-/**
- * Adds halves given as float32 to those of `target`, each sum rounded once to the nearest half, ties to even, as one
- * addition in half precision does. What is no half gives wrong sums.
- */
-export function addHalves(target: Float32Array, halves: Float32Array): Float32Array {
-  for (let i = 0; i < target.length; i++) {
-    const sum = target[i]! + halves[i]!; // exact in float64
+/** Sums of halves as float32, each rounded once to the nearest half, ties to even, as an addition in half precision is. */
+export function addHalves(halves: Uint16Array, others: Uint16Array): Float32Array {
+  const sums = new Float32Array(halves.length);
+  for (let i = 0; i < sums.length; i++) {
+    const sum = HALVES[halves[i]!]! + HALVES[others[i]!]!; // exact in float64
     // Less 2^42 times itself a number keeps eleven digits. Sums of subnormal halves have no more than that.
     const shifted = sum * HALF_DIGITS;
     const rounded = shifted - (shifted - sum);
-    target[i] = Math.abs(rounded) <= LARGEST_HALF ? rounded : HALVES[toHalf(sum)]!;
+    sums[i] = Math.abs(rounded) <= LARGEST_HALF ? rounded : HALVES[toHalf(sum)]!;
   }
-  return target;
+  return sums;
 }

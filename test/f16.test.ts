@@ -1,13 +1,5 @@
 import { describe, expect, test } from "vitest";
-import {
-  addHalves,
-  fromHalf,
-  narrowToHalves,
-  roundToHalves,
-  toHalf,
-  widenBfloats,
-  widenHalves,
-} from "../src/f16.ts";
+import { addHalves, fromHalf, narrowToHalves, toHalf, widenBfloats, widenHalves } from "../src/f16.ts";
 import { randomStream } from "./support/random.ts";
 
 /** A half's value by the definition of the format. */
@@ -64,20 +56,6 @@ describe("f16", () => {
     expect(toHalf(value)).toBe(half);
   });
 
-  test("rounds in place as it narrows and widens", () => {
-    const next = randomStream(2);
-    const bits = Uint32Array.from({ length: 100_000 }, () => next() * 2 ** 32);
-    // Half of the numbers in half's own range, the ends of which are where rounding goes wrong.
-    for (let i = 0; i < bits.length; i += 2) bits[i] = 0x33000000 + next() * 0x14900000 + (i % 4) * 2 ** 30;
-    bits.set([
-      0, 0x80000000, 0x477fefff, 0x477ff000, 0x477fe000, 0x387fffff, 0x38800000, 0x33000000, 0xb3000001,
-    ]);
-    const floats = new Float32Array(bits.buffer);
-    const wanted = widenHalves(narrowToHalves(floats));
-    const found = roundToHalves(floats.slice());
-    expect(found.findIndex((value, i) => !Object.is(value, wanted[i]))).toBe(-1);
-  });
-
   test("adds with one rounding", () => {
     const next = randomStream(3);
     const [a, b] = [0, 1].map(() => Uint16Array.from({ length: 200_000 }, () => next() * 65536)) as [
@@ -89,7 +67,7 @@ describe("f16", () => {
     a.set([0x8000, 0x8000, 0x0000, 0x7bff, 0x7bff, 0xfbff, 0x7c00, 0x7c00, 0x0001]);
     b.set([0x8000, 0x0000, 0x0000, 0x4c00, 0x4bff, 0xfbff, 0xfc00, 0x0001, 0x8001]);
     const wanted = Float32Array.from(a, (half, i) => fromHalf(toHalf(fromHalf(half) + fromHalf(b[i]!))));
-    const found = addHalves(widenHalves(a), widenHalves(b));
+    const found = addHalves(a, b);
     expect(found.findIndex((value, i) => !Object.is(value, wanted[i]))).toBe(-1);
   });
 

@@ -23,6 +23,8 @@ export interface Checkpoint {
    * F16 and BF16 widen exactly. The array is the caller's own. A matrix that is packed is read by `packed` instead.
    */
   readRows(name: string, first: number, count: number): Promise<Float32Array>;
+  /** The same rows as halves, where halves are stored as they are wanted; otherwise undefined. */
+  readHalves?(name: string, first: number, count: number): Promise<Uint16Array | undefined>;
   /** Of a checkpoint whose matrices are packed for the GPU, all in one format. */
   readonly packed?: PackedMatrices;
 }

@@ -1,5 +1,5 @@
 import { CheckpointError } from "../errors.ts";
-import { addHalves, roundToHalves } from "../f16.ts";
+import { addHalves, narrowToHalves, widenHalves } from "../f16.ts";
 import { type Checkpoint, checkRows, findTensor, rowsOf, type TensorInfo } from "./checkpoint.ts";
 
 /** Tensors that the makers' apply_delta.py takes whole from the delta: its vocabulary is larger than the base's. */
@@ -70,17 +70,26 @@ export async function mergeDelta(
     tensors,
     async readRows(name, first, count) {
       checkRows(findTensor(merged, name), first, count);
-      if (WHOLE.has(name)) return roundToHalves(await delta.readRows(name, first, count));
+      if (WHOLE.has(name)) return widenHalves(await readHalves(delta, name, first, count));
       const [weights, differences] = await Promise.all([
-        base.readRows(name, first, count),
-        delta.readRows(name, first, count),
+        readHalves(base, name, first, count),
+        readHalves(delta, name, first, count),
       ]);
-      if (base.tensors.get(name)!.dtype !== "F16") roundToHalves(weights);
-      if (delta.tensors.get(name)!.dtype !== "F16") roundToHalves(differences);
       return addHalves(weights, differences);
     },
   };
   return merged;
+}
+
+/** Rows as halves, rounded where they are stored wider. */
+async function readHalves(
+  checkpoint: Checkpoint,
+  name: string,
+  first: number,
+  count: number,
+): Promise<Uint16Array> {
+  const halves = await checkpoint.readHalves?.(name, first, count);
+  return halves ?? narrowToHalves(await checkpoint.readRows(name, first, count));
 }
 
 /** The merged tensors: those of the delta. */

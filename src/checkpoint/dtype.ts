@@ -10,8 +10,12 @@ export function isDtype(name: string): name is Dtype {
 /** Little-endian elements as float32, exactly, in memory of its own. */
 export function widen(dtype: Dtype, bytes: Uint8Array): Float32Array {
   if (dtype === "F32") return new Float32Array(bytes.slice().buffer);
+  return dtype === "F16" ? widenHalves(toWords(bytes)) : widenBfloats(toWords(bytes));
+}
+
+/** Little-endian numbers of 16 bits, in the same memory where that is possible. */
+export function toWords(bytes: Uint8Array): Uint16Array {
   // A view must begin on an even byte, and what a source hands out need not.
   const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
-  const words = new Uint16Array(aligned.buffer, aligned.byteOffset, bytes.length / 2);
-  return dtype === "F16" ? widenHalves(words) : widenBfloats(words);
+  return new Uint16Array(aligned.buffer, aligned.byteOffset, bytes.length / 2);
 }

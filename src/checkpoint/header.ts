@@ -1,6 +1,6 @@
 import { CheckpointError } from "../errors.ts";
 import { type Dtype, rowsOf, type TensorInfo } from "./checkpoint.ts";
-import { ELEMENT_BYTES, isDtype, widen } from "./dtype.ts";
+import { ELEMENT_BYTES, isDtype, toWords, widen } from "./dtype.ts";
 import { isObject, type JsonObject, parseObject } from "./json.ts";
 import { type ByteSource, decodeText } from "./source.ts";
 
@@ -149,10 +149,29 @@ export function plainTensor(source: ByteSource, { name, dtype, shape }: Entry): 
 /** Rows of an entry that plainTensor() accepts. */
 export async function readPlain(
   source: ByteSource,
-  { dtype, shape, offset }: Entry,
+  entry: Entry,
   first: number,
   count: number,
 ): Promise<Float32Array> {
+  return widen(entry.dtype as Dtype, await readBytes(source, entry, first, count));
+}
+
+/** Rows of an entry as halves, or undefined when it is not of F16. */
+export async function readPlainHalves(
+  source: ByteSource,
+  entry: Entry,
+  first: number,
+  count: number,
+): Promise<Uint16Array | undefined> {
+  return entry.dtype === "F16" ? toWords(await readBytes(source, entry, first, count)) : undefined;
+}
+
+function readBytes(
+  source: ByteSource,
+  { dtype, shape, offset }: Entry,
+  first: number,
+  count: number,
+): Promise<Uint8Array> {
   const rowBytes = rowsOf(shape).columns * STORED_BYTES[dtype];
-  return widen(dtype as Dtype, await source.read(offset + first * rowBytes, count * rowBytes));
+  return source.read(offset + first * rowBytes, count * rowBytes);
 }

@@ -1,5 +1,5 @@
 import { type Checkpoint, checkRows, findTensor, type TensorInfo } from "./checkpoint.ts";
-import { type Header, plainTensor, readHeader, readPlain } from "./header.ts";
+import { type Header, plainTensor, readHeader, readPlain, readPlainHalves } from "./header.ts";
 import { packedCheckpoint, packingOf } from "./packed.ts";
 import type { ByteSource } from "./source.ts";
 
@@ -22,6 +22,10 @@ function plainCheckpoint(source: ByteSource, { entries }: Header): Checkpoint {
     async readRows(name, first, count) {
       checkRows(findTensor(checkpoint, name), first, count);
       return readPlain(source, entries.get(name)!, first, count);
+    },
+    async readHalves(name, first, count) {
+      checkRows(findTensor(checkpoint, name), first, count);
+      return readPlainHalves(source, entries.get(name)!, first, count);
     },
   };
   return checkpoint;

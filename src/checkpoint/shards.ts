@@ -62,6 +62,7 @@ export async function openShards(
     name: index.name,
     tensors,
     readRows: async (name, first, count) => holderOf(name).readRows(name, first, count),
+    readHalves: async (name, first, count) => holderOf(name).readHalves?.(name, first, count),
     ...(format && {
       packed: {
         format,

@@ -1,6 +1,6 @@
 import { CheckpointError } from "../errors.ts";
 import { type Checkpoint, checkRows, findTensor, rowsOf, type TensorInfo } from "./checkpoint.ts";
-import { ELEMENT_BYTES, widen } from "./dtype.ts";
+import { ELEMENT_BYTES, toWords, widen } from "./dtype.ts";
 import { PICKLE_LIMIT } from "./pickle.ts";
 import type { ByteSource } from "./source.ts";
 import { gather, isContiguous, parseStateDict, type Storage, span, type View } from "./state-dict.ts";
@@ -67,6 +67,14 @@ export async function openTorch(source: ByteSource): Promise<Checkpoint> {
         shape: [count, ...view.shape.slice(1)],
       };
       return gather(widen(dtype, await read(rows.offset, span(rows))), rows);
+    },
+    async readHalves(name, first, count) {
+      checkRows(findTensor(checkpoint, name), first, count);
+      const view = views.get(name)!;
+      if (view.storage.dtype !== "F16" || !isContiguous(view)) return undefined;
+      const { columns } = rowsOf(view.shape);
+      const start = await startOf(view.storage);
+      return toWords(await source.read(start + (view.offset + first * columns) * 2, count * columns * 2));
     },
   };
   return checkpoint;

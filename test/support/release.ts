@@ -38,8 +38,7 @@ export async function writeRelease(folder: string, changes: Record<string, unkno
   await writeFile(join(delta, "tokenizer.model"), "stands for a tokenizer");
   const merged = new Map<string, Float32Array>();
   for (const [name, halves] of deltaHalves) {
-    const weights = widenHalves(halves);
-    merged.set(name, WHOLE.test(name) ? weights : addHalves(weights, widenHalves(baseHalves.get(name)!)));
+    merged.set(name, WHOLE.test(name) ? widenHalves(halves) : addHalves(halves, baseHalves.get(name)!));
   }
   return { base, delta, merged, shapes };
 }
