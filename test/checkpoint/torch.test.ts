@@ -9,6 +9,7 @@ import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { type ByteSource, bytesSource } from "../../src/checkpoint/source.ts";
 import { openTorch } from "../../src/checkpoint/torch.ts";
 import { CheckpointError } from "../../src/errors.ts";
+import { widenHalves } from "../../src/f16.ts";
 import { folder } from "./bytes.ts";
 import { python } from "./python.ts";
 import { op, pickle, type SavedTensor, stateDictPickle, torchEntries, torchFile, zip } from "./torch-file.ts";
@@ -31,6 +32,10 @@ async function compare(source: ByteSource, expected: Expected): Promise<void> {
     for (let row = 0; row < rows; row++) {
       const one = await checkpoint.readRows(name, row, 1);
       expect(one, `${name}, row ${row}`).toEqual(whole.subarray(row * columns, (row + 1) * columns));
+      // As they are stored, where that is how they are wanted.
+      const halves = await checkpoint.readHalves!(name, row, 1);
+      expect(halves !== undefined, name).toBe(tensor.dtype === "F16" && name !== "transposed");
+      if (halves) expect(widenHalves(halves)).toEqual(one);
     }
   }
 }
