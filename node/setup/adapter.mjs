@@ -47,7 +47,7 @@ export function adviceFor(platform, apt, reason) {
   if (platform === "darwin") return `${none}; run it on a Mac with a Metal GPU, outside a virtual machine.`;
   if (platform === "win32") return `${none}; install the graphics card's driver, with Direct3D 12 or Vulkan.`;
   if (apt) {
-    return `${none}; install the graphics card's Vulkan driver or Mesa's software one, "sudo apt-get install mesa-vulkan-drivers libvulkan1" (on Debian 12 with "-t bookworm-backports").`;
+    return `${none}; install the graphics card's Vulkan driver or Mesa's software one, "sudo apt-get install mesa-vulkan-drivers libvulkan1" (on Debian 12 "mesa-vulkan-drivers/bookworm-backports").`;
   }
   return `${none}; install the Vulkan loader and a driver: the graphics card's, or Mesa's software one (lavapipe; 23 or newer).`;
 }

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { readOrEmpty } from "./files.mjs";
 import { lastLines, SetupError, say } from "./report.mjs";
 
-const PACKAGES = ["mesa-vulkan-drivers", "libvulkan1"];
+const DRIVER = "mesa-vulkan-drivers";
+const LOADER = "libvulkan1";
 const APT_FOLDER = "/etc/apt";
 
 /** Dawn finds no adapter with lavapipe of Mesa 22.3 (Debian 12); it does with 23 and later. */
@@ -21,9 +22,9 @@ export function isAptSystem() {
  */
 export function installSoftwareVulkan() {
   updateLists();
-  const own = mesaVersion(aptCache(["policy", "mesa-vulkan-drivers"]));
+  const own = mesaVersion(aptCache(["policy", DRIVER]));
   if (own >= OLDEST_MESA) {
-    install([]);
+    install([DRIVER, LOADER]);
     return;
   }
   const release = codename(readOrEmpty("/etc/os-release"));
@@ -40,7 +41,9 @@ export function installSoftwareVulkan() {
     writeFileSync(file, source.text);
     updateLists();
   }
-  install(["-t", backports]);
+  // The driver alone is named from backports: with "-t" apt would take everything it needs from there as well, and
+  // packages of the release that want their own versions of those could not be installed any more.
+  install([`${DRIVER}/${backports}`, LOADER]);
 }
 
 /**
@@ -165,9 +168,9 @@ function aptGet(args) {
   });
 }
 
-/** @param {string[]} options */
-function install(options) {
-  const args = ["install", "--yes", "--no-install-recommends", ...options, ...PACKAGES];
+/** @param {string[]} packages */
+function install(packages) {
+  const args = ["install", "--yes", "--no-install-recommends", ...packages];
   const { status, stdout, stderr } = aptGet(args);
   if (status === 0) return;
   throw new SetupError(
