@@ -18,7 +18,7 @@ size. The release is made while it is read; only the result needs disk.
   --weights NAME   the result's format (default q4)
   --workers N      threads (default: one for each processor)
   --seed N         which random weights (default 1)
-  --results FILE   where the log goes (default: bench/results/convert13b.json, of all 40 layers only)
+  --results FILE   where the log goes (default, of all 40 layers only: bench/results/convert13b-DATE.json)
 `;
 
 /** Between two entries of the log. */
@@ -84,8 +84,8 @@ const report = await convert({
 if (!report) throw new Error(`${values.out} is finished already: choose another folder.`);
 
 const { user, system } = process.cpuUsage();
-const log = {
-  command: `npm run convert13b -- ${process.argv.slice(2).join(" ")}`,
+const { folder: _, tensors, ...figures } = report;
+const summary = {
   date: new Date().toISOString(),
   processors: `${cpus().length} x ${cpus()[0]?.model}`,
   memory_bytes: totalmem(),
@@ -94,13 +94,13 @@ const log = {
   input_bytes_per_second: report.input_bytes / report.seconds,
   peak_bytes: process.resourceUsage().maxRSS * 1024,
   processor_seconds: (user + system) / 1e6,
-  ...report,
-  samples,
+  layers: layers ?? 40,
+  ...figures,
 };
-const { samples: _, tensors: __, ...summary } = log;
 process.stdout.write(`${JSON.stringify(summary, undefined, 1)}\n`);
 if (values.results !== undefined || layers === undefined) {
-  const file = values.results ?? join(packageRoot, "bench", "results", "convert13b.json");
+  const file =
+    values.results ?? join(packageRoot, "bench", "results", `convert13b-${summary.date.slice(0, 10)}.json`);
   await mkdir(join(file, ".."), { recursive: true });
-  await writeFile(file, `${JSON.stringify(log, undefined, 1)}\n`);
+  await writeFile(file, `${JSON.stringify({ ...summary, samples, tensors }, undefined, 1)}\n`);
 }

@@ -17,6 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { main } from "../../node/commands/main.ts";
+import { expectSameFiles, openInputs } from "../../node/convert/inputs.ts";
 import { createFile } from "../../node/convert/output.ts";
 import { openFolder } from "../../node/files.ts";
 import { packageRoot } from "../../node/host.ts";
@@ -232,6 +233,18 @@ describe("a conversion that is stopped", () => {
     expect(result.err).toMatch(
       /base\/pytorch_model-00002-of-00002.bin had \d+ bytes of .*, and has \d+ bytes of 2001-09-09T01:46:40.000Z now/,
     );
+  });
+
+  test("is not gone on with when a source changes under it", async () => {
+    const description = { kind: "folder", path: release.base } as const;
+    const { files } = await openInputs({ model: description });
+    const seen = [...files.values()];
+    expect(() => expectSameFiles(files, seen)).not.toThrow();
+    const [changed, ...others] = seen;
+    expect(() => expectSameFiles(files, [...others, { ...changed!, modified: 0 }])).toThrow(
+      /^model\/\S+ changed while it was converted \(\d+ bytes of 1970-01-01T00:00:00.000Z; now \d+ bytes of 20/,
+    );
+    expect(() => expectSameFiles(files, [...seen, { name: "model/more", size: 1 }])).toThrow("now gone");
   });
 
   async function sourceFiles(copy: string) {
