@@ -4,11 +4,13 @@ import { type ConversionReport, convert as convertModel } from "../convert/conve
 import type { InputDescription } from "../convert/inputs.ts";
 import { WEIGHT_FORMATS, type WeightFormat } from "../index.ts";
 import { type Command, EXIT, type Io, UsageError, type Values, write } from "./command.ts";
-import { JSON_FLAG } from "./engine.ts";
+import { DEVICE_FLAGS, deviceOptions, JSON_FLAG } from "./engine.ts";
 import { statusLine } from "./progress.ts";
 
 /** Each worker takes about 300 MB; more of them than this wait for the disk. */
 const MOST_WORKERS = 4;
+/** Formats whose scales are searched for. */
+const CALIBRATED: readonly WeightFormat[] = ["q4", "q4a"];
 const MIB = 1024 * 1024;
 /** Between two lines of progress, so that a person can read them. */
 const STATUS_MS = 250;
@@ -21,7 +23,10 @@ for a checkpoint that is whole. PyTorch and safetensors files are read a few row
 
 The result is a checkpoint folder with the config and tokenizer of the delta or model. Stopped at any moment and run
 again with the same flags, it goes on where it was and gives the same bytes; the folder is no checkpoint before it is
-finished. "ziya verify DIR" checks the result.`,
+finished. "ziya verify DIR" checks the result.
+
+With --calibrate the model first runs over a text like those it will be used on: the weights that meet the largest
+activations are then kept the most exactly. That loads the model onto the adapter, packed, as chat will.`,
   flags: {
     base: { value: "DIR", help: "The checkpoint that the delta was made from." },
     delta: { value: "DIR", help: "The delta, as it is published." },
@@ -31,15 +36,26 @@ finished. "ziya verify DIR" checks the result.`,
       value: "DIR",
       help: "A new or empty folder for the result, or one with the same conversion begun.",
     },
+    calibrate: {
+      value: "FILE",
+      help: "A text in UTF-8 to choose scales by; for weights q4 and q4a. Some ten thousand characters are enough.",
+    },
     "shard-size": { value: "MIB", help: "What a file of the result holds at most. Default: 256." },
     workers: { value: "N", help: `Threads. Default: one for each processor, at most ${MOST_WORKERS}.` },
     report: { value: "FILE", help: "Write bits per weight and relative error of each tensor, as JSON." },
+    ...DEVICE_FLAGS,
     ...JSON_FLAG,
   },
   positionals: 0,
   async run({ values, io }) {
-    const inputs = readInputs(values);
     const weights = readFormat(values.text("weights") ?? "q4");
+    const calibration = values.text("calibrate");
+    if (calibration !== undefined && !CALIBRATED.includes(weights)) {
+      throw new UsageError(
+        `--calibrate chooses scales of ${CALIBRATED.join(" and ")}; --weights is ${weights}.`,
+      );
+    }
+    const inputs = { ...readInputs(values), calibration };
     const out = values.required("out");
     const shardSize = readCount(values, "shard-size", 1024 * 1024);
     const workers = readCount(values, "workers", 64) ?? Math.min(MOST_WORKERS, availableParallelism());
@@ -56,7 +72,9 @@ finished. "ziya verify DIR" checks the result.`,
         out,
         shardBytes: shardSize && shardSize * MIB,
         workers,
+        device: deviceOptions(values),
         signal: interrupted.signal,
+        onCalibration: (done, total) => status.show(`Calibrating ${Math.floor((done / total) * 100)} %`),
         onProgress: progress(status.show),
       });
       status.clear();

@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import {
+  type DeviceOptions,
   type Engine,
   type EngineOptions,
   embeddedModel,
@@ -57,12 +58,25 @@ export async function withEngine<T>(
 }
 
 function engineOptions(values: Values): EngineOptions & { model?: string } {
-  const options = {
-    ...Object.fromEntries(
-      ["model", "weights", "cache", "adapter", "rung", "limits"].map((name) => [name, values.text(name)]),
-    ),
-    context: values.number("context"),
+  return {
+    ...deviceOptions(values),
+    ...given({
+      ...texts(values, ["model", "weights", "cache"]),
+      context: values.number("context"),
+    }),
   };
-  // The library checks them: words that no format has are refused there by name.
+}
+
+/** What `DEVICE_FLAGS` were given as. */
+export function deviceOptions(values: Values): DeviceOptions {
+  return given(texts(values, Object.keys(DEVICE_FLAGS)));
+}
+
+// The library checks them: words that no format has are refused there by name.
+function texts(values: Values, names: readonly string[]): Record<string, string | undefined> {
+  return Object.fromEntries(names.map((name) => [name, values.text(name)]));
+}
+
+function given(options: Record<string, unknown>): object {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }

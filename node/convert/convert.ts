@@ -1,6 +1,9 @@
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type PlannedShard, planShards, SHARD_BYTES, type WrittenFormat } from "../../src/checkpoint/plan.ts";
+import type { DeviceOptions } from "../../src/kernels/device.ts";
 import { addErrors, NO_ERROR, type QuantisationError, summarise } from "../../src/quantize/report.ts";
+import { calibrateOnce, IMPORTANCE } from "./calibrate.ts";
 import { type InputDescription, type Inputs, openInputs, type SourceFile } from "./inputs.ts";
 import { Journal } from "./journal.ts";
 import { removePartials, replaceFile } from "./output.ts";
@@ -16,7 +19,11 @@ export interface ConvertOptions {
   readonly shardBytes?: number | undefined;
   /** Threads that work at a time. */
   readonly workers: number;
+  /** The adapter that runs the model over a calibration text. */
+  readonly device?: DeviceOptions | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Called while the model is calibrated, with steps done and in all: half are the model's loading. */
+  readonly onCalibration?: ((done: number, total: number) => void) | undefined;
   /** Called as weights are read, with bytes of the inputs: what this run has read, what is done in all, and the total. */
   readonly onProgress?: ((read: number, done: number, total: number) => void) | undefined;
 }
@@ -33,7 +40,7 @@ export interface ConversionReport {
   readonly bits_per_weight: number;
   /** ‖w - ŵ‖ / ‖w‖ */
   readonly relative_error: number;
-  /** Of the weights that this run read, and what it took. */
+  /** Of the weights that this run read, and what it took; calibration not counted. */
   readonly input_bytes: number;
   readonly seconds: number;
   readonly tensors: Readonly<Record<string, { bits_per_weight: number; relative_error: number }>>;
@@ -59,7 +66,6 @@ const TEXT_FILES = [
  */
 export async function convert(options: ConvertOptions): Promise<ConversionReport | undefined> {
   const { weights, out, shardBytes = SHARD_BYTES, workers, signal } = options;
-  const start = performance.now();
   const inputs = await openInputs(options.inputs);
   const sources = [...inputs.files.values()];
   const plan = planShards(inputs.tensors, weights, shardBytes);
@@ -69,14 +75,16 @@ export async function convert(options: ConvertOptions): Promise<ConversionReport
   const found = journal.shards.size;
   const inputBytes = (shards: readonly PlannedShard[]) =>
     shards.reduce((sum, { tensors }) => sum + tensors.reduce((all, t) => all + tensorBytes(inputs, t), 0), 0);
+  const importance = inputs.calibration && (await calibrateOnce(inputs, options));
   const before = inputBytes(plan.filter(({ file }) => journal.shards.has(file)));
   const total = inputBytes(plan);
+  const start = performance.now();
   let read = 0;
   let saving = Promise.resolve();
   try {
     await runJobs(listJobs(plan, sources, journal), {
       workers,
-      data: { inputs: options.inputs, sources, folder: out },
+      data: { inputs: options.inputs, sources, folder: out, importance },
       signal,
       onRead: (bytes) => {
         read += bytes;
@@ -100,6 +108,7 @@ export async function convert(options: ConvertOptions): Promise<ConversionReport
     if (file) await replaceFile(join(out, name), await file.read(0, file.size));
   }
   await journal.finish(plan);
+  await rm(join(out, IMPORTANCE), { force: true });
   const seconds = (performance.now() - start) / 1000;
   return report(options, plan, journal, { shards_found: found, input_bytes: read, seconds });
 }
@@ -113,7 +122,7 @@ function listJobs(plan: readonly PlannedShard[], sources: readonly SourceFile[],
   for (const [i, shard] of plan.entries()) {
     if (!journal.shards.has(shard.file)) jobs.push({ at: i / plan.length, job: { kind: "shard", shard } });
   }
-  for (const part of ["model", "base", "delta"]) {
+  for (const part of ["model", "base", "delta", "calibration"]) {
     const files = sources.filter(({ name }) => name.startsWith(`${part}/`));
     const size = files.reduce((sum, file) => sum + file.size, 0);
     let end = 0;

@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import {
   type Checkpoint,
   type Dtype,
@@ -23,9 +23,13 @@ export type SourceDescription =
   | { readonly kind: "module"; readonly url: string; readonly name: string; readonly argument: unknown };
 
 /** A model by itself, or one that is the sum of two. */
-export type InputDescription =
+export type InputDescription = (
   | { readonly model: SourceDescription }
-  | { readonly base: SourceDescription; readonly delta: SourceDescription };
+  | { readonly base: SourceDescription; readonly delta: SourceDescription }
+) & {
+  /** The path of a text to run the model over, whose activations say which weights count. */
+  readonly calibration?: string | undefined;
+};
 
 /** A file that a conversion reads, as it was when it was opened. */
 export interface SourceFile {
@@ -40,6 +44,9 @@ export interface SourceFile {
 export interface Inputs {
   /** The weights to convert, merged where they are to be. */
   readonly checkpoint: Checkpoint;
+  readonly config: Config;
+  /** The text to calibrate on, if any. */
+  readonly calibration: ByteSource | undefined;
   /** Those that the config calls for, in the order in which a model is loaded. */
   readonly tensors: readonly TensorInfo[];
   /** The folder with the model's own config and tokenizer: of a base and its delta, the delta's. */
@@ -90,9 +97,12 @@ export async function openInputs(description: InputDescription): Promise<Inputs>
     checkpoint = await mergeDelta(base, delta, await readBaseConfig(openBase));
     parts = [base, delta];
   }
-  const tensors = tensorsOf(checkpoint, await readConfig(own));
+  const config = await readConfig(own);
+  const tensors = tensorsOf(checkpoint, config);
   return {
     checkpoint,
+    config,
+    calibration: await openCalibration(description.calibration, openPart),
     tensors,
     open: own,
     files,
@@ -136,6 +146,17 @@ async function openSource(part: string, source: SourceDescription): Promise<Open
   throw new CheckpointError(
     `${source.path}, given as the ${part}, is ${found ? "a file" : "not there"}; wanted a checkpoint folder in Hugging Face's layout.`,
   );
+}
+
+async function openCalibration(
+  path: string | undefined,
+  openPart: (part: string, source: SourceDescription) => Promise<OpenFile>,
+): Promise<ByteSource | undefined> {
+  if (path === undefined) return undefined;
+  const open = await openPart("calibration", { kind: "folder", path: dirname(path) });
+  const text = await open(basename(path));
+  if (text) return text;
+  throw new CheckpointError(`${path}, given as the calibration text, is not there.`);
 }
 
 async function identify(part: string, source: SourceDescription, file: ByteSource): Promise<SourceFile> {

@@ -3,22 +3,29 @@ import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { FileSum } from "../../src/checkpoint/manifest.ts";
 import { blocksOf, type PlannedShard, type ReadBlock, shardBytes } from "../../src/checkpoint/plan.ts";
 import { CheckpointError, OptionError } from "../../src/errors.ts";
+import type { Importance } from "../../src/model/calibrate.ts";
 import { packRows } from "../../src/quantize/pack.ts";
 import { addErrors, NO_ERROR, type QuantisationError, quantisationError } from "../../src/quantize/report.ts";
 import { createSha256 } from "../sha256.ts";
 import type { FinishedShard } from "./journal.ts";
 import { createFile } from "./output.ts";
 
+export interface ShardOptions {
+  /** By tensor, for packRows(). */
+  readonly importance?: Importance | undefined;
+  /** Is told the name of a tensor and how many of its weights were read. */
+  readonly onRead: (tensor: string, weights: number) => void;
+}
+
 /**
  * Reads, packs and writes one shard; it has its name in the folder only when it is complete and on the disk.
- * @param onRead is told the name of a tensor and how many of its weights were read
  * @throws CheckpointError for what cannot be read or packed, StorageError for what cannot be written.
  */
 export async function writeShard(
   checkpoint: Checkpoint,
   shard: PlannedShard,
   folder: string,
-  onRead: (tensor: string, weights: number) => void,
+  { importance, onRead }: ShardOptions,
 ): Promise<FinishedShard> {
   const readRows = readAhead(checkpoint, shard);
   const errors: Record<string, QuantisationError> = {};
@@ -27,7 +34,7 @@ export async function writeShard(
     onRead(name, rows.length);
     if (columns === 1) return { words: new Uint32Array(rows.buffer, rows.byteOffset, rows.length) };
     try {
-      const packed = packRows(format, rows, columns);
+      const packed = packRows(format, rows, columns, importance?.get(name));
       errors[name] = addErrors(errors[name] ?? NO_ERROR, quantisationError(format, rows, packed, columns));
       return packed;
     } catch (cause) {

@@ -2,6 +2,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { hashSource } from "../../src/checkpoint/manifest.ts";
 import type { PlannedShard } from "../../src/checkpoint/plan.ts";
 import { ZiyaError } from "../../src/errors.ts";
+import type { Importance } from "../../src/model/calibrate.ts";
 import { createSha256 } from "../sha256.ts";
 import { expectSameFiles, type InputDescription, openInputs, type SourceFile } from "./inputs.ts";
 import type { FinishedShard } from "./journal.ts";
@@ -13,6 +14,8 @@ export interface WorkerData {
   /** The files as the conversion found them. */
   readonly sources: readonly SourceFile[];
   readonly folder: string;
+  /** Of the matrices' columns, where the conversion was calibrated. */
+  readonly importance?: Importance | undefined;
 }
 
 export type Job =
@@ -37,7 +40,7 @@ export interface Failure {
 }
 
 const port = parentPort!;
-const { inputs, sources, folder } = workerData as WorkerData;
+const { inputs, sources, folder, importance } = workerData as WorkerData;
 const opening = openInputs(inputs);
 // The first job hears of it.
 opening.catch(() => {});
@@ -59,9 +62,9 @@ async function perform(job: Job): Promise<Result> {
     const { sha256 } = await hashSource(await opened.reopen(job.file), createSha256());
     return { kind: "hash", file: job.file, sha256 };
   }
-  const shard = await writeShard(opened.checkpoint, job.shard, folder, (tensor, weights) => {
+  const onRead = (tensor: string, weights: number) =>
     post({ kind: "read", bytes: weights * opened.bytesPerWeight(tensor) });
-  });
+  const shard = await writeShard(opened.checkpoint, job.shard, folder, { importance, onRead });
   return { kind: "shard", shard };
 }
 

@@ -44,12 +44,25 @@ export async function loadModel(gpu: Gpu, open: OpenFile, options: LoadOptions =
       "The model folder has no config.json; wanted a checkpoint in Hugging Face's layout.",
     );
   const config = parseConfig(await readText(file, MOST_CONFIG_BYTES));
+  const checkpoint = await openCheckpoint(open);
+  await refuseUnmergedDelta(checkpoint);
+  return loadCheckpoint(gpu, config, checkpoint, options);
+}
+
+/**
+ * As loadModel(), of a checkpoint that is open: a merged one too, which no folder has.
+ * @throws ConfigError, CheckpointError, OptionError or DeviceError, each before the large buffers are allocated.
+ */
+export async function loadCheckpoint(
+  gpu: Gpu,
+  config: Config,
+  checkpoint: Checkpoint,
+  options: LoadOptions = {},
+): Promise<LlamaModel> {
   const { cache = "f16", chunk = 128 } = options;
   const { context = config.max_position_embeddings, tokenCount = config.vocab_size } = options;
   checkOptions(config, context, chunk, tokenCount);
   checkFit(gpu, config, context, chunk, cache);
-  const checkpoint = await openCheckpoint(open);
-  await refuseUnmergedDelta(checkpoint);
   const format = chooseFormat(checkpoint, options.weights);
   return gpu.guarded("Loading the model", async () => {
     const { importance, signal, onProgress } = options;

@@ -1,0 +1,122 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { isObject, parseObject } from "../../src/checkpoint/json.ts";
+import { CheckpointError, StorageError } from "../../src/errors.ts";
+import { loadText } from "../../src/generate/load.ts";
+import { openDevice } from "../../src/kernels/device.ts";
+import type { Importance } from "../../src/model/calibrate.ts";
+import { loadCheckpoint } from "../../src/model/load.ts";
+import type { LlamaModel } from "../../src/model/model.ts";
+import { dawnHost } from "../host.ts";
+import type { ConvertOptions } from "./convert.ts";
+import type { Inputs } from "./inputs.ts";
+import { replaceFile } from "./output.ts";
+
+/** Where a conversion that is not finished keeps what it measured: another run would not measure the same bits. */
+export const IMPORTANCE = "importance.partial.json";
+
+/** Tokens that are run together: enough for attention to matter, and its cost small beside the matrices'. */
+const WINDOW = 512;
+/** Of a text; more of them than fit here would take days on any adapter. */
+const MOST_BYTES = 64 * 1024 * 1024;
+
+/**
+ * What running the model over the calibration text says of every matrix's columns: measured now, or by an earlier run
+ * of the same conversion.
+ * @throws CheckpointError about the text or the tokenizer, StorageError about the folder, and what loading throws.
+ */
+export async function calibrateOnce(inputs: Inputs, options: ConvertOptions): Promise<Importance> {
+  const path = join(options.out, IMPORTANCE);
+  const found = await readFile(path, "utf8").catch(() => undefined);
+  if (found !== undefined) return parseImportance(found, path, inputs);
+  const importance = await calibrate(inputs, options);
+  await replaceFile(path, importanceJson(importance));
+  return importance;
+}
+
+/** Runs the model, packed as the conversion will pack it, over windows of the text. */
+async function calibrate(inputs: Inputs, options: ConvertOptions): Promise<Importance> {
+  const { config, checkpoint } = inputs;
+  const { weights, signal, onCalibration } = options;
+  const windows = await readWindows(inputs);
+  const host = dawnHost();
+  try {
+    const gpu = await openDevice(host, options.device);
+    let model: LlamaModel | undefined;
+    try {
+      model = await loadCheckpoint(gpu, config, checkpoint, {
+        weights,
+        context: windows[0]!.length,
+        ...(signal ? { signal } : {}),
+        onProgress: (loaded, total) => onCalibration?.(loaded / total / 2, 1),
+      });
+      const tokens = windows.reduce((sum, window) => sum + window.length, 0);
+      return await model.calibrate(windows, {
+        ...(signal ? { signal } : {}),
+        onProgress: (done) => onCalibration?.((1 + done / tokens) / 2, 1),
+      });
+    } finally {
+      model?.destroy();
+      gpu.destroy();
+    }
+  } finally {
+    host.release();
+  }
+}
+
+/** The text as ids, cut into windows of one length (the last may be shorter), each behind its own begin-of-sequence id. */
+async function readWindows({ calibration, config, open }: Inputs): Promise<number[][]> {
+  const source = calibration!;
+  if (source.size > MOST_BYTES) {
+    throw new CheckpointError(
+      `${source.name} has ${source.size} bytes; a calibration text has at most ${MOST_BYTES}, and some ten thousand ` +
+        "characters are enough.",
+    );
+  }
+  const { tokenizer } = await loadText(open);
+  const ids = tokenizer.encode(decode(await source.read(0, source.size), source.name));
+  if (ids.length === 0) throw new CheckpointError(`${source.name} has no text to calibrate on.`);
+  const length = Math.min(WINDOW, config.max_position_embeddings) - 1;
+  const count = Math.ceil(ids.length / length);
+  return Array.from({ length: count }, (_, i) => [
+    tokenizer.bosId,
+    ...ids.slice(i * length, (i + 1) * length),
+  ]);
+}
+
+function decode(bytes: Uint8Array, name: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new CheckpointError(`${name} is not UTF-8: save the calibration text as UTF-8.`, { cause });
+  }
+}
+
+/** By tensor name, little-endian float32 in Base64. */
+function importanceJson(importance: Importance): string {
+  return JSON.stringify(
+    Object.fromEntries(
+      Array.from(importance, ([name, { buffer, byteOffset, byteLength }]) => [
+        name,
+        Buffer.from(buffer, byteOffset, byteLength).toString("base64"),
+      ]),
+    ),
+  );
+}
+
+function parseImportance(text: string, path: string, { tensors }: Inputs): Importance {
+  const columns = new Map(tensors.map(({ name, shape }) => [name, shape[1]]));
+  const found = parseObject(text, path);
+  return new Map(
+    Object.entries(isObject(found) ? found : {}).map(([name, base64]) => {
+      const bytes = Uint8Array.from(Buffer.from(String(base64), "base64"));
+      if (bytes.length !== 4 * (columns.get(name) ?? 0)) {
+        throw new StorageError(
+          `${path} has ${bytes.length} bytes for ${name}, whose ${columns.get(name) ?? 0} columns need ` +
+            `${4 * (columns.get(name) ?? 0)}: it was changed, so empty the folder and begin again.`,
+        );
+      }
+      return [name, new Float32Array(bytes.buffer)];
+    }),
+  );
+}
