@@ -3,6 +3,7 @@ import { toHalf } from "../src/f16.ts";
 import { tensorShapes } from "../src/model/weights.ts";
 import { shapeConfig } from "./shapes.ts";
 import { torchFile, type VirtualTensor } from "./torch-file.ts";
+import { fullModel, ziyaJson } from "./vocabulary.ts";
 
 /** The two downloads that make Ziya-LLaMA-13B. */
 export type Part = "base" | "delta";
@@ -26,7 +27,7 @@ const RUN = 4096;
 
 /**
  * Ziya-LLaMA-13B-v1 as it is published, of random weights: 28 shards of a delta in PyTorch's format, or LLaMA-1 13B in
- * three. Nothing is stored: bytes are made when they are read, the same ones every time, at the rate of memory.
+ * three; with a vocabulary of Ziya's 39,410 tokens. Nothing is stored: bytes are made when they are read, the same ones every time, at the rate of memory.
  */
 export function syntheticRelease({ part, seed, layers }: SyntheticOptions): OpenFile {
   const config = shapeConfig("ziya-13b", layers);
@@ -62,9 +63,12 @@ export function syntheticRelease({ part, seed, layers }: SyntheticOptions): Open
   const files = new Map<string, object>([
     ["config.json", json],
     ["pytorch_model.bin.index.json", { metadata: {}, weight_map: weightMap }],
+    // A conversion takes the tokenizer of the delta, and has no use for the base's.
+    ...(part === "delta" ? Object.entries({ ...ziyaJson, "tokenizer.model": fullModel() }) : []),
   ]);
   return async (name) => {
     const file = files.get(name);
+    if (file instanceof Uint8Array) return bytesSource(name, file);
     if (file) return bytesSource(name, new TextEncoder().encode(JSON.stringify(file)));
     const index = shards.findIndex((_, i) => shardName(i) === name);
     return index < 0 ? undefined : torchFile(name, shards[index]!);

@@ -48,12 +48,18 @@ export function llamaQuantize(request: QuantizeRequest): Quantized {
   return JSON.parse(run(process.execPath, [script], { ...request, threads: LLAMA_THREADS }));
 }
 
-/** Logits of PyTorch in float64: [T, vocab]. `out` is a scratch file. */
-export function torchLogits(model: string, tokens: readonly number[], out: string): Float64Array {
+/** Logits of PyTorch in float64: [T, vocab]; of a packed checkpoint (q4 or q8) too. `out` is a scratch file. */
+export function torchLogits(
+  model: string,
+  tokens: readonly number[],
+  out: string,
+  packed = false,
+): Float64Array {
   if (python === undefined) {
     throw new Error("There is no python3 with PyTorch; on Debian: apt-get install python3-torch.");
   }
-  run(python, [join(peersFolder, "reference.py"), "--model", model, "--tokens", tokens.join(), "--out", out]);
+  const script = join(peersFolder, packed ? "packed_reference.py" : "reference.py");
+  run(python, [script, "--model", model, "--tokens", tokens.join(), "--out", out]);
   return new Float64Array(bytesOf(out));
 }
 

@@ -1,5 +1,5 @@
 import { expectTensor } from "../../src/checkpoint/checkpoint.ts";
-import { verifyShards } from "../../src/checkpoint/manifest.ts";
+import { sumOfSums, verifyShards } from "../../src/checkpoint/manifest.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { readText } from "../../src/checkpoint/source.ts";
 import { parseConfig } from "../../src/model/config.ts";
@@ -13,8 +13,10 @@ import { progressBar } from "./progress.ts";
 export const verify: Command = {
   usage: "verify DIR",
   summary: "Check a folder that ziya convert made: its checksums, headers and shapes.",
-  details:
-    "Every byte of the weights is read. Ends with exit code 1 at the first file that is wrong, and names it.",
+  details: `Every byte of the weights is read. Ends with exit code 1 at the first file that is wrong, and names it.
+
+Prints one SHA-256 over those of the shards, by which owners can compare their results. With --json also the checksums
+of the files that it was converted from, to compare with those that the download page shows.`,
   flags: { ...JSON_FLAG },
   positionals: 1,
   async run({ values, positionals, io }) {
@@ -23,7 +25,7 @@ export const verify: Command = {
     const open = openModel(folder);
     const bar = progressBar(io.stderr, "Checking");
     try {
-      const shards = await verifyShards(open, createSha256, bar.show);
+      const { shards, sources } = await verifyShards(open, createSha256, bar.show);
       const checkpoint = await openCheckpoint(open);
       const config = await open("config.json");
       if (!config) throw new CheckpointError(`${folder} has no config.json: fetch that file again.`);
@@ -33,8 +35,10 @@ export const verify: Command = {
 
       const weights = checkpoint.packed?.format ?? "plain";
       const bytes = shards.reduce((sum, { size }) => sum + size, 0);
-      const result = { shards: shards.length, bytes, weights, tensors: shapes.size };
-      const text = `OK: ${result.shards} shards, ${(bytes / 1e9).toFixed(2)} GB, ${result.tensors} tensors (${weights}).`;
+      const sha256 = sumOfSums(shards, createSha256());
+      const result = { shards: shards.length, bytes, weights, tensors: shapes.size, sha256, sources };
+      const size = `${(bytes / 1e9).toFixed(2)} GB`;
+      const text = `OK: ${shards.length} shards, ${size}, ${shapes.size} tensors (${weights}).\nSHA-256 of all: ${sha256}`;
       await write(io.stdout, `${values.on("json") ? JSON.stringify(result) : text}\n`);
       return EXIT.ok;
     } finally {

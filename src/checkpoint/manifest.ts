@@ -90,21 +90,21 @@ export async function hashSource(
 }
 
 /**
- * Holds every shard of a converted checkpoint to its index.
+ * Holds every shard of a converted checkpoint to its index, and returns what the index says.
  * @throws CheckpointError at the first that is missing, of another size or of other contents.
  */
 export async function verifyShards(
   open: OpenFile,
   createSha256: () => Sha256,
   onProgress?: (bytes: number, total: number) => void,
-): Promise<readonly FileSum[]> {
+): Promise<{ readonly shards: readonly FileSum[]; readonly sources: readonly FileSum[] }> {
   const index = await open(INDEX);
   if (!index) {
     throw new CheckpointError(
       `The folder has no ${INDEX}: it is no converted checkpoint, or the conversion is not finished.`,
     );
   }
-  const { shards } = await readSums(index);
+  const { shards, sources } = await readSums(index);
   const total = shards.reduce((sum, { size }) => sum + size, 0);
   let done = 0;
   for (const { name, size, sha256 } of shards) {
@@ -126,5 +126,11 @@ export async function verifyShards(
       );
     }
   }
-  return shards;
+  return { shards, sources };
+}
+
+/** One sum for all weights, whatever names and order the sources had: equal for equal shards. */
+export function sumOfSums(shards: readonly FileSum[], sha256: Sha256): string {
+  sha256.update(new TextEncoder().encode(shards.map((shard) => `${shard.sha256}\n`).join("")));
+  return sha256.hex();
 }

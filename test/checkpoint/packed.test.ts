@@ -196,7 +196,7 @@ describe("verifying", () => {
   test("reads every byte of a sound folder, and says which files it was made from", async () => {
     const files = await convert("q4", 10_000);
     const progress: number[] = [];
-    const sums = await verifyShards(folder(files), sha256, (done) => progress.push(done));
+    const { shards: sums } = await verifyShards(folder(files), sha256, (done) => progress.push(done));
     expect(sums.length).toBe(Object.keys(files).length - 1);
     expect(progress.at(-1)).toBe(sums.reduce((sum, { size }) => sum + size, 0));
     const { sources } = await readSums((await folder(files)(INDEX))!);

@@ -1,10 +1,10 @@
 import { beforeAll, describe, expect, test } from "vitest";
+import { folder, fullModel, ziyaJson } from "../../bench/vocabulary.ts";
 import { ChatFormat } from "../../src/generate/chat.ts";
 import type { Message } from "../../src/generate/template.ts";
 import { loadTokenizer } from "../../src/tokenizer/load.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { randomStream } from "../support/random.ts";
-import { folder, fullModel, ziyaJson } from "../tokenizer/full-vocabulary.ts";
 
 const [BOS, EOS, HUMAN, BOT] = [1, 2, 39408, 39409];
 const user = (content: string): Message => ({ role: "user", content });

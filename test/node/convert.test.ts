@@ -358,7 +358,11 @@ describe("ziya verify", () => {
     const { code, out } = await run("verify", good);
     expect(code).toBe(0);
     expect(out).toMatch(new RegExp(`^OK: ${shards} shards, .* ${release.shapes.size} tensors \\(q4\\)`));
-    expect(JSON.parse((await run("verify", good, "--json")).out)).toMatchObject({ shards, weights: "q4" });
+    const { sha256: all, ...found } = JSON.parse((await run("verify", good, "--json")).out);
+    const sums = await readSums((await openFolder(good)(INDEX))!);
+    expect(found).toMatchObject({ shards, weights: "q4", sources: sums.sources });
+    expect(all).toBe(sha256(Buffer.from(sums.shards.map((shard) => `${shard.sha256}\n`).join(""))));
+    expect(out).toContain(all);
   });
 
   test("names what is wrong", async () => {

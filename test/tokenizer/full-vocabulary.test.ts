@@ -1,9 +1,9 @@
 import llama from "llama-tokenizer-js";
 import { beforeAll, describe, expect, test } from "vitest";
+import { folder, fullModel, fullTokenizerJson, ziyaJson } from "../../bench/vocabulary.ts";
 import { loadTokenizer } from "../../src/tokenizer/load.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { randomStream } from "../support/random.ts";
-import { folder, fullModel, fullTokenizerJson, ziyaJson } from "./full-vocabulary.ts";
 import { RandomText } from "./random-text.ts";
 
 const RANDOM_TEXTS = 3_000;

@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { llamaHead, type PieceSpec, writeModel } from "../../bench/model-proto.ts";
+import { folder, llamaJsonStages } from "../../bench/vocabulary.ts";
 import { TokenizerError } from "../../src/errors.ts";
 import { readTokenizerJson } from "../../src/tokenizer/huggingface.ts";
 import { loadTokenizer } from "../../src/tokenizer/load.ts";
@@ -6,8 +8,6 @@ import { Merger } from "../../src/tokenizer/merge.ts";
 import { readSentencePieceModel } from "../../src/tokenizer/sentencepiece.ts";
 import { randomStream } from "../support/random.ts";
 import { fixtureModel } from "./fixtures.ts";
-import { folder, llamaJsonStages } from "./full-vocabulary.ts";
-import { llamaHead, type PieceSpec, writeModel } from "./model-proto.ts";
 import { RandomText } from "./random-text.ts";
 
 type Order = "longest left first" | "shortest left first" | "pairs, not strings";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { folder } from "../../bench/vocabulary.ts";
 import { OptionError, TokenizerError } from "../../src/errors.ts";
 import { loadTokenizer } from "../../src/tokenizer/load.ts";
 import { fixtureModel } from "./fixtures.ts";
-import { folder } from "./full-vocabulary.ts";
 
 const model = { "tokenizer.model": fixtureModel("plain") };
 const withConfig = (config: unknown) => loadTokenizer(folder({ ...model, "tokenizer_config.json": config }));

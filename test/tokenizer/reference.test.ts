@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { folder, fullModel } from "../../bench/vocabulary.ts";
 import { loadTokenizer } from "../../src/tokenizer/load.ts";
 import { randomStream } from "../support/random.ts";
 import { FIXTURES, fixtureModel } from "./fixtures.ts";
-import { folder, fullModel } from "./full-vocabulary.ts";
 import { RandomText } from "./random-text.ts";
 import { python, referenceDecode, referenceEncode } from "./reference.ts";
 

@@ -1,10 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { TokenizerError } from "../../src/errors.ts";
-import { loadTokenizer } from "../../src/tokenizer/load.ts";
-import { MAX_MODEL_BYTES, readSentencePieceModel } from "../../src/tokenizer/sentencepiece.ts";
-import { randomStream } from "../support/random.ts";
-import { FIXTURES, fixtureModel } from "./fixtures.ts";
-import { folder } from "./full-vocabulary.ts";
 import {
   block,
   concat,
@@ -14,7 +8,13 @@ import {
   type ModelSpec,
   varint,
   writeModel,
-} from "./model-proto.ts";
+} from "../../bench/model-proto.ts";
+import { folder } from "../../bench/vocabulary.ts";
+import { TokenizerError } from "../../src/errors.ts";
+import { loadTokenizer } from "../../src/tokenizer/load.ts";
+import { MAX_MODEL_BYTES, readSentencePieceModel } from "../../src/tokenizer/sentencepiece.ts";
+import { randomStream } from "../support/random.ts";
+import { FIXTURES, fixtureModel } from "./fixtures.ts";
 
 const MUTATIONS = 3_000;
 /** Far above what a toy model takes (5 ms), far below what a walk out of bounds or a quadratic one would. */

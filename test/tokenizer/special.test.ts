@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { folder, ziyaJson } from "../../bench/vocabulary.ts";
 import { TokenizerError } from "../../src/errors.ts";
 import { loadTokenizer } from "../../src/tokenizer/load.ts";
 import { fixtureModel } from "./fixtures.ts";
-import { folder, ziyaJson } from "./full-vocabulary.ts";
 
 const model = fixtureModel("plain");
 /** Pieces of the toy model: the first id that can be added. */

@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from "vitest";
+import { folder, fullModel, ziyaJson } from "../../bench/vocabulary.ts";
 import { loadTokenizer } from "../../src/tokenizer/load.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { randomStream } from "../support/random.ts";
 import { fixtureModel } from "./fixtures.ts";
-import { folder, fullModel, ziyaJson } from "./full-vocabulary.ts";
 
 const MEGABYTE = 1_000_000;
 /** One megabyte in one call, the median of three. Measured 0.05 to 0.5 s on two shared cores. */

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { llamaHead, writeModel } from "../../bench/model-proto.ts";
+import { folder } from "../../bench/vocabulary.ts";
 import { OptionError, TokenizerError } from "../../src/errors.ts";
 import { loadTokenizer } from "../../src/tokenizer/load.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { randomStream } from "../support/random.ts";
 import { FIXTURES, type FixtureName, fixtureLines, fixtureModel } from "./fixtures.ts";
-import { folder } from "./full-vocabulary.ts";
-import { llamaHead, writeModel } from "./model-proto.ts";
 
 async function fixture(name: FixtureName): Promise<Tokenizer> {
   return (await loadTokenizer(folder({ "tokenizer.model": fixtureModel(name) }))).tokenizer;

@@ -1,5 +1,5 @@
 import llama from "llama-tokenizer-js";
-import type { ReadFile } from "../../src/tokenizer/load.ts";
+import type { ReadFile } from "../src/tokenizer/load.ts";
 import { llamaHead, type PieceSpec, writeModel } from "./model-proto.ts";
 
 /** What Ziya's makers added to LLaMA's 32,000 pieces: single Chinese characters, and two tokens beside the model. */
@@ -55,7 +55,7 @@ const token = (content: string) => ({
 });
 
 /** The JSON files beside Ziya's tokenizer.model (their keys; model_max_length as transformers writes it). */
-export const ziyaJson: Record<string, unknown> = {
+export const ziyaJson: Record<string, object> = {
   "added_tokens.json": { "<bot>": 39409, "<human>": 39408 },
   "special_tokens_map.json": {
     additional_special_tokens: ["<human>", "<bot>"],

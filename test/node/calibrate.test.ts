@@ -1,0 +1,116 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { main } from "../../node/commands/main.ts";
+import { IMPORTANCE } from "../../node/convert/calibrate.ts";
+import { packageRoot } from "../../node/host.ts";
+import { embeddedModel, load, openFolder } from "../../node/index.ts";
+import { INDEX, readSums } from "../../src/checkpoint/manifest.ts";
+import { openCheckpoint } from "../../src/checkpoint/open.ts";
+import { packRows } from "../../src/quantize/pack.ts";
+import { testDeviceOptions } from "../support/gpu.ts";
+import { fakeIo } from "../support/io.ts";
+
+const TEXT = "法国的首都是哪里? What is 12 plus 7? 重复:苹果 香蕉 西瓜. ".repeat(40);
+const MATRIX = "model.layers.2.mlp.down_proj.weight";
+const DEVICE = Object.entries(testDeviceOptions()).flatMap(([name, value]) => [`--${name}`, String(value)]);
+
+let folder = "";
+const place = (name: string) => join(folder, name);
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ziya-calibrate-"));
+  await writeFile(place("text.txt"), TEXT);
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const flags = (out: string) => [
+  "convert",
+  ...["--model", embeddedModel, "--calibrate", place("text.txt"), "--out", place(out), "--shard-size", "1"],
+  ...DEVICE,
+];
+
+async function run(...args: string[]) {
+  const io = fakeIo();
+  const code = await main(args, io);
+  return { code, out: io.out(), err: io.err() };
+}
+
+async function contents(out: string): Promise<Map<string, string>> {
+  const names = (await readdir(place(out))).sort();
+  return new Map(
+    await Promise.all(
+      names.map(async (name) => [name, await readFile(join(place(out), name), "base64")] as const),
+    ),
+  );
+}
+
+describe("ziya convert --calibrate", () => {
+  test("chooses the scales by what the model meets in the text", async () => {
+    expect(await run(...flags("whole"))).toMatchObject({ code: 0, err: "" });
+    const engine = await load({ weights: "q4", ...testDeviceOptions() });
+    const ids = engine.tokenizer.encode(TEXT);
+    const window = engine.model.contextLength < 512 ? engine.model.contextLength : 512;
+    const windows: number[][] = [];
+    for (let at = 0; at < ids.length; at += window - 1) {
+      windows.push([engine.tokenizer.bosId, ...ids.slice(at, at + window - 1)]);
+    }
+    const importance = await engine.model.calibrate(windows);
+    engine.destroy();
+    expect(windows.length).toBeGreaterThan(1);
+
+    const exact = await openCheckpoint(openFolder(embeddedModel));
+    const { shape } = exact.tensors.get(MATRIX)!;
+    const [rows = 0, columns = 0] = shape;
+    const weights = await exact.readRows(MATRIX, 0, rows);
+    const found = await (await openCheckpoint(openFolder(place("whole")))).packed!.readRows(MATRIX, 0, rows);
+    const calibrated = packRows("q4", weights, columns, importance.get(MATRIX));
+    expect(found).toEqual(calibrated);
+    expect(found).not.toEqual(packRows("q4", weights, columns));
+
+    const { sources } = await readSums((await openFolder(place("whole"))(INDEX))!);
+    expect(sources.map(({ name }) => name)).toContain("calibration/text.txt");
+    expect(await readdir(place("whole"))).not.toContain(IMPORTANCE);
+    expect((await run("verify", place("whole"))).code).toBe(0);
+  });
+
+  test("is not measured again after a stop, and gives the same bytes", async () => {
+    const executable = join(packageRoot, "dist", "node", "cli.js");
+    const child = spawn(process.execPath, [executable, ...flags("stopped")], { stdio: "ignore" });
+    const ended = once(child, "exit");
+    const measured = async () =>
+      (await readdir(place("stopped")).catch((): string[] => [])).includes(IMPORTANCE);
+    while (!(await measured())) await new Promise((resolve) => setTimeout(resolve, 1));
+    child.kill("SIGKILL");
+    expect(await ended).toEqual([null, "SIGKILL"]);
+
+    const path = join(place("stopped"), IMPORTANCE);
+    const importance = JSON.parse(await readFile(path, "utf8"));
+    await writeFile(path, JSON.stringify({ ...importance, [MATRIX]: "AAAA" }));
+    expect((await run(...flags("stopped"))).err).toContain(
+      `has 3 bytes for ${MATRIX}, whose 704 columns need 2816`,
+    );
+    await writeFile(path, JSON.stringify(importance));
+    expect(await run(...flags("stopped"))).toMatchObject({ code: 0, err: "" });
+    expect(await contents("stopped")).toEqual(await contents("whole"));
+  });
+
+  test("is refused where it cannot be", async () => {
+    const refused = async (text: string | Uint8Array, ...more: string[]) => {
+      await writeFile(place("other.txt"), text);
+      const model = ["--model", embeddedModel, "--out", place("refused"), "--calibrate", place("other.txt")];
+      const { code, err } = await run("convert", ...model, ...more);
+      return `${code} ${err}`;
+    };
+    expect(await refused("text", "--weights", "q8")).toContain(
+      "2 ziya: --calibrate chooses scales of q4 and q4a; --weights is q8.",
+    );
+    expect(await refused("")).toContain("1 ziya: other.txt has no text to calibrate on");
+    expect(await refused(new Uint8Array([0xff, 0xfe]))).toContain("other.txt is not UTF-8");
+    expect(await refused("text", "--calibrate", place("none.txt"))).toContain(
+      "none.txt, given as the calibration text",
+    );
+  });
+});
