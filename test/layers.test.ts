@@ -28,7 +28,7 @@ const RANKS: Readonly<Record<string, number>> = {
 const PACKAGES: Readonly<Record<string, RegExp>> = {
   "src/generate": /^@huggingface\/jinja$/,
   node: /^(node:|webgpu$)/,
-  bench: /^(node:|webgpu$)/,
+  bench: /^(node:|webgpu$|llama-tokenizer-js$)/,
   "bench/peers": /^(node:|node-llama-cpp$|koffi$)/,
 };
 

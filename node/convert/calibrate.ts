@@ -21,52 +21,13 @@ const WINDOW = 512;
 const MOST_BYTES = 64 * 1024 * 1024;
 
 /**
- * What running the model over the calibration text says of every matrix's columns: measured now, or by an earlier run
- * of the same conversion.
- * @throws CheckpointError about the text or the tokenizer, StorageError about the folder, and what loading throws.
+ * The calibration text as ids, cut into windows of one length (the last may be shorter), each behind its own
+ * begin-of-sequence id; undefined where no text was given.
+ * @throws CheckpointError about the text or the tokenizer.
  */
-export async function calibrateOnce(inputs: Inputs, options: ConvertOptions): Promise<Importance> {
-  const path = join(options.out, IMPORTANCE);
-  const found = await readFile(path, "utf8").catch(() => undefined);
-  if (found !== undefined) return parseImportance(found, path, inputs);
-  const importance = await calibrate(inputs, options);
-  await replaceFile(path, importanceJson(importance));
-  return importance;
-}
-
-/** Runs the model, packed as the conversion will pack it, over windows of the text. */
-async function calibrate(inputs: Inputs, options: ConvertOptions): Promise<Importance> {
-  const { config, checkpoint } = inputs;
-  const { weights, signal, onCalibration } = options;
-  const windows = await readWindows(inputs);
-  const host = dawnHost();
-  try {
-    const gpu = await openDevice(host, options.device);
-    let model: LlamaModel | undefined;
-    try {
-      model = await loadCheckpoint(gpu, config, checkpoint, {
-        weights,
-        context: windows[0]!.length,
-        ...(signal ? { signal } : {}),
-        onProgress: (loaded, total) => onCalibration?.(loaded / total / 2, 1),
-      });
-      const tokens = windows.reduce((sum, window) => sum + window.length, 0);
-      return await model.calibrate(windows, {
-        ...(signal ? { signal } : {}),
-        onProgress: (done) => onCalibration?.((1 + done / tokens) / 2, 1),
-      });
-    } finally {
-      model?.destroy();
-      gpu.destroy();
-    }
-  } finally {
-    host.release();
-  }
-}
-
-/** The text as ids, cut into windows of one length (the last may be shorter), each behind its own begin-of-sequence id. */
-async function readWindows({ calibration, config, open }: Inputs): Promise<number[][]> {
-  const source = calibration!;
+export async function readWindows({ calibration, config, open }: Inputs): Promise<number[][] | undefined> {
+  const source = calibration;
+  if (!source) return undefined;
   if (source.size > MOST_BYTES) {
     throw new CheckpointError(
       `${source.name} has ${source.size} bytes; a calibration text has at most ${MOST_BYTES}, and some ten thousand ` +
@@ -89,6 +50,55 @@ function decode(bytes: Uint8Array, name: string): string {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
     throw new CheckpointError(`${name} is not UTF-8: save the calibration text as UTF-8.`, { cause });
+  }
+}
+
+/**
+ * What running the model over `windows` of the calibration text says of every matrix's columns: measured now, or by an
+ * earlier run of the same conversion.
+ * @throws StorageError about the folder, and what loading throws.
+ */
+export async function calibrateOnce(
+  inputs: Inputs,
+  windows: readonly (readonly number[])[],
+  options: ConvertOptions,
+): Promise<Importance> {
+  const path = join(options.out, IMPORTANCE);
+  const found = await readFile(path, "utf8").catch(() => undefined);
+  if (found !== undefined) return parseImportance(found, path, inputs);
+  const importance = await calibrate(inputs, windows, options);
+  await replaceFile(path, importanceJson(importance));
+  return importance;
+}
+
+/** Runs the model, packed as the conversion will pack it, over the windows. */
+async function calibrate(
+  { config, checkpoint }: Inputs,
+  windows: readonly (readonly number[])[],
+  { weights, device, signal, onCalibration }: ConvertOptions,
+): Promise<Importance> {
+  const host = dawnHost();
+  try {
+    const gpu = await openDevice(host, device);
+    let model: LlamaModel | undefined;
+    try {
+      model = await loadCheckpoint(gpu, config, checkpoint, {
+        weights,
+        context: windows[0]!.length,
+        ...(signal ? { signal } : {}),
+        onProgress: (loaded, total) => onCalibration?.(loaded / total / 2, 1),
+      });
+      const tokens = windows.reduce((sum, window) => sum + window.length, 0);
+      return await model.calibrate(windows, {
+        ...(signal ? { signal } : {}),
+        onProgress: (done) => onCalibration?.((1 + done / tokens) / 2, 1),
+      });
+    } finally {
+      model?.destroy();
+      gpu.destroy();
+    }
+  } finally {
+    host.release();
   }
 }
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type PlannedShard, planShards, SHARD_BYTES, type WrittenFormat } from "../../src/checkpoint/plan.ts";
 import type { DeviceOptions } from "../../src/kernels/device.ts";
 import { addErrors, NO_ERROR, type QuantisationError, summarise } from "../../src/quantize/report.ts";
-import { calibrateOnce, IMPORTANCE } from "./calibrate.ts";
+import { calibrateOnce, IMPORTANCE, readWindows } from "./calibrate.ts";
 import { type InputDescription, type Inputs, openInputs, type SourceFile } from "./inputs.ts";
 import { Journal } from "./journal.ts";
 import { removePartials, replaceFile } from "./output.ts";
@@ -68,6 +68,8 @@ export async function convert(options: ConvertOptions): Promise<ConversionReport
   const { weights, out, shardBytes = SHARD_BYTES, workers, signal } = options;
   const inputs = await openInputs(options.inputs);
   const sources = [...inputs.files.values()];
+  // Before the folder is begun, so that a text that cannot be used leaves nothing behind.
+  const windows = await readWindows(inputs);
   const plan = planShards(inputs.tensors, weights, shardBytes);
   const journal = await Journal.open(out, { weights, shardBytes, sources }, plan);
   if (!journal) return undefined;
@@ -75,7 +77,7 @@ export async function convert(options: ConvertOptions): Promise<ConversionReport
   const found = journal.shards.size;
   const inputBytes = (shards: readonly PlannedShard[]) =>
     shards.reduce((sum, { tensors }) => sum + tensors.reduce((all, t) => all + tensorBytes(inputs, t), 0), 0);
-  const importance = inputs.calibration && (await calibrateOnce(inputs, options));
+  const importance = windows && (await calibrateOnce(inputs, windows, options));
   const before = inputBytes(plan.filter(({ file }) => journal.shards.has(file)));
   const total = inputBytes(plan);
   const start = performance.now();

@@ -3,11 +3,11 @@ import { readdir } from "node:fs/promises";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { dawnHost, type Engine, type LlamaModel, load, openFolder } from "../node/index.ts";
-import { describeAdapter as adapterName, openDevice } from "../src/kernels/device.ts";
-import { compareLogits } from "./peers/metrics.ts";
-import { torchLogits } from "./peers/programs.ts";
-import { saveResults } from "./peers/results.ts";
+import { dawnHost, type Engine, type LlamaModel, load, openFolder } from "../../node/index.ts";
+import { describeAdapter as adapterName, openDevice } from "../../src/kernels/device.ts";
+import { compareLogits } from "./metrics.ts";
+import { torchLogits } from "./programs.ts";
+import { saveResults } from "./results.ts";
 
 const HELP = `Usage: npm run load13b -- --model DIR [options]
 
