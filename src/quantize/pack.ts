@@ -60,13 +60,15 @@ export function packRows(
 
 /**
  * The float32 [count, columns] that packed rows stand for: exactly what the shaders compute with.
- * @throws OptionError when the packed arrays have another length than `count` rows take.
+ * @param target Room for them from its start on, to be used again and again.
+ * @throws OptionError when the packed arrays have another length than `count` rows take, or `target` has no such room.
  */
 export function unpackRows(
   format: WeightFormat,
   packed: PackedRows,
   count: number,
   columns: number,
+  target: Float32Array = new Float32Array(count * columns),
 ): Float32Array {
   const bytes = packedBytes(format, count, columns);
   const { words } = packed;
@@ -77,8 +79,13 @@ export function unpackRows(
         `scales; these have ${words.byteLength} and ${scales.byteLength}.`,
     );
   }
-  const rows = new Float32Array(count * columns);
-  if (format === "f32") new Uint32Array(rows.buffer).set(words);
+  if (target.length < count * columns) {
+    throw new OptionError(
+      `${count} rows of ${columns} weights need room for ${count * columns}; this has ${target.length}.`,
+    );
+  }
+  const rows = target.subarray(0, count * columns);
+  if (format === "f32") new Uint32Array(rows.buffer, rows.byteOffset, rows.length).set(words);
   else if (format === "f16") widenHalves(new Uint16Array(words.buffer, words.byteOffset, rows.length), rows);
   else {
     const halves = new Uint16Array(scales.buffer, scales.byteOffset, scales.length * 2);
