@@ -38,7 +38,7 @@ of the files that it was converted from, to compare with those that the download
       const sha256 = sumOfSums(shards, createSha256());
       const result = { shards: shards.length, bytes, weights, tensors: shapes.size, sha256, sources };
       const size = `${(bytes / 1e9).toFixed(2)} GB`;
-      const text = `OK: ${shards.length} shards, ${size}, ${shapes.size} tensors (${weights}).\nSHA-256 of all: ${sha256}`;
+      const text = `OK: ${shards.length} ${shards.length === 1 ? "shard" : "shards"}, ${size}, ${shapes.size} tensors (${weights}).\nSHA-256 of all: ${sha256}`;
       await write(io.stdout, `${values.on("json") ? JSON.stringify(result) : text}\n`);
       return EXIT.ok;
     } finally {

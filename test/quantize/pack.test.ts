@@ -284,6 +284,17 @@ describe("refusals", () => {
     expect(() => packRows("q4", new Float32Array(64), 64, importance)).toThrow(message);
   });
 
+  test("room that is too small to unpack into", () => {
+    const rows = randomFloats(64, 2);
+    expect(() => unpackRows("q4", packRows("q4", rows, 32), 2, 32, new Float32Array(63))).toThrow(
+      "2 rows of 32 weights need room for 64; this has 63.",
+    );
+    const room = new Float32Array(70).fill(9);
+    const unpacked = unpackRows("f32", packRows("f32", rows, 32), 2, 32, room);
+    expect([unpacked.buffer, unpacked.length, room[64]]).toEqual([room.buffer, 64, 9]);
+    expect(unpacked).toEqual(rows);
+  });
+
   test("packed arrays of another length", () => {
     const packed = packRows("q4", new Float32Array(64), 64);
     expect(() => unpackRows("q4", packed, 2, 64)).toThrow(

@@ -1,7 +1,10 @@
 import { expect, test } from "vitest";
-import { packRows } from "../../src/quantize/pack.ts";
+import { packRows, unpackRows } from "../../src/quantize/pack.ts";
 import { addErrors, NO_ERROR, quantisationError, summarise } from "../../src/quantize/report.ts";
 import { randomFloats } from "../support/random.ts";
+
+/** Relative: a difference that was rounded to float32 is off by 2^-24 at most, its square by twice that. */
+const ROUNDED = 2 ** -23;
 
 const errorOf = (format: "f32" | "f16" | "q8" | "q4a" | "q4", rows: Float32Array, columns: number) =>
   quantisationError(format, rows, packRows(format, rows, columns), columns);
@@ -18,6 +21,17 @@ test("a group whose error is known", () => {
     squares,
     squaredError: 0.0625,
   });
+});
+
+test.each(["f32", "f16", "q8", "q4a", "q4"] as const)("%s: the sums over every weight", (format) => {
+  const [count, columns] = [101, 160]; // more than is unpacked at a time, and no multiple of it
+  const rows = randomFloats(count * columns, 5);
+  const packed = packRows(format, rows, columns);
+  const errors = unpackRows(format, packed, count, columns).map((found, i) => rows[i]! - found);
+  const sum = (numbers: Float32Array) => numbers.reduce((all, number) => all + number * number, 0);
+  const { squares, squaredError } = quantisationError(format, rows, packed, columns);
+  expect(squares / sum(rows)).toBeCloseTo(1, 12);
+  expect(Math.abs(squaredError - sum(errors))).toBeLessThanOrEqual(ROUNDED * sum(errors));
 });
 
 test("blocks add up to the whole", () => {
