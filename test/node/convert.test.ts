@@ -354,15 +354,16 @@ describe("ziya verify", () => {
   }
 
   test("says that a result is good", async () => {
-    const shards = (await readdir(good)).filter((name) => name.endsWith(".safetensors")).length;
     const { code, out } = await run("verify", good);
     expect(code).toBe(0);
-    expect(out).toMatch(new RegExp(`^OK: ${shards} shards, .* ${release.shapes.size} tensors \\(q4\\)`));
+    expect(out).toMatch(new RegExp(`^OK: 1 shard, .* ${release.shapes.size} tensors \\(q4\\)`));
     const { sha256: all, ...found } = JSON.parse((await run("verify", good, "--json")).out);
     const sums = await readSums((await openFolder(good)(INDEX))!);
-    expect(found).toMatchObject({ shards, weights: "q4", sources: sums.sources });
+    expect(found).toMatchObject({ shards: 1, weights: "q4", sources: sums.sources });
     expect(all).toBe(sha256(Buffer.from(sums.shards.map((shard) => `${shard.sha256}\n`).join(""))));
     expect(out).toContain(all);
+    const wide = await convert("wide", "--weights", "f16", "--shard-size", "1");
+    expect((await run("verify", wide)).out).toMatch(/^OK: 2 shards, .* tensors \(plain\)/);
   });
 
   test("names what is wrong", async () => {
