@@ -10,7 +10,7 @@ export function median(values: readonly number[]): number {
 /** Milliseconds from submit to done of `repeats` runs of the dispatches, per run. */
 async function timeOnce(gpu: Gpu, dispatches: readonly Dispatch[], repeats: number): Promise<number> {
   const encoder = gpu.device.createCommandEncoder();
-  for (let i = 0; i < repeats; i++) encode(encoder, dispatches);
+  for (let i = 0; i < repeats; i++) encode(encoder, dispatches, "bench");
   const commands = encoder.finish();
   const start = performance.now();
   gpu.device.queue.submit([commands]);
@@ -41,7 +41,7 @@ export async function timeInterleaved(
   return samples.map(median);
 }
 
-/** Bytes that the read-bandwidth kernel walks: beyond any cache, within any adapter's binding. */
+/** Bytes that the read-bandwidth kernel walks: beyond most caches, within any adapter's binding. */
 export const READ_BYTES: number = 96 << 20;
 const READ_GROUPS = 2048;
 

@@ -3,7 +3,7 @@ import { type StoredFormat, storedBytes } from "../src/kernels/matrix.ts";
 import type { Config } from "../src/model/config.ts";
 import { LlamaModel } from "../src/model/model.ts";
 import { median } from "./measure.ts";
-import { randomWeights } from "./random.ts";
+import { fillWeights } from "./random.ts";
 
 export interface ModelFigures {
   readonly decodeMs: number;
@@ -22,10 +22,10 @@ export async function benchModel(
   format: StoredFormat,
   tokens: number,
 ): Promise<ModelFigures> {
-  const weights = randomWeights(gpu, config, format);
   const context = Math.min(config.max_position_embeddings, 2 * tokens + DECODE_SAMPLES + 2);
-  const options = { context, cache: "f16", chunk: tokens, tokenCount: config.vocab_size } as const;
-  const model = await LlamaModel.create(gpu, config, weights, options);
+  const options = { format, context, cache: "f16", chunk: tokens, tokenCount: config.vocab_size } as const;
+  const model = await LlamaModel.create(gpu, config, options);
+  fillWeights(gpu, model.weights);
   const prompt = Array.from({ length: tokens }, (_, i) => (i * 97) % config.vocab_size);
   const time = async (ids: readonly number[]) => {
     const start = performance.now();

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { create, globals } from "webgpu";
@@ -35,6 +36,7 @@ export function dawnHost(flags: string[] = []): DawnHost {
       if (!gpu) throw new Error("This host was released; open another one.");
       return gpu;
     },
+    systemMemory: totalmem(),
     readShader: (name) => readFile(join(packageRoot, "shaders", `${name}.wgsl`), "utf8"),
     release() {
       gpu = undefined;

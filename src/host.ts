@@ -4,6 +4,8 @@
 export interface Host {
   /** `navigator.gpu`, or Dawn's. The host keeps it referenced: Dawn aborts the process when it is collected. */
   readonly gpu: GPU;
+  /** Bytes of the machine's memory, where the host knows them: what a software adapter has. */
+  readonly systemMemory?: number;
   /** The text of `shaders/<name>.wgsl`. */
   readShader(name: string): Promise<string>;
 }

@@ -1,19 +1,14 @@
 import { totalmem } from "node:os";
-import {
-  type DeviceOptions,
-  describeAdapter,
-  type Gpu,
-  listAdapters,
-  openDevice,
-} from "../../src/kernels/device.ts";
+import { describeAdapter, type Gpu, listAdapters, openDevice } from "../../src/kernels/device.ts";
 import { storedBytes } from "../../src/kernels/matrix.ts";
 import { type Config, parseConfig } from "../../src/model/config.ts";
-import { cacheBytes } from "../../src/model/state.ts";
+import { CHUNK } from "../../src/model/load.ts";
+import { memoryOf } from "../../src/model/memory.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
 import { dawnHost } from "../host.ts";
 import type { WeightFormat } from "../index.ts";
-import { type Command, EXIT, type Values, write } from "./command.ts";
-import { DEVICE_FLAGS, JSON_FLAG } from "./engine.ts";
+import { type Command, EXIT, write } from "./command.ts";
+import { DEVICE_FLAGS, deviceOptions, JSON_FLAG } from "./engine.ts";
 
 /** Ziya-LLaMA-13B-v1's config.json, as far as sizes depend on it. */
 const ZIYA_13B = parseConfig(
@@ -59,11 +54,6 @@ export const doctor: Command = {
   },
 };
 
-function deviceOptions(values: Values): DeviceOptions {
-  const names = ["adapter", "rung", "limits"].filter((name) => values.text(name) !== undefined);
-  return Object.fromEntries(names.map((name) => [name, values.text(name)]));
-}
-
 function examine(gpu: Gpu, adapters: readonly string[]) {
   const limits: Record<string, number> = {};
   // The limits are getters of the prototype: they are not among an object's own keys.
@@ -79,41 +69,35 @@ function examine(gpu: Gpu, adapters: readonly string[]) {
     features: [...gpu.adapter.features].sort(),
     features_in_use: [...gpu.device.features].sort(),
     limits,
+    binding_limit_bytes: gpu.bindingLimit,
     system_memory_bytes: totalmem(),
     ziya_13b: FORMATS.map((format) => needs(ZIYA_13B, format, gpu.bindingLimit)),
   };
 }
 
-/** What a model of `config` takes, in bytes, with the KV cache in f16 and filled. */
+/** What a model of `config` takes, in bytes, with a KV cache in f16 of its whole context. */
 function needs(config: Config, format: WeightFormat, bindingLimit: number) {
-  let weights = 0;
-  let largest = 0;
-  for (const [rows, columns] of tensorShapes(config).values()) {
-    // Vectors are stored as float32.
-    const { weight, scales } =
-      columns === undefined ? { weight: 4 * rows!, scales: 0 } : storedBytes(format, rows!, columns);
-    weights += weight + scales;
-    largest = Math.max(largest, weight);
-  }
-  const layerCache = cacheBytes(config, config.max_position_embeddings, "f16");
-  const cache = 2 * config.num_hidden_layers * layerCache;
+  const context = config.max_position_embeddings;
+  const { weights, cache, total } = memoryOf(config, { format, cache: "f16", context, chunk: CHUNK });
+  const matrices = Array.from(tensorShapes(config).values(), ([rows, columns]) =>
+    columns === undefined ? 0 : storedBytes(format, rows!, columns).weight,
+  );
+  const largest = Math.max(...matrices);
   return {
     weights: format,
     weight_bytes: weights,
     cache_bytes: cache,
-    cache_bytes_per_token: cache / config.max_position_embeddings,
-    total_bytes: weights + cache,
+    cache_bytes_per_token: cache / context,
+    total_bytes: total,
     largest_matrix_bytes: largest,
-    // Matrices are split by rows into as many bindings as it takes; the cache of a layer is not.
+    // Matrices are split by rows into as many bindings as it takes.
     largest_matrix_bindings: Math.ceil(largest / bindingLimit),
-    cache_fits_binding: layerCache <= bindingLimit,
   };
 }
 
 function describe(found: ReturnType<typeof examine>): string {
   const names = Object.keys(found.limits).filter((name) => COMPUTE_LIMIT.test(name));
   const width = Math.max(...names.map((name) => name.length)) + 2;
-  const limit = found.limits.maxStorageBufferBindingSize ?? 0;
   const lines = [
     `adapter   ${found.adapter}${found.software ? ", software" : ""}`,
     ...(found.adapters.length > 1
@@ -129,7 +113,7 @@ function describe(found: ReturnType<typeof examine>): string {
     ...found.ziya_13b.map(
       (need) =>
         `  ${need.weights.padEnd(5)}${gigabytes(need.total_bytes)}: weights ${gigabytes(need.weight_bytes)}, cache ${gigabytes(need.cache_bytes)} (${need.cache_bytes_per_token} bytes a token); ` +
-        `its largest matrix, ${gigabytes(need.largest_matrix_bytes)}, takes ${need.largest_matrix_bindings} of the bindings of ${gigabytes(limit)} there are`,
+        `its largest matrix, ${gigabytes(need.largest_matrix_bytes)}, takes ${need.largest_matrix_bindings} bindings of at most ${gigabytes(found.binding_limit_bytes)}`,
     ),
     found.software
       ? `A software adapter takes it from the machine's ${gigabytes(found.system_memory_bytes)} of memory.`

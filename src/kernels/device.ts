@@ -27,6 +27,8 @@ export class Gpu {
   readonly info: GPUAdapterInfo;
   readonly rung: Rung;
   readonly readShader: Host["readShader"];
+  /** Bytes of the machine's memory, where the host knows them. */
+  readonly systemMemory: number | undefined;
   /** Pipelines by their files and constants: the same kernel at the same size compiles once. */
   readonly pipelines = new Map<string, Promise<GPUComputePipeline>>();
   /** Keeps Dawn's GPU object alive as long as the device is in use. */
@@ -38,6 +40,7 @@ export class Gpu {
     this.host = host;
     this.adapter = adapter;
     this.readShader = (name) => this.host.readShader(name);
+    this.systemMemory = host.systemMemory;
     this.device = device;
     this.info = info;
     this.rung = rung;
@@ -81,8 +84,15 @@ export class Gpu {
     });
   }
 
-  /** Runs `work` and turns an out-of-memory or validation error of any call in it into a DeviceError. */
-  async guarded<T>(what: string, work: () => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` and turns an out-of-memory or validation error of any call in it into a DeviceError; what work made
+   * meanwhile is handed to `discard`.
+   */
+  async guarded<T>(
+    what: string,
+    work: () => Promise<T>,
+    discard: (result: T) => void = () => {},
+  ): Promise<T> {
     this.device.pushErrorScope("out-of-memory");
     this.device.pushErrorScope("validation");
     let result: T;
@@ -96,6 +106,7 @@ export class Gpu {
     const [invalid, memory] = await Promise.all([this.device.popErrorScope(), this.device.popErrorScope()]);
     const error = memory ?? invalid;
     if (error) {
+      discard(result);
       const advice = memory ? " Choose narrower weights or a shorter context." : "";
       throw new DeviceError(`${what} failed on ${describeAdapter(this.info)}: ${error.message}${advice}`);
     }
@@ -168,10 +179,18 @@ export async function openDevice(host: Host, options: DeviceOptions = {}): Promi
   if (options.limits !== "default") {
     for (const limit of RAISED_LIMITS) requiredLimits[limit] = adapter.limits[limit];
   }
-  const device = await adapter.requestDevice({
-    label: "ziya",
-    requiredFeatures: rung === "subgroups" ? ["subgroups"] : [],
-    requiredLimits,
-  });
-  return new Gpu(host, adapter, device, rung);
+  try {
+    const device = await adapter.requestDevice({
+      label: "ziya",
+      requiredFeatures: rung === "subgroups" ? ["subgroups"] : [],
+      requiredLimits,
+    });
+    return new Gpu(host, adapter, device, rung);
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new DeviceError(
+      `${names[index]} gives no device (${reason}): close what else uses it, or choose another adapter.`,
+      { cause },
+    );
+  }
 }

@@ -120,8 +120,8 @@ async function createPipeline(
 }
 
 /** Encodes dispatches, in order, as one compute pass. */
-export function encode(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[]): void {
-  const pass = encoder.beginComputePass();
+export function encode(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[], label: string): void {
+  const pass = encoder.beginComputePass({ label });
   let last: GPUComputePipeline | undefined;
   for (const { pipeline, bindGroup, workgroups } of dispatches) {
     if (pipeline !== last) pass.setPipeline(pipeline);

@@ -33,7 +33,9 @@ const LAYOUTS: Record<StoredFormat, { readonly bits: number; readonly group?: nu
 };
 
 /** Slabs begin at multiples of this many rows: tiles stay whole, and scales start on a u32. */
-const SLAB_ALIGNMENT = 64;
+export const SLAB_ALIGNMENT = 64;
+/** What one dispatch of matvec.wgsl covers: WebGPU guarantees 65,535 workgroups a side, each of which takes four rows. */
+const MOST_SLAB_ROWS = Math.floor((4 * 65_535) / SLAB_ALIGNMENT) * SLAB_ALIGNMENT;
 
 /** Bytes of the words and of the scales of `rows` rows. */
 export function storedBytes(
@@ -57,7 +59,8 @@ export function allocateMatrix(
   columns: number,
 ): Matrix {
   const fitting = Math.floor(gpu.bindingLimit / storedBytes(format, 1, columns).weight);
-  const most = Math.max(SLAB_ALIGNMENT, Math.floor(fitting / SLAB_ALIGNMENT) * SLAB_ALIGNMENT);
+  const aligned = Math.floor(fitting / SLAB_ALIGNMENT) * SLAB_ALIGNMENT;
+  const most = Math.min(MOST_SLAB_ROWS, Math.max(SLAB_ALIGNMENT, aligned));
   const slabs: Slab[] = [];
   for (let firstRow = 0; firstRow < rows; firstRow += most) {
     const count = Math.min(most, rows - firstRow);
@@ -70,6 +73,13 @@ export function allocateMatrix(
     });
   }
   return { label, rows, columns, format, slabs };
+}
+
+export function destroyMatrix({ slabs }: Matrix): void {
+  for (const { weight, scales } of slabs) {
+    weight.destroy();
+    scales?.destroy();
+  }
 }
 
 /** The shader part and the bindings of a matrix's format. */

@@ -5,7 +5,7 @@ import type { Matrix } from "../kernels/matrix.ts";
 import type { Kernels } from "./kernels.ts";
 import { allLogits, forward } from "./llama.ts";
 import type { State } from "./state.ts";
-import type { Weights } from "./weights.ts";
+import { stacks, type Weights } from "./weights.ts";
 
 /**
  * By tensor name, the mean square of each column of what the matrix is multiplied with, over the tokens of a
@@ -53,15 +53,13 @@ export async function recordCalibration(
   };
 }
 
-/** The tensors that each matrix is stacked from, by HF's names. */
-function namesByMatrix({ layers, embed, head }: Weights): Map<Matrix, string[]> {
-  const names = new Map<Matrix, string[]>();
-  for (const [l, { qkv, out, gateUp, down }] of layers.entries()) {
-    const of = (...parts: string[]) => parts.map((part) => `model.layers.${l}.${part}.weight`);
-    names.set(qkv, of("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"));
-    names.set(out, of("self_attn.o_proj"));
-    names.set(gateUp, of("mlp.gate_proj", "mlp.up_proj"));
-    names.set(down, of("mlp.down_proj"));
+/** The tensors that each matrix is stacked from; of an embedding only where it is the head too. */
+function namesByMatrix(weights: Weights): Map<Matrix, readonly string[]> {
+  const names = new Map<Matrix, readonly string[]>();
+  for (const stack of stacks(weights)) {
+    if (!("matrix" in stack)) continue;
+    if (stack.matrix !== weights.embed || weights.head === weights.embed)
+      names.set(stack.matrix, stack.names);
   }
-  return names.set(head, [head === embed ? "model.embed_tokens.weight" : "lm_head.weight"]);
+  return names;
 }

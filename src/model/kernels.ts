@@ -54,7 +54,8 @@ export async function compileKernels(
   }
   products.set(weights.head, product(weights.head, false));
 
-  const [gather, norm, lastNorm, rotate, attend, gate, lastHead] = await Promise.all([
+  const [compiled, gather, norm, lastNorm, rotate, attend, gate, lastHead] = await Promise.all([
+    Promise.all(Array.from(products, async ([matrix, linear]) => [matrix, await linear] as const)),
     embed(gpu, weights.embed, tokens),
     rmsNorm(gpu, dim, eps),
     rmsNorm(gpu, dim, eps, true),
@@ -63,8 +64,7 @@ export async function compileKernels(
     swiglu(gpu, hidden, tokens),
     matvec(gpu, weights.head),
   ]);
-  const linears = new Map<Matrix, Linear>();
-  for (const [matrix, linear] of products) linears.set(matrix, await linear);
+  const linears = new Map(compiled);
   return {
     embed: (buffers) => gather({ ...buffers, step }),
     norm: (buffers) => norm({ ...buffers, step }, [tokens]),

@@ -1,16 +1,17 @@
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { type Checkpoint, expectTensor } from "../checkpoint/checkpoint.ts";
 import { refuseUnmergedDelta } from "../checkpoint/delta.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
 import { type OpenFile, readText } from "../checkpoint/source.ts";
-import { ConfigError, DeviceError, OptionError } from "../errors.ts";
+import { ConfigError, OptionError } from "../errors.ts";
 import type { CacheFormat } from "../kernels/cache.ts";
-import { describeAdapter, type Gpu } from "../kernels/device.ts";
+import type { Gpu } from "../kernels/device.ts";
 import type { WeightFormat } from "../quantize/format.ts";
 import type { Importance } from "./calibrate.ts";
 import { type Config, parseConfig } from "./config.ts";
+import { checkFit, describeNeed, type Storage } from "./memory.ts";
 import { LlamaModel } from "./model.ts";
-import { cacheBytes } from "./state.ts";
-import { loadWeights } from "./weights.ts";
+import { uploadWeights } from "./upload.ts";
+import { tensorShapes } from "./weights.ts";
 
 export interface LoadOptions {
   /** How weights are stored on the GPU. Default "f16", or what a packed checkpoint holds. */
@@ -29,6 +30,9 @@ export interface LoadOptions {
   /** Called as tensors arrive, with parameters loaded and in all. */
   readonly onProgress?: (loaded: number, total: number) => void;
 }
+
+/** Tokens of one prefill pass, if nothing else is asked for. */
+export const CHUNK = 128;
 
 /** A config.json has about half a kilobyte. */
 const MOST_CONFIG_BYTES = 1 << 20;
@@ -59,16 +63,29 @@ export async function loadCheckpoint(
   checkpoint: Checkpoint,
   options: LoadOptions = {},
 ): Promise<LlamaModel> {
-  const { cache = "f16", chunk = 128 } = options;
+  const { cache = "f16", chunk = CHUNK, importance, signal, onProgress } = options;
   const { context = config.max_position_embeddings, tokenCount = config.vocab_size } = options;
+  signal?.throwIfAborted();
   checkOptions(config, context, chunk, tokenCount);
-  checkFit(gpu, config, context, chunk, cache);
-  const format = chooseFormat(checkpoint, options.weights);
-  return gpu.guarded("Loading the model", async () => {
-    const { importance, signal, onProgress } = options;
-    const weights = await loadWeights(gpu, config, checkpoint, { format, importance, signal, onProgress });
-    return LlamaModel.create(gpu, config, weights, { context, cache, chunk, tokenCount });
-  });
+  const storage: Storage = { format: chooseFormat(checkpoint, options.weights), cache, context, chunk };
+  for (const [name, shape] of tensorShapes(config)) expectTensor(checkpoint, name, shape);
+  checkFit(gpu, config, storage);
+
+  // All of it, before the first weight is read: what does not fit, or does not compile, is known at once.
+  const model = await gpu.guarded(
+    `Making room for ${describeNeed(config, storage)}`,
+    () => LlamaModel.create(gpu, config, { ...storage, tokenCount }),
+    (useless) => useless.destroy(),
+  );
+  try {
+    await gpu.guarded("Loading the weights", () =>
+      uploadWeights(gpu, model.weights, checkpoint, { importance, signal, onProgress }),
+    );
+    return model;
+  } catch (error) {
+    model.destroy();
+    throw error;
+  }
 }
 
 function checkOptions(config: Config, context: number, chunk: number, tokenCount: number): void {
@@ -80,6 +97,7 @@ function checkOptions(config: Config, context: number, chunk: number, tokenCount
   };
   within("context", context, positions);
   within("chunk", chunk, 4096);
+  within("tokenCount", tokenCount, Number.POSITIVE_INFINITY);
   if (tokenCount > vocab) {
     throw new ConfigError(
       `The tokenizer has ${tokenCount} tokens, the model only ${vocab} rows: they do not belong together.`,
@@ -95,23 +113,4 @@ function chooseFormat({ packed, name }: Checkpoint, wanted: WeightFormat | undef
     );
   }
   return wanted ?? packed?.format ?? "f16";
-}
-
-/** Refuses a model whose buffers one binding cannot hold, before anything is allocated. */
-function checkFit(gpu: Gpu, config: Config, context: number, chunk: number, cache: CacheFormat): void {
-  const needs = [
-    [
-      `The KV cache of one layer for ${context} tokens`,
-      cacheBytes(config, context, cache),
-      "a shorter context",
-    ],
-    [`The activations of ${chunk} tokens`, 4 * chunk * 2 * config.intermediate_size, "a smaller chunk"],
-  ] as const;
-  for (const [what, bytes, advice] of needs) {
-    if (bytes > gpu.bindingLimit) {
-      throw new DeviceError(
-        `${what} need ${bytes} bytes in one buffer; ${describeAdapter(gpu.info)} binds at most ${gpu.bindingLimit}. Choose ${advice}.`,
-      );
-    }
-  }
 }

@@ -1,6 +1,5 @@
 import { ContextOverflowError, OptionError } from "../errors.ts";
 import { argmax } from "../kernels/argmax.ts";
-import type { CacheFormat } from "../kernels/cache.ts";
 import type { Gpu } from "../kernels/device.ts";
 import { type Dispatch, encode } from "../kernels/kernel.ts";
 import { topK } from "../kernels/top_k.ts";
@@ -9,16 +8,12 @@ import type { Config } from "./config.ts";
 import { compileKernels, type Kernels } from "./kernels.ts";
 import { type Candidates, type LanguageModel, MAX_CANDIDATES, type Want } from "./language-model.ts";
 import { allLogits, forward, lastLogits } from "./llama.ts";
+import type { Storage } from "./memory.ts";
 import { Readback } from "./readback.ts";
 import { createState, destroyState, type State } from "./state.ts";
-import { destroyWeights, type Weights } from "./weights.ts";
+import { allocateWeights, destroyWeights, type Weights } from "./weights.ts";
 
-export interface ModelOptions {
-  /** Tokens the KV cache holds. */
-  readonly context: number;
-  readonly cache: CacheFormat;
-  /** Tokens of one prefill pass. */
-  readonly chunk: number;
+export interface ModelOptions extends Storage {
   /** The tokenizer's length: logits of rows above it are never returned. */
   readonly tokenCount: number;
 }
@@ -27,8 +22,8 @@ export interface ModelOptions {
 export class LlamaModel implements LanguageModel {
   readonly config: Config;
   readonly tokenCount: number;
+  readonly weights: Weights;
   private readonly gpu: Gpu;
-  private readonly weights: Weights;
   private readonly state: State;
   private readonly prefillKernels: Kernels;
   private readonly decode: readonly Dispatch[];
@@ -38,25 +33,27 @@ export class LlamaModel implements LanguageModel {
   private readonly readback: Readback;
   private length = 0;
 
-  /** Compiles and records; the weights are already on the GPU. Use loadModel() to read them. */
-  static async create(
-    gpu: Gpu,
-    config: Config,
-    weights: Weights,
-    options: ModelOptions,
-  ): Promise<LlamaModel> {
-    const { context, cache, chunk, tokenCount } = options;
+  /** Allocates, compiles and records. The weights are empty: uploadWeights() fills them. */
+  static async create(gpu: Gpu, config: Config, options: ModelOptions): Promise<LlamaModel> {
+    const { format, context, cache, chunk, tokenCount } = options;
+    const weights = allocateWeights(gpu, config, format);
     const state = createState(gpu, config, chunk, context, cache);
-    const [decode, prefill] = await Promise.all(
-      [1, chunk].map((tokens) => compileKernels(gpu, config, weights, state, tokens, cache)),
-    );
-    const limits = { vocab: config.vocab_size, limit: tokenCount };
-    const [best, top] = await Promise.all([argmax(gpu, limits), topK(gpu, limits)]);
-    const buffers = { logits: state.logits, best: state.best };
-    return new LlamaModel(gpu, config, weights, state, tokenCount, decode!, prefill!, {
-      argmax: best(buffers),
-      candidates: top(buffers),
-    });
+    try {
+      const [decode, prefill] = await Promise.all(
+        [1, chunk].map((tokens) => compileKernels(gpu, config, weights, state, tokens, cache)),
+      );
+      const limits = { vocab: config.vocab_size, limit: tokenCount };
+      const [best, top] = await Promise.all([argmax(gpu, limits), topK(gpu, limits)]);
+      const buffers = { logits: state.logits, best: state.best };
+      return new LlamaModel(gpu, config, weights, state, tokenCount, decode!, prefill!, {
+        argmax: best(buffers),
+        candidates: top(buffers),
+      });
+    } catch (error) {
+      destroyState(state);
+      destroyWeights(weights);
+      throw error;
+    }
   }
 
   private constructor(
@@ -106,7 +103,7 @@ export class LlamaModel implements LanguageModel {
       const chunk = tokens.slice(at, at + rows);
       const encoder = this.begin(chunk);
       if (at + rows >= tokens.length) {
-        encode(encoder, this.head);
+        encode(encoder, this.head, "head");
         const result = await this.read(encoder, want);
         this.length += chunk.length;
         return result;
@@ -137,7 +134,7 @@ export class LlamaModel implements LanguageModel {
       for (let at = 0; at < tokens.length; at += rows) {
         const chunk = tokens.slice(at, at + rows);
         const encoder = this.begin(chunk);
-        encode(encoder, score);
+        encode(encoder, score, "logits of every token");
         const bytes = await this.readback.submitAndRead(encoder, buffer, 4 * chunk.length * vocab);
         this.length += chunk.length;
         yield new Float32Array(bytes);
@@ -178,7 +175,11 @@ export class LlamaModel implements LanguageModel {
       if (count === 0) throw new OptionError("Calibration needs at least one token: give it a longer text.");
       const importance = new Map<string, Float32Array>();
       for (const [name, sums] of pass.sums) {
-        const bytes = await this.readback.submitAndRead(gpu.device.createCommandEncoder(), sums, sums.size);
+        const bytes = await this.readback.submitAndRead(
+          gpu.device.createCommandEncoder({ label: "column squares" }),
+          sums,
+          sums.size,
+        );
         importance.set(
           name,
           new Float32Array(bytes).map((sum) => sum / count),
@@ -219,8 +220,9 @@ export class LlamaModel implements LanguageModel {
     const { device } = this.gpu;
     device.queue.writeBuffer(this.state.step, 0, new Uint32Array([this.length, chunk.length, 0, 0]));
     device.queue.writeBuffer(this.state.tokens, 0, new Uint32Array(chunk));
-    const encoder = device.createCommandEncoder();
-    encode(encoder, pass);
+    const label = chunk.length === 1 ? "decode" : "prefill";
+    const encoder = device.createCommandEncoder({ label });
+    encode(encoder, pass, label);
     return encoder;
   }
 
@@ -233,7 +235,7 @@ export class LlamaModel implements LanguageModel {
         logits: new Float32Array(bytes),
       };
     }
-    encode(encoder, [this.select[want]]);
+    encode(encoder, [this.select[want]], want);
     const count = want === "argmax" ? 1 : MAX_CANDIDATES;
     const bytes = await this.readback.submitAndRead(encoder, best, 8 * count);
     const ids = new Uint32Array(bytes, 0, count);

@@ -29,6 +29,25 @@ export function cacheBytes(config: Config, context: number, format: CacheFormat)
   return config.num_key_value_heads * context * config.head_dim * (format === "f16" ? 2 : 4);
 }
 
+/** Bytes of a state's other buffers, by name, for passes of `rows` tokens and a cache of `context`. */
+export function stateBytes(config: Config, rows: number, context: number) {
+  const { hidden_size: dim, head_dim: headDim, intermediate_size: hidden } = config;
+  const { num_attention_heads: heads, num_key_value_heads: kvHeads } = config;
+  return {
+    step: 16,
+    tokens: 4 * rows,
+    ropeTable: 4 * context * headDim,
+    x: 4 * rows * dim,
+    h: 4 * rows * dim,
+    qkv: 4 * rows * (heads + 2 * kvHeads) * headDim,
+    attended: 4 * rows * heads * headDim,
+    gateUp: 4 * rows * 2 * hidden,
+    gated: 4 * rows * hidden,
+    logits: 4 * config.vocab_size,
+    best: 8 * MAX_CANDIDATES,
+  };
+}
+
 /** Allocates a state once; nothing is allocated per token. */
 export function createState(
   gpu: Gpu,
@@ -37,27 +56,26 @@ export function createState(
   context: number,
   cache: CacheFormat,
 ): State {
-  const { hidden_size: dim, head_dim: headDim, intermediate_size: hidden } = config;
-  const { num_attention_heads: heads, num_key_value_heads: kvHeads } = config;
-  const floats = (label: string, count: number) => gpu.buffer(label, 4 * count);
-  const angles = ropeTable(headDim, context, config.rope_theta, config.rope_factor);
-  const table = gpu.buffer("RoPE table", angles.byteLength);
+  const bytes = stateBytes(config, rows, context);
+  const buffer = (name: keyof typeof bytes, usage = 0) => gpu.buffer(name, bytes[name], usage);
+  const table = buffer("ropeTable");
+  const angles = ropeTable(config.head_dim, context, config.rope_theta, config.rope_factor);
   gpu.device.queue.writeBuffer(table, 0, angles as Float32Array<ArrayBuffer>);
   const layerBytes = cacheBytes(config, context, cache);
   return {
     rows,
     context,
-    step: gpu.buffer("step", 16, GPUBufferUsage.UNIFORM),
-    tokens: floats("tokens", rows),
+    step: buffer("step", GPUBufferUsage.UNIFORM),
+    tokens: buffer("tokens"),
     ropeTable: table,
-    x: floats("x", rows * dim),
-    h: floats("h", rows * dim),
-    qkv: floats("qkv", rows * (heads + 2 * kvHeads) * headDim),
-    attended: floats("attended", rows * heads * headDim),
-    gateUp: floats("gateUp", rows * 2 * hidden),
-    gated: floats("gated", rows * hidden),
-    logits: floats("logits", config.vocab_size),
-    best: floats("best", 2 * MAX_CANDIDATES),
+    x: buffer("x"),
+    h: buffer("h"),
+    qkv: buffer("qkv"),
+    attended: buffer("attended"),
+    gateUp: buffer("gateUp"),
+    gated: buffer("gated"),
+    logits: buffer("logits"),
+    best: buffer("best"),
     cache: Array.from({ length: config.num_hidden_layers }, (_, l) => ({
       keys: gpu.buffer(`keys of layer ${l}`, layerBytes),
       values: gpu.buffer(`values of layer ${l}`, layerBytes),

@@ -1,9 +1,6 @@
-import { type Checkpoint, expectTensor } from "../checkpoint/checkpoint.ts";
 import type { Gpu } from "../kernels/device.ts";
-import { allocateMatrix, type Matrix, storedBytes } from "../kernels/matrix.ts";
-import type { PackedRows, WeightFormat } from "../quantize/format.ts";
-import { packRows } from "../quantize/pack.ts";
-import type { Importance } from "./calibrate.ts";
+import { allocateMatrix, destroyMatrix, type Matrix } from "../kernels/matrix.ts";
+import type { WeightFormat } from "../quantize/format.ts";
 import type { Config } from "./config.ts";
 
 /** One layer's weights; the names in HF's checkpoint are in the comments. */
@@ -24,21 +21,10 @@ export interface Weights {
   readonly head: Matrix; // lm_head [vocab, dim], or embed when the config ties them
 }
 
-export interface WeightOptions {
-  readonly format: WeightFormat;
-  /** Of columns, by tensor name; tensors that are not in it have columns that are all alike. */
-  readonly importance?: Importance | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** Called as tensors arrive, with parameters loaded and in all. */
-  readonly onProgress?: ((loaded: number, total: number) => void) | undefined;
-}
-
-/** Bytes of rows, float32 or packed, that are read and uploaded at a time. */
-const BLOCK_BYTES = 8 << 20;
-/** Rows of a block are a multiple of this, so that scales begin on a u32. */
-const BLOCK_ALIGNMENT = 64;
-/** Uploads that may wait in the queue before loading pauses for them, in bytes. */
-const UPLOAD_WINDOW = 64 << 20;
+/** A matrix or vector of a model, and the checkpoint's tensors that are stacked in it by rows, by HF's names. */
+export type Stack =
+  | { readonly matrix: Matrix; readonly names: readonly string[] }
+  | { readonly vector: GPUBuffer; readonly names: readonly [string] };
 
 /** The tensors of a model by HF's names, with their shapes [rows, columns] or [rows]. */
 export function tensorShapes(config: Config): Map<string, readonly number[]> {
@@ -62,139 +48,49 @@ export function tensorShapes(config: Config): Map<string, readonly number[]> {
   return shapes;
 }
 
-/**
- * Reads and uploads every tensor, a block of rows at a time: host memory holds one block, not a tensor. Matrices are
- * packed on the way, or uploaded as they are where the checkpoint has them packed in the wanted format.
- * @throws CheckpointError before anything is allocated when a tensor is missing or has another shape than the config's.
- */
-export async function loadWeights(
-  gpu: Gpu,
-  config: Config,
-  checkpoint: Checkpoint,
-  options: WeightOptions,
-): Promise<Weights> {
-  const shapes = tensorShapes(config);
-  for (const [name, shape] of shapes) expectTensor(checkpoint, name, shape);
-  const loader = new Loader(gpu, checkpoint, shapes, options);
-
-  const embed = await loader.matrix("embed_tokens", ["model.embed_tokens.weight"]);
-  const layers: LayerWeights[] = [];
-  for (let l = 0; l < config.num_hidden_layers; l++) {
-    const of = (name: string) => `model.layers.${l}.${name}.weight`;
-    layers.push({
-      inputNorm: await loader.vector(of("input_layernorm")),
-      qkv: await loader.matrix(
-        `layer ${l} qkv`,
-        ["q", "k", "v"].map((p) => of(`self_attn.${p}_proj`)),
-      ),
-      out: await loader.matrix(`layer ${l} out`, [of("self_attn.o_proj")]),
-      postAttentionNorm: await loader.vector(of("post_attention_layernorm")),
-      gateUp: await loader.matrix(
-        `layer ${l} gate and up`,
-        ["gate", "up"].map((p) => of(`mlp.${p}_proj`)),
-      ),
-      down: await loader.matrix(`layer ${l} down`, [of("mlp.down_proj")]),
-    });
-  }
-  const norm = await loader.vector("model.norm.weight");
-  const head = config.tie_word_embeddings ? embed : await loader.matrix("lm_head", ["lm_head.weight"]);
-  return { embed, layers, norm, head };
+/** Room for a model's weights, still empty: uploadWeights() fills it. */
+export function allocateWeights(gpu: Gpu, config: Config, format: WeightFormat): Weights {
+  const { hidden_size: dim, intermediate_size: hidden, vocab_size: vocab, head_dim: headDim } = config;
+  const { num_attention_heads: heads, num_key_value_heads: kvHeads } = config;
+  const vector = (label: string) => gpu.buffer(label, 4 * dim);
+  const matrix = (label: string, rows: number, columns: number) =>
+    allocateMatrix(gpu, label, format, rows, columns);
+  const embed = matrix("embed_tokens", vocab, dim);
+  return {
+    embed,
+    layers: Array.from({ length: config.num_hidden_layers }, (_, l) => ({
+      inputNorm: vector(`layer ${l} input norm`),
+      qkv: matrix(`layer ${l} qkv`, (heads + 2 * kvHeads) * headDim, dim),
+      out: matrix(`layer ${l} out`, dim, heads * headDim),
+      postAttentionNorm: vector(`layer ${l} post-attention norm`),
+      gateUp: matrix(`layer ${l} gate and up`, 2 * hidden, dim),
+      down: matrix(`layer ${l} down`, dim, hidden),
+    })),
+    norm: vector("norm"),
+    head: config.tie_word_embeddings ? embed : matrix("lm_head", vocab, dim),
+  };
 }
 
-class Loader {
-  private readonly gpu: Gpu;
-  private readonly checkpoint: Checkpoint;
-  private readonly shapes: ReadonlyMap<string, readonly number[]>;
-  private readonly options: WeightOptions;
-  private readonly total: number;
-  private loaded = 0;
-  private queued = 0;
-
-  constructor(
-    gpu: Gpu,
-    checkpoint: Checkpoint,
-    shapes: ReadonlyMap<string, readonly number[]>,
-    options: WeightOptions,
-  ) {
-    this.gpu = gpu;
-    this.checkpoint = checkpoint;
-    this.shapes = shapes;
-    this.options = options;
-    this.total = [...shapes.values()].reduce((sum, shape) => sum + shape.reduce((a, b) => a * b), 0);
+/** All that a model's weights are made of, in the order of the forward pass. */
+export function* stacks({ embed, layers, norm, head }: Weights): Generator<Stack> {
+  yield { matrix: embed, names: ["model.embed_tokens.weight"] };
+  for (const [l, layer] of layers.entries()) {
+    const of = (part: string) => `model.layers.${l}.${part}.weight`;
+    yield { vector: layer.inputNorm, names: [of("input_layernorm")] };
+    yield { matrix: layer.qkv, names: ["q", "k", "v"].map((part) => of(`self_attn.${part}_proj`)) };
+    yield { matrix: layer.out, names: [of("self_attn.o_proj")] };
+    yield { vector: layer.postAttentionNorm, names: [of("post_attention_layernorm")] };
+    yield { matrix: layer.gateUp, names: ["gate", "up"].map((part) => of(`mlp.${part}_proj`)) };
+    yield { matrix: layer.down, names: [of("mlp.down_proj")] };
   }
-
-  async vector(name: string): Promise<GPUBuffer> {
-    const values = await this.checkpoint.readRows(name, 0, this.shapes.get(name)![0]!);
-    const buffer = this.gpu.buffer(name, values.byteLength);
-    await this.upload(buffer, 0, values);
-    this.advance(values.length);
-    return buffer;
-  }
-
-  /** One matrix of the named tensors, stacked by rows. */
-  async matrix(label: string, names: readonly string[]): Promise<Matrix> {
-    const { format } = this.options;
-    const columns = this.shapes.get(names[0]!)![1]!;
-    const rows = names.reduce((sum, name) => sum + this.shapes.get(name)![0]!, 0);
-    const matrix = allocateMatrix(this.gpu, label, format, rows, columns);
-    const rowBytes = this.checkpoint.packed ? storedBytes(format, 1, columns).weight : 4 * columns;
-    const block = Math.max(1, Math.floor(BLOCK_BYTES / rowBytes / BLOCK_ALIGNMENT)) * BLOCK_ALIGNMENT;
-    let at = 0;
-    for (const name of names) {
-      const tensorRows = this.shapes.get(name)![0]!;
-      for (let first = 0; first < tensorRows; ) {
-        const slab = matrix.slabs.find(({ firstRow, rows }) => at >= firstRow && at < firstRow + rows)!;
-        const count = Math.min(block, tensorRows - first, slab.firstRow + slab.rows - at);
-        const { words, scales } = await this.packedRows(name, first, count, columns);
-        const offset = storedBytes(format, at - slab.firstRow, columns);
-        await this.upload(slab.weight, offset.weight, words);
-        if (slab.scales && scales) await this.upload(slab.scales, offset.scales, scales);
-        this.advance(count * columns);
-        first += count;
-        at += count;
-      }
-    }
-    return matrix;
-  }
-
-  private async packedRows(name: string, first: number, count: number, columns: number): Promise<PackedRows> {
-    const { packed } = this.checkpoint;
-    if (packed) return packed.readRows(name, first, count);
-    const { format, importance } = this.options;
-    return packRows(
-      format,
-      await this.checkpoint.readRows(name, first, count),
-      columns,
-      importance?.get(name),
-    );
-  }
-
-  private async upload(buffer: GPUBuffer, offset: number, data: Float32Array | Uint32Array): Promise<void> {
-    const { queue } = this.gpu.device;
-    queue.writeBuffer(buffer, offset, data as Uint32Array<ArrayBuffer>);
-    this.queued += data.byteLength;
-    if (this.queued < UPLOAD_WINDOW) return;
-    queue.submit([]);
-    await queue.onSubmittedWorkDone();
-    this.gpu.check();
-    this.queued = 0;
-  }
-
-  private advance(parameters: number): void {
-    this.options.signal?.throwIfAborted();
-    this.loaded += parameters;
-    this.options.onProgress?.(this.loaded, this.total);
-  }
+  yield { vector: norm, names: ["model.norm.weight"] };
+  if (head !== embed) yield { matrix: head, names: ["lm_head.weight"] };
 }
 
 /** Releases every buffer of a model. */
-export function destroyWeights({ embed, layers, norm, head }: Weights): void {
-  const matrices = [embed, head, ...layers.flatMap(({ qkv, out, gateUp, down }) => [qkv, out, gateUp, down])];
-  for (const { slabs } of matrices) {
-    for (const { weight, scales } of slabs) {
-      weight.destroy();
-      scales?.destroy();
-    }
+export function destroyWeights(weights: Weights): void {
+  for (const stack of stacks(weights)) {
+    if ("vector" in stack) stack.vector.destroy();
+    else destroyMatrix(stack.matrix);
   }
-  for (const buffer of [norm, ...layers.flatMap((l) => [l.inputNorm, l.postAttentionNorm])]) buffer.destroy();
 }

@@ -53,7 +53,7 @@ export async function runAndRead(
     usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
   });
   const encoder = gpu.device.createCommandEncoder();
-  encode(encoder, dispatches);
+  encode(encoder, dispatches, "test");
   encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size);
   gpu.device.queue.submit([encoder.finish()]);
   await staging.mapAsync(GPUMapMode.READ);

@@ -1,0 +1,93 @@
+import { DeviceError } from "../errors.ts";
+import type { CacheFormat } from "../kernels/cache.ts";
+import { describeAdapter, type Gpu } from "../kernels/device.ts";
+import { SLAB_ALIGNMENT, storedBytes } from "../kernels/matrix.ts";
+import type { WeightFormat } from "../quantize/format.ts";
+import type { Config } from "./config.ts";
+import { cacheBytes, stateBytes } from "./state.ts";
+import { tensorShapes } from "./weights.ts";
+
+/** How a model is stored on an adapter. */
+export interface Storage {
+  readonly format: WeightFormat;
+  readonly cache: CacheFormat;
+  /** Tokens the KV cache holds. */
+  readonly context: number;
+  /** Tokens of one prefill pass. */
+  readonly chunk: number;
+}
+
+/** What a model takes on an adapter, in bytes. */
+export interface Memory {
+  readonly weights: number;
+  /** Of all layers, for the whole context. */
+  readonly cache: number;
+  readonly activations: number;
+  readonly total: number;
+}
+
+export function memoryOf(config: Config, { format, cache, context, chunk }: Storage): Memory {
+  let weights = 0;
+  for (const [rows, columns] of tensorShapes(config).values()) {
+    // Vectors are stored as float32.
+    const stored =
+      columns === undefined ? { weight: 4 * rows!, scales: 0 } : storedBytes(format, rows!, columns);
+    weights += stored.weight + stored.scales;
+  }
+  const keysAndValues = 2 * config.num_hidden_layers * cacheBytes(config, context, cache);
+  const activations = Object.values(stateBytes(config, chunk, context)).reduce((a, b) => a + b);
+  return { weights, cache: keysAndValues, activations, total: weights + keysAndValues + activations };
+}
+
+/**
+ * Refuses a model that cannot fit, before anything is allocated. How much memory a graphics card has, WebGPU does not
+ * tell: whether all of it fits there, only allocating tells.
+ * @throws DeviceError saying what is needed and what there is.
+ */
+export function checkFit(gpu: Gpu, config: Config, storage: Storage): void {
+  const { format, cache, context, chunk } = storage;
+  const name = describeAdapter(gpu.info);
+  const { ropeTable, ...activations } = stateBytes(config, chunk, context);
+  const columns = Math.max(...Array.from(tensorShapes(config).values(), ([, columns = 1]) => columns));
+  const buffers: [what: string, bytes: number, advice: string][] = [
+    [
+      `The KV cache of one layer for ${context} tokens`,
+      cacheBytes(config, context, cache),
+      "a shorter context",
+    ],
+    [`The RoPE table of ${context} tokens`, ropeTable, "a shorter context"],
+    [`The activations of ${chunk} tokens`, Math.max(...Object.values(activations)), "a smaller chunk"],
+    [
+      `${SLAB_ALIGNMENT} rows of ${columns} weights as ${format}`,
+      storedBytes(format, SLAB_ALIGNMENT, columns).weight,
+      "narrower weights",
+    ],
+  ];
+  for (const [what, bytes, advice] of buffers) {
+    if (bytes <= gpu.bindingLimit) continue;
+    throw new DeviceError(
+      `${what} need ${bytes} bytes in one buffer; ${name} binds at most ${gpu.bindingLimit}. Choose ${advice}.`,
+    );
+  }
+  const have = gpu.info.isFallbackAdapter ? gpu.systemMemory : undefined;
+  const { total } = memoryOf(config, storage);
+  if (have !== undefined && total > have) {
+    throw new DeviceError(
+      `The model needs ${describeNeed(config, storage)}; ${name} is software and takes it from the machine's ${gigabytes(have)}. Choose ` +
+        `narrower weights or a shorter context.`,
+    );
+  }
+}
+
+/** For messages: "9.07 GB (weights as q4 7.37 GB, KV cache of 2048 tokens 1.68 GB)". */
+export function describeNeed(config: Config, storage: Storage): string {
+  const { weights, cache, total } = memoryOf(config, storage);
+  return (
+    `${gigabytes(total)} (weights as ${storage.format} ${gigabytes(weights)}, KV cache of ` +
+    `${storage.context} tokens ${gigabytes(cache)})`
+  );
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(2)} GB`;
+}
