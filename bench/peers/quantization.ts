@@ -46,6 +46,8 @@ interface Row extends Agreement {
   readonly format: string;
   readonly bitsPerWeight: number;
   readonly perplexity: number;
+  /** Mean KL over every token but a sequence's first, also those given, of which the model is less sure. */
+  readonly wholeKl: number;
   /** Of llama.cpp's formats: mean KL when the weights are widened again and everything else is f32. */
   readonly weightsAloneKl?: number;
   /** Of llama.cpp's formats: how many matrices have which type. */
@@ -102,20 +104,27 @@ async function measureAll(
   const size = engine.tokenizer.size;
   const reference = llamaLogits({ model: source, cache: "F32", sequences: tokens }, scratch);
   const measurement = new Measurement(sequences, vocab, size, reference);
+  const everything = sequences.map((sequence) => ({ ...sequence, from: 1 }));
+  const whole = new Measurement(everything, vocab, size, reference);
+  const measure = (logits: Float32Array) => ({
+    ...measurement.measure(logits),
+    wholeKl: whole.measure(logits).meanKl,
+  });
   console.log(
-    `${sequences.length} sequences, ${measurement.targets.length} predicted tokens; the checkpoint's own weights in f32: ` +
-      `perplexity ${measurement.perplexity.toFixed(4)}\n`,
+    `${sequences.length} sequences, ${measurement.targets.length} predicted tokens, ${whole.targets.length} in all; the ` +
+      `checkpoint's own weights in f32: perplexity ${measurement.perplexity.toFixed(4)}\n`,
   );
   printLine([
     "format",
     "bits a weight",
-    "mean KL",
+    "KL of answers",
     "of the weights alone",
+    "KL of all tokens",
     "max KL",
     "same top-1",
     "perplexity",
   ]);
-  printLine(["---", "---:", "---:", "---:", "---:", "---:", "---:"]);
+  printLine(["---", "---:", "---:", "---:", "---:", "---:", "---:", "---:"]);
 
   const rows: Row[] = [];
   const report = (row: Row) => {
@@ -128,7 +137,7 @@ async function measureAll(
       report({
         format: `ziya ${name}`,
         bitsPerWeight: bitsPerWeight(weights, tensorShapes(config)),
-        ...measurement.measure(logits),
+        ...measure(logits),
       });
     } finally {
       engine.destroy();
@@ -148,7 +157,7 @@ async function measureAll(
     const { bitsPerWeight, types } = llamaQuantize({ from: source, to: quantised, type, pure });
     llamaQuantize({ from: quantised, to: widened, type: "F32", pure: false });
     const [asRun, alone] = [quantised, widened].map((path) =>
-      measurement.measure(llamaLogits({ model: path, cache: "F32", sequences: tokens }, scratch)),
+      measure(llamaLogits({ model: path, cache: "F32", sequences: tokens }, scratch)),
     );
     report({
       format: `llama.cpp ${type}${pure ? ", pure" : ""}`,
@@ -195,6 +204,7 @@ function cells(row: Row): string[] {
     row.bitsPerWeight.toFixed(2),
     row.meanKl.toExponential(2),
     row.weightsAloneKl?.toExponential(2) ?? "",
+    row.wholeKl.toExponential(2),
     row.maxKl.toExponential(1),
     `${((100 * row.sameTop) / row.positions).toFixed(1)} %`,
     row.perplexity.toFixed(4),
