@@ -50,15 +50,11 @@ export function checkFit(gpu: Gpu, config: Config, storage: Storage): void {
   const { ropeTable, ...activations } = stateBytes(config, chunk, context);
   const columns = Math.max(...Array.from(tensorShapes(config).values(), ([, columns = 1]) => columns));
   const buffers: [what: string, bytes: number, advice: string][] = [
-    [
-      `The KV cache of one layer for ${context} tokens`,
-      cacheBytes(config, context, cache),
-      "a shorter context",
-    ],
+    [`A layer's KV cache of ${context} tokens`, cacheBytes(config, context, cache), "a shorter context"],
     [`The RoPE table of ${context} tokens`, ropeTable, "a shorter context"],
     [`The activations of ${chunk} tokens`, Math.max(...Object.values(activations)), "a smaller chunk"],
     [
-      `${SLAB_ALIGNMENT} rows of ${columns} weights as ${format}`,
+      `A run of ${SLAB_ALIGNMENT} rows of ${columns} weights as ${format}`,
       storedBytes(format, SLAB_ALIGNMENT, columns).weight,
       "narrower weights",
     ],
@@ -66,7 +62,7 @@ export function checkFit(gpu: Gpu, config: Config, storage: Storage): void {
   for (const [what, bytes, advice] of buffers) {
     if (bytes <= gpu.bindingLimit) continue;
     throw new DeviceError(
-      `${what} need ${bytes} bytes in one buffer; ${name} binds at most ${gpu.bindingLimit}. Choose ${advice}.`,
+      `${what} needs a buffer of ${bytes} bytes; ${name} binds at most ${gpu.bindingLimit}. Choose ${advice}.`,
     );
   }
   const have = gpu.info.isFallbackAdapter ? gpu.systemMemory : undefined;

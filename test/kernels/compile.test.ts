@@ -64,6 +64,7 @@ describe("a wrong kernel is refused", () => {
     part: "enable subgroups;\nconst ONE = 1.0;\n",
     broken:
       "// A comment.\n@group(0) @binding(0) var<storage, read_write> y: array<f32>;\n@compute @workgroup_size(1)\nfn main() {\n  y[0] = TWO;\n}\n",
+    ahead: "// A comment.\n\nenable no_such_thing;\n",
     sound:
       "override SIZE: u32;\n@group(0) @binding(0) var<storage, read_write> y: array<f32>;\n@compute @workgroup_size(1)\nfn main() {\n  y[0] = ONE * f32(SIZE);\n}\n",
   };
@@ -79,6 +80,13 @@ describe("a wrong kernel is refused", () => {
   it("naming file, line and column, with the line", async () => {
     const source = { label: "broken", files: ["part", "broken"], bindings: ["y"] } as const;
     await expect(compile(gpu, source)).rejects.toThrow(/broken\.wgsl:5:10: .*TWO[\s\S]*y\[0\] = TWO;/);
+  });
+
+  it("naming the place of a directive too, which is moved to the front", async () => {
+    const source = { label: "ahead", files: ["part", "sound", "ahead"], bindings: ["y"] } as const;
+    await expect(compile(gpu, source)).rejects.toThrow(
+      /ahead\.wgsl:3:8: expected extension[\s\S]*enable no_such_thing;/,
+    );
   });
 
   it("when its bindings differ from the shader's", async () => {

@@ -9,17 +9,17 @@ beforeAll(() => {
 });
 afterAll(() => host.release());
 
-/** A host whose WebGPU finds what the given adapters are. */
+/** A host whose WebGPU answers the requests for an adapter with the given ones in turn, and then with the last. */
 function fakeHost(...adapters: Partial<GPUAdapter>[]) {
+  const answers = [...adapters];
   const gpu = {
     wgslLanguageFeatures: new Set(["subgroup_id"]),
-    requestAdapter: async (request: GPURequestAdapterOptions) =>
-      adapters.find(({ info }) => info!.isFallbackAdapter === Boolean(request.forceFallbackAdapter)) ?? null,
+    requestAdapter: async () => (answers.length > 1 ? answers.shift() : answers[0]) ?? null,
   };
   return { gpu: gpu as unknown as GPU, readShader: async () => "" };
 }
 
-const fakeAdapter = (description: string, isFallbackAdapter: boolean) => ({
+const fakeAdapter = (description: string, isFallbackAdapter: boolean): Partial<GPUAdapter> => ({
   info: { description, vendor: "", architecture: "", device: "", isFallbackAdapter } as GPUAdapterInfo,
   features: new Set<string>() as unknown as GPUSupportedFeatures,
 });
@@ -56,8 +56,23 @@ describe("openDevice", () => {
     await expect(openDevice(host, { rung: "warp" as Rung })).rejects.toThrow(OptionError);
   });
 
-  it("leaves every limit at its default when asked", async () => {
+  it("says which adapter gives no device, and why", async () => {
+    const adapter = { ...fakeAdapter("broken", false), limits: {} as GPUSupportedLimits };
+    adapter.requestDevice = async () => {
+      throw new Error("out of handles");
+    };
+    const opening = openDevice(fakeHost(adapter));
+    await expect(opening).rejects.toThrow(DeviceError);
+    await expect(opening).rejects.toThrow("broken gives no device (out of handles)");
+  });
+
+  it("takes the adapter's limits for sizes, and every default when asked", async () => {
+    const raised = await openDevice(host);
+    const { maxBufferSize, maxStorageBufferBindingSize } = raised.adapter.limits;
+    expect(raised.device.limits).toMatchObject({ maxBufferSize, maxStorageBufferBindingSize });
+    raised.destroy();
     const gpu = await openDevice(host, { limits: "default" });
+    expect(gpu.device.limits.maxBufferSize).toBe(256 << 20);
     expect(gpu.bindingLimit).toBe(128 << 20);
     expect(() => gpu.buffer("too much", (128 << 20) + 4)).toThrow(
       "too much needs a buffer of 134217732 bytes",

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { embed } from "../../src/kernels/embed.ts";
+import { storedBytes } from "../../src/kernels/matrix.ts";
 import { rmsNorm } from "../../src/kernels/rmsnorm.ts";
 import { swiglu } from "../../src/kernels/swiglu.ts";
 import { rmsNormOracle, swigluOracle } from "../oracle/linear.ts";
@@ -57,8 +58,10 @@ describe("rmsNorm", () => {
 describe.each(["f32", "f16", "q8", "q4a", "q4"] as const)("embed from a table stored as %s", (format) => {
   it("copies the rows of its tokens, across slabs", async () => {
     const [vocab, dim] = [200, 96];
-    const small = Object.create(gpu(), { bindingLimit: { value: 64 * 96 * 4 } });
+    const limit = storedBytes(format, 64, dim).weight;
+    const small = Object.create(gpu(), { bindingLimit: { value: limit } });
     const { matrix, stored } = storeMatrix(small, format, randomFloats(vocab * dim, 1), dim);
+    expect(matrix.slabs.length).toBe(4);
     const tokens = [0, 199, 63, 64, 127, 128, 5];
     const y = upload(gpu(), new Float32Array(8 * dim));
     const kernel = await embed(gpu(), matrix, 8);

@@ -152,9 +152,22 @@ describe("a cache stored as f16", () => {
   const gpu = useGpu();
 
   it("holds the largest half where a value is larger", async () => {
+    const values = await valuesStored([1e6, -1e6, 65504, -65504, 70000]);
+    expect([...values.subarray(0, 6)]).toEqual([65504, -65504, 65504, -65504, 65504, 1]);
+  });
+
+  // What damaged weights give must come out as NaN at the end: a clamped one would be a number again, and a token.
+  it("holds NaN where a value is not finite", async () => {
+    const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;
+    const values = await valuesStored([nan, 1, 2, infinity, -infinity, 3]);
+    expect([...values.subarray(0, 6)]).toEqual([nan, 1, 2, nan, nan, 3]);
+  });
+
+  /** The 16 values of a cache of one position, of which the first are given and the others 1. */
+  async function valuesStored(first: readonly number[]): Promise<Float32Array> {
     const shape: AttentionShape = { heads: 1, kvHeads: 1, headDim: 16, context: 1, cache: "f16" };
     const qkv = new Float32Array(3 * 16).fill(1);
-    qkv.set([1e6, -1e6, 65504, -65504, 70000], 2 * 16);
+    qkv.set(first, 2 * 16);
     const buffers = {
       qkv: upload(gpu(), qkv),
       table: upload(gpu(), ropeTable(16, 1, THETA)),
@@ -163,6 +176,6 @@ describe("a cache stored as f16", () => {
       step: uploadStep(gpu(), 0, 1),
     };
     const words = await runAndRead(gpu(), [(await rope(gpu(), shape, 1))(buffers)], buffers.values);
-    expect([...cacheValues(words, "f16").subarray(0, 6)]).toEqual([65504, -65504, 65504, -65504, 65504, 1]);
-  });
+    return cacheValues(words, "f16");
+  }
 });

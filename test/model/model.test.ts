@@ -201,17 +201,24 @@ it("refuses ids that are not in the vocabulary, and no tokens at all", async () 
   });
 });
 
-it("splits the embedding and the head where the binding limit asks for it", async () => {
-  // 301 rows of 128 floats in slabs of 192 and 109 rows; other matrices in up to six slabs.
-  const small: Gpu = Object.create(gpu(), { bindingLimit: { value: 100_000 } });
-  const options: LoadOptions = { weights: "f32", cache: "f32", chunk: 16, context: 96 };
-  await withModel(
-    { num_hidden_layers: 1 },
-    options,
-    async (model, { config, tensors }) => {
-      const rows = await allLogits(model, TOKENS);
-      expectAgreement(rows, llamaOracle(config, tensors, TOKENS), config.vocab_size, KL_F32_CACHE);
-    },
-    small,
-  );
-});
+// 301 rows of 128 weights in slabs of 192 and 109 rows; other matrices in up to six slabs.
+it.each([
+  ["f32", 100_000],
+  ["q8", 25_000],
+] as const)(
+  "splits the embedding and the head where the binding limit asks for it, as %s",
+  async (weights, limit) => {
+    const small: Gpu = Object.create(gpu(), { bindingLimit: { value: limit } });
+    await withModel(
+      { num_hidden_layers: 1 },
+      { weights, chunk: 8, context: 48 },
+      async (model, { config, tensors }) => {
+        expect(model.weights.head.slabs.map(({ rows }) => rows)).toEqual([192, 109]);
+        const rows = await allLogits(model, TOKENS);
+        const stored = storedTensors(config, tensors, weights);
+        expectAgreement(rows, llamaOracle(config, stored, TOKENS), config.vocab_size, KL_F16_CACHE);
+      },
+      small,
+    );
+  },
+);

@@ -1,0 +1,131 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { dawnHost } from "../../node/host.ts";
+import { DeviceError, OptionError } from "../../src/errors.ts";
+import { type Gpu, openDevice } from "../../src/kernels/device.ts";
+import { type LoadOptions, loadModel } from "../../src/model/load.ts";
+import { randomFolder } from "../support/checkpoint.ts";
+import { useGpu } from "../support/gpu.ts";
+
+const gpu = useGpu();
+afterEach(() => vi.restoreAllMocks());
+
+/** The buffers that are made from now on, and which of them are released again. */
+function watchBuffers({ device }: Gpu) {
+  const create = device.createBuffer.bind(device);
+  const [made, released] = [new Set<GPUBuffer>(), new Set<GPUBuffer>()];
+  vi.spyOn(device, "createBuffer").mockImplementation((descriptor) => {
+    const buffer = create(descriptor);
+    made.add(buffer);
+    const destroy = buffer.destroy.bind(buffer);
+    buffer.destroy = () => {
+      released.add(buffer);
+      return destroy();
+    };
+    return buffer;
+  });
+  return { made, released };
+}
+
+/** How loading fails, how much of the weights was read until then, and what was done with the buffers. */
+async function failure(changes: Record<string, unknown>, options: LoadOptions, on: Gpu) {
+  const { made, released } = watchBuffers(on);
+  let read = 0;
+  const loading = loadModel(on, randomFolder(changes, 7).open, {
+    ...options,
+    onProgress: (loaded, total) => {
+      read = loaded / total;
+    },
+  });
+  const error: unknown = await loading.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  return { error: error as Error, read, made: made.size, kept: made.size - released.size };
+}
+
+const limited = (limit: number, changes: Record<string, PropertyDescriptor> = {}): Gpu =>
+  Object.create(gpu(), { bindingLimit: { value: limit }, ...changes });
+const software = (systemMemory: number): Gpu =>
+  Object.create(gpu(), {
+    systemMemory: { value: systemMemory },
+    info: { value: { ...gpu().info, description: "Some software", isFallbackAdapter: true } },
+  });
+
+describe("a model that cannot fit is refused before anything is allocated", () => {
+  const long = { max_position_embeddings: 4096, num_key_value_heads: 1 };
+  const cases: [string, Record<string, unknown>, LoadOptions, () => Gpu, string][] = [
+    [
+      "its KV cache",
+      { max_position_embeddings: 4096 },
+      { chunk: 1 },
+      () => limited(1e6),
+      "a shorter context",
+    ],
+    ["its RoPE table", long, { chunk: 1 }, () => limited(5e5), "The RoPE table of 4096 tokens"],
+    ["its activations", {}, { chunk: 128 }, () => limited(2e5), "a smaller chunk"],
+    ["a few rows", {}, { chunk: 1, weights: "f32" }, () => limited(85_000), "64 rows of 352 weights as f32"],
+    ["all of it", {}, {}, () => software(1e6), "The model needs 0.00 GB"],
+  ];
+  it.each(cases)("for %s", async (_, changes, options, on, message) => {
+    const { error, ...left } = await failure(changes, options, on());
+    expect(error).toBeInstanceOf(DeviceError);
+    expect(error.message).toContain(message);
+    expect(left).toEqual({ read: 0, made: 0, kept: 0 });
+  });
+
+  it("and so are a tokenizer of no tokens, and a load that was stopped before it began", async () => {
+    const { error, ...left } = await failure({}, { tokenCount: 0 }, gpu());
+    expect(error).toBeInstanceOf(OptionError);
+    expect(left).toEqual({ read: 0, made: 0, kept: 0 });
+    const stopped = await failure({}, { signal: AbortSignal.abort(new Error("enough")) }, gpu());
+    expect(stopped).toMatchObject({ error: { message: "enough" }, made: 0 });
+  });
+});
+
+describe("a load that fails releases what it allocated", () => {
+  it.each(["matvec", "matmul", "swiglu", "top_k"])("when %s does not compile", async (shader) => {
+    const broken: Gpu = Object.create(gpu(), {
+      pipelines: { value: new Map() },
+      readShader: {
+        value: async (name: string) => {
+          if (name === shader) throw new Error(`no ${name}`);
+          return gpu().readShader(name);
+        },
+      },
+    });
+    const { error, ...left } = await failure({}, { chunk: 16 }, broken);
+    expect(error.message).toBe(`no ${shader}`);
+    expect(left).toMatchObject({ read: 0, kept: 0 });
+  });
+
+  // Dawn's null backend has half a gigabyte, which this KV cache is more than.
+  it("when the adapter has no memory left, before a weight is read", async () => {
+    const host = dawnHost(["backend=null"]);
+    const small = await openDevice(host);
+    const { error, ...left } = await failure(
+      { max_position_embeddings: 2 ** 18, num_hidden_layers: 3 },
+      { cache: "f32", chunk: 1 },
+      small,
+    );
+    expect(error).toBeInstanceOf(DeviceError);
+    expect(error.message).toMatch(
+      /^Making room for 0\.84 GB \(weights as f16 0\.00 GB, KV cache of 262144 tokens 0\.81 GB\) failed on /,
+    );
+    expect(error.message).toContain("Choose narrower weights or a shorter context.");
+    expect(left).toMatchObject({ read: 0, kept: 0 });
+    small.destroy();
+    host.release();
+  });
+
+  it("when it is stopped in the middle", async () => {
+    const stop = new AbortController();
+    const { made, released } = watchBuffers(gpu());
+    const loading = loadModel(gpu(), randomFolder({}, 7).open, {
+      chunk: 16,
+      signal: stop.signal,
+      onProgress: () => stop.abort(new Error("enough")),
+    });
+    await expect(loading).rejects.toThrow("enough");
+    expect(released).toEqual(made);
+  });
+});
