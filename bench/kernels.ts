@@ -1,3 +1,4 @@
+import { argmax } from "../src/kernels/argmax.ts";
 import { attention } from "../src/kernels/attention.ts";
 import type { Gpu } from "../src/kernels/device.ts";
 import { embed } from "../src/kernels/embed.ts";
@@ -5,6 +6,7 @@ import type { Dispatch } from "../src/kernels/kernel.ts";
 import { matmul, matvec } from "../src/kernels/linear.ts";
 import { type Matrix, type StoredFormat, storedBytes } from "../src/kernels/matrix.ts";
 import { rmsNorm } from "../src/kernels/rmsnorm.ts";
+import { rope } from "../src/kernels/rope.ts";
 import { swiglu } from "../src/kernels/swiglu.ts";
 import { topK } from "../src/kernels/top_k.ts";
 import type { Config } from "../src/model/config.ts";
@@ -68,7 +70,9 @@ export async function* kernelSubjects(
       many.y.destroy();
     } else {
       setStep(0, tokens);
+      const ids = Uint32Array.from({ length: tokens }, (_, i) => (i * 9973) % rows);
       const buffers = { tokens: gpu.buffer("tokens", 4 * tokens), y: buffer(tokens * columns), step };
+      gpu.device.queue.writeBuffer(buffers.tokens, 0, ids);
       const dispatches = (await embed(gpu, matrix, tokens))(buffers);
       yield {
         name: `embed ${format} x ${tokens}`,
@@ -112,12 +116,23 @@ export async function* kernelSubjects(
       y: buffer(count * heads * headDim),
       step,
     };
+    const turned = { ...buffers, ...cache, table: buffer(context * headDim) };
+    const width = (heads + 2 * kvHeads) * headDim;
+    yield {
+      name: `rope x ${count}`,
+      dispatches: [(await rope(gpu, shape, count))(turned)],
+      // q is read and written as f32, k and v are read as f32 and written as f16.
+      bytes: count * (8 * heads * headDim + 2 * 6 * kvHeads * headDim + 4 * headDim),
+      flops: 3 * count * (width - kvHeads * headDim),
+    };
     const name = `attention ${count === 1 ? "decode" : `prefill x ${count}`} at ${context}`;
     const dispatches = [(await attention(gpu, shape, count))({ ...buffers, ...cache })];
     yield { name, dispatches, bytes: 4 * cacheCount, flops: 4 * heads * headDim * context * count };
   }
   const selection = { logits: buffer(vocab), best: gpu.buffer("best", 512) };
   const top = await topK(gpu, { vocab, limit: vocab });
+  const best = await argmax(gpu, { vocab, limit: vocab });
+  yield { name: "argmax", dispatches: [best(selection)], bytes: 4 * vocab, flops: 0 };
   yield { name: "top_k", dispatches: [top(selection)], bytes: 4 * vocab, flops: 0 };
 }
 

@@ -1,6 +1,15 @@
 import type { Gpu } from "../src/kernels/device.ts";
 import { compile, type Dispatch, encode } from "../src/kernels/kernel.ts";
 
+/** What a subject took, and what it must at least move and compute. */
+export interface Measured {
+  readonly name: string;
+  readonly ms: number;
+  readonly bytes: number;
+  readonly flops: number;
+  readonly tokensPerSecond?: number;
+}
+
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);

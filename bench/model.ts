@@ -2,15 +2,8 @@ import type { Gpu } from "../src/kernels/device.ts";
 import { type StoredFormat, storedBytes } from "../src/kernels/matrix.ts";
 import type { Config } from "../src/model/config.ts";
 import { LlamaModel } from "../src/model/model.ts";
-import { median } from "./measure.ts";
+import { type Measured, median } from "./measure.ts";
 import { fillWeights } from "./random.ts";
-
-export interface ModelFigures {
-  readonly decodeMs: number;
-  readonly decodeBytes: number;
-  readonly prefillMs: number;
-  readonly prefillTokens: number;
-}
 
 const DECODE_SAMPLES = 9;
 const PREFILL_SAMPLES = 3;
@@ -21,7 +14,7 @@ export async function benchModel(
   config: Config,
   format: StoredFormat,
   tokens: number,
-): Promise<ModelFigures> {
+): Promise<Measured[]> {
   const context = Math.min(config.max_position_embeddings, 2 * tokens + DECODE_SAMPLES + 2);
   const options = { format, context, cache: "f16", chunk: tokens, tokenCount: config.vocab_size } as const;
   const model = await LlamaModel.create(gpu, config, options);
@@ -40,26 +33,52 @@ export async function benchModel(
   const decode: number[] = [];
   for (let i = 0; i <= DECODE_SAMPLES; i++) decode.push(await time([i]));
   model.destroy();
-  return {
-    decodeMs: median(decode.slice(1)),
-    decodeBytes: bytesPerToken(config, format),
-    prefillMs: median(prefill.slice(1)),
-    prefillTokens: tokens,
-  };
+  const layers = `${config.num_hidden_layers} layers`;
+  const [prefillMs, decodeMs] = [median(prefill.slice(1)), median(decode.slice(1))];
+  return [
+    {
+      name: `decode, ${layers}`,
+      ms: decodeMs,
+      ...costOf(config, format, tokens + DECODE_SAMPLES / 2, 1),
+      tokensPerSecond: 1000 / decodeMs,
+    },
+    {
+      name: `prefill x ${tokens}, ${layers}`,
+      ms: prefillMs,
+      ...costOf(config, format, 0, tokens),
+      tokensPerSecond: (1000 * tokens) / prefillMs,
+    },
+  ];
 }
 
-/** Bytes of weights that one decoded token reads: every matrix once, of the embedding one row. */
-function bytesPerToken(config: Config, format: StoredFormat): number {
-  const { hidden_size: dim, intermediate_size: hidden, head_dim: headDim } = config;
-  const qkvRows = (config.num_attention_heads + 2 * config.num_key_value_heads) * headDim;
-  const bytes = (rows: number, columns: number) => {
+/**
+ * What a pass of `tokens` tokens after `position` others must at least move and compute: every matrix once, of the
+ * embedding a row a token, and the KV cache; two operations for each weight and token, and for each score and value.
+ */
+function costOf(
+  config: Config,
+  format: StoredFormat,
+  position: number,
+  tokens: number,
+): { bytes: number; flops: number } {
+  const { hidden_size: dim, intermediate_size: hidden, vocab_size: vocab, head_dim: headDim } = config;
+  const { num_attention_heads: heads, num_key_value_heads: kvHeads, num_hidden_layers: layers } = config;
+  const stored = (rows: number, columns: number) => {
     const { weight, scales } = storedBytes(format, rows, columns);
     return weight + scales;
   };
-  const layer =
-    bytes(qkvRows, dim) +
-    bytes(dim, config.num_attention_heads * headDim) +
-    bytes(2 * hidden, dim) +
-    bytes(dim, hidden);
-  return config.num_hidden_layers * layer + bytes(config.vocab_size, dim);
+  const matrices = [
+    [(heads + 2 * kvHeads) * headDim, dim],
+    [dim, heads * headDim],
+    [2 * hidden, dim],
+    [dim, hidden],
+  ] as const;
+  const layerBytes = matrices.reduce((sum, [rows, columns]) => sum + stored(rows, columns), 0);
+  const layerWeights = matrices.reduce((sum, [rows, columns]) => sum + rows * columns, 0);
+  const cached = 2 * 2 * kvHeads * headDim * (position + tokens);
+  const visible = tokens * (position + (tokens + 1) / 2); // pairs of a token and a position it sees
+  return {
+    bytes: layers * (layerBytes + cached) + stored(vocab, dim) + tokens * stored(1, dim),
+    flops: layers * (2 * tokens * layerWeights + 4 * heads * headDim * visible) + 2 * vocab * dim,
+  };
 }

@@ -1,5 +1,5 @@
 // Sums `data` and nothing else: the rate at which the adapter reads memory, against which kernels are measured.
-// Grid: any number of workgroups of 256 lanes, which share the data; out[workgroup] keeps the reads alive.
+// Grid: any number of workgroups of 256 lanes, which share the data; the write to out, which never comes, keeps the reads alive.
 override VECTORS: u32; // vec4u in data
 override GROUPS: u32;  // workgroups of the grid
 

@@ -3,12 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { openFolder } from "../../node/files.ts";
+import { saveResults } from "../record.ts";
 import { randomTokens, VARIANTS, type Variant, writeCheckpoint } from "./checkpoint.ts";
 import { writeGguf } from "./gguf.ts";
 import { type Agreement, compareLogits } from "./metrics.ts";
 import { PAIRINGS, type Pairing } from "./pairings.ts";
 import { describeAdapter, ensurePeers, llamaLogits, torchLogits, ziyaLogits } from "./programs.ts";
-import { saveResults } from "./results.ts";
 
 const HELP = `Usage: npm run compare -- [options]
 

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { dawnHost, type Engine, type LlamaModel, load, openFolder } from "../../node/index.ts";
 import { describeAdapter as adapterName, openDevice } from "../../src/kernels/device.ts";
+import { saveResults } from "../record.ts";
 import { compareLogits } from "./metrics.ts";
 import { torchLogits } from "./programs.ts";
-import { saveResults } from "./results.ts";
 
 const HELP = `Usage: npm run load13b -- --model DIR [options]
 

@@ -6,10 +6,10 @@ import { type Engine, embeddedModel, type LlamaModel, load, openModel } from "..
 import { storedBytes } from "../../src/kernels/matrix.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
 import { WEIGHT_FORMATS, type WeightFormat } from "../../src/quantize/format.ts";
+import { saveResults } from "../record.ts";
 import { writeGguf } from "./gguf.ts";
 import type { Agreement } from "./metrics.ts";
 import { describeAdapter, ensurePeers, llamaLogits, llamaQuantize } from "./programs.ts";
-import { saveResults } from "./results.ts";
 import { heldOut, Measurement, readSequences } from "./sequences.ts";
 
 const HELP = `Usage: npm run compare:quantized -- [options]

@@ -79,7 +79,11 @@ function driverKey(root) {
   hash.update(readOrEmpty(join(root, "node_modules", "webgpu", "package.json")));
   hash.update(JSON.stringify([process.arch, ...DRIVER_VARIABLES.map((name) => process.env[name] ?? null)]));
   for (const folder of DRIVER_FOLDERS) {
-    for (const name of namesIn(folder)) hash.update(`${name} ${statSync(join(folder, name)).mtimeMs}\n`);
+    for (const name of namesIn(folder)) {
+      // A removed driver may leave a link to nothing.
+      const found = statSync(join(folder, name), { throwIfNoEntry: false });
+      hash.update(`${name} ${found?.mtimeMs ?? "gone"}\n`);
+    }
   }
   return hash.digest("hex");
 }

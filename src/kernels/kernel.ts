@@ -48,7 +48,7 @@ export async function compile<Binding extends string>(
   const key = `${files.join("+")} ${JSON.stringify(values)}`;
   let pending = gpu.pipelines.get(key);
   if (!pending) {
-    pending = createPipeline(gpu, label, shader, values);
+    pending = createPipeline(gpu, source, shader, values);
     gpu.pipelines.set(key, pending);
   }
   const pipeline = await pending;
@@ -83,13 +83,15 @@ function checkBindings(label: string, code: string, expected: readonly string[])
 
 async function createPipeline(
   gpu: Gpu,
-  label: string,
+  { label, files }: KernelSource<string>,
   shader: LinkedShader,
   constants: Record<string, number>,
 ): Promise<GPUComputePipeline> {
+  // Matrices of one shape share a pipeline: its name is the shader's, not that of the first of them.
+  const name = files.join(" + ");
   // Errors are read from the compilation info and the rejected promise; the scope keeps them from surfacing twice.
   gpu.device.pushErrorScope("validation");
-  const module = gpu.device.createShaderModule({ label, code: shader.code });
+  const module = gpu.device.createShaderModule({ label: name, code: shader.code });
   const scope = gpu.device.popErrorScope();
   const { messages } = await module.getCompilationInfo();
   await scope;
@@ -104,7 +106,7 @@ async function createPipeline(
   }
   try {
     return await gpu.device.createComputePipelineAsync({
-      label,
+      label: name,
       layout: "auto",
       compute: { module, entryPoint: "main", constants },
     });

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { packageRoot } from "../../node/host.ts";
+import { packageRoot } from "../node/host.ts";
 
 /**
  * Writes results as JSON, with the date and Node's version.
