@@ -110,16 +110,23 @@ function describe(found: ReturnType<typeof examine>): string {
     ...names.map((name) => `  ${name.padEnd(width)}${found.limits[name]}`),
     "",
     `Ziya-LLaMA-13B with a full KV cache of ${ZIYA_13B.max_position_embeddings} tokens would need`,
-    ...found.ziya_13b.map(
-      (need) =>
-        `  ${need.weights.padEnd(5)}${gigabytes(need.total_bytes)}: weights ${gigabytes(need.weight_bytes)}, cache ${gigabytes(need.cache_bytes)} (${need.cache_bytes_per_token} bytes a token); ` +
-        `its largest matrix, ${gigabytes(need.largest_matrix_bytes)}, takes ${need.largest_matrix_bindings} bindings of at most ${gigabytes(found.binding_limit_bytes)}`,
-    ),
+    ...found.ziya_13b.map((need) => `  ${describeNeeds(need, found)}`),
     found.software
       ? `A software adapter takes it from the machine's ${gigabytes(found.system_memory_bytes)} of memory.`
       : "WebGPU does not tell how much memory an adapter has; compare with the graphics card's.",
   ];
   return lines.join("\n");
+}
+
+function describeNeeds(need: ReturnType<typeof needs>, found: ReturnType<typeof examine>): string {
+  const { weights, total_bytes: total, largest_matrix_bindings: bindings } = need;
+  const tooMuch = found.software && total > found.system_memory_bytes;
+  return (
+    `${weights.padEnd(5)}${gigabytes(total)}: weights ${gigabytes(need.weight_bytes)}, cache ${gigabytes(need.cache_bytes)} ` +
+    `(${need.cache_bytes_per_token} bytes a token); its largest matrix, ${gigabytes(need.largest_matrix_bytes)}, takes ` +
+    `${bindings} ${bindings === 1 ? "binding" : "bindings"} of at most ${gigabytes(found.binding_limit_bytes)}` +
+    (tooMuch ? "; more than there is" : "")
+  );
 }
 
 function gigabytes(bytes: number): string {
