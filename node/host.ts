@@ -22,6 +22,9 @@ export const packageRoot: string = (() => {
   }
 })();
 
+/** Bytes of memory that this process can have: the machine's, or what its container is allowed. */
+export const systemMemory: number = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+
 /**
  * Dawn as a host.
  * @param flags Dawn's own, such as "backend=null" or "enable-dawn-features=vulkan_enable_f16_on_nvidia".
@@ -36,7 +39,7 @@ export function dawnHost(flags: string[] = []): DawnHost {
       if (!gpu) throw new Error("This host was released; open another one.");
       return gpu;
     },
-    systemMemory: totalmem(),
+    systemMemory,
     readShader: (name) => readFile(join(packageRoot, "shaders", `${name}.wgsl`), "utf8"),
     release() {
       gpu = undefined;

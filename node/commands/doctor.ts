@@ -1,11 +1,10 @@
-import { totalmem } from "node:os";
 import { describeAdapter, type Gpu, listAdapters, openDevice } from "../../src/kernels/device.ts";
 import { storedBytes } from "../../src/kernels/matrix.ts";
 import { type Config, parseConfig } from "../../src/model/config.ts";
 import { CHUNK } from "../../src/model/load.ts";
 import { memoryOf } from "../../src/model/memory.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
-import { dawnHost } from "../host.ts";
+import { dawnHost, systemMemory } from "../host.ts";
 import type { WeightFormat } from "../index.ts";
 import { type Command, EXIT, write } from "./command.ts";
 import { DEVICE_FLAGS, deviceOptions, JSON_FLAG } from "./engine.ts";
@@ -70,7 +69,7 @@ function examine(gpu: Gpu, adapters: readonly string[]) {
     features_in_use: [...gpu.device.features].sort(),
     limits,
     binding_limit_bytes: gpu.bindingLimit,
-    system_memory_bytes: totalmem(),
+    system_memory_bytes: systemMemory,
     ziya_13b: FORMATS.map((format) => needs(ZIYA_13B, format, gpu.bindingLimit)),
   };
 }
