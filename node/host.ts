@@ -23,7 +23,10 @@ export const packageRoot: string = (() => {
 })();
 
 /** Bytes of memory that this process can have: the machine's, or what its container is allowed. */
-export const systemMemory: number = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+export const systemMemory: number = Math.min(
+  totalmem(),
+  process.constrainedMemory() || Number.POSITIVE_INFINITY,
+);
 
 /**
  * Dawn as a host.
