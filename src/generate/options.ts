@@ -100,7 +100,7 @@ export function resolveOptions(options: GenerationOptions, defaults: GenerationD
   if (!OVERFLOWS.includes(overflow)) {
     throw new OptionError(`overflow is ${show(overflow)}; wanted ${OVERFLOWS.map(show).join(" or ")}.`);
   }
-  if (signal !== undefined && typeof signal?.aborted !== "boolean") {
+  if (signal !== undefined && !isAbortSignal(signal)) {
     throw new OptionError(`signal is ${show(signal)}; wanted an AbortSignal.`);
   }
   return {
@@ -133,6 +133,12 @@ export function checkNumber(name: NumericOption, value: unknown, label: string =
     );
   }
   return value;
+}
+
+/** Whether everything is there that an answer calls: a signal may come from another realm, so its class tells nothing. */
+function isAbortSignal(value: AbortSignal | null): boolean {
+  const methods = [value?.addEventListener, value?.removeEventListener, value?.throwIfAborted];
+  return typeof value?.aborted === "boolean" && methods.every((method) => typeof method === "function");
 }
 
 function checkStops(value: unknown): readonly string[] {

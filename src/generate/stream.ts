@@ -105,8 +105,9 @@ export class GenerationStream implements AsyncIterable<string> {
       this.settle.reject(error);
       throw error;
     } finally {
-      signal?.removeEventListener("abort", cancel);
+      // First of all: whatever else fails here, the next answer finds the engine free.
       release?.();
+      signal?.removeEventListener("abort", cancel);
       this.settle.resolve(this.summary());
     }
   }

@@ -154,6 +154,16 @@ describe("cancellation", () => {
     expect((await engine.chat([user("hi")]).complete()).text).toBe("abcdef");
   });
 
+  test("a signal that fails at the end leaves the engine free", async () => {
+    const { engine } = answering("abc");
+    const fail = () => {
+      throw new Error("no listener to remove");
+    };
+    const signal = Object.assign(new AbortController().signal, { removeEventListener: fail });
+    await expect(engine.chat([user("hi")], { signal }).complete()).rejects.toThrow("no listener to remove");
+    expect((await engine.chat([user("hi")]).complete()).text).toBe("abc");
+  });
+
   test("a stream that is closed before it was read has a result", async () => {
     const { engine } = answering("abc");
     const stream = engine.chat([user("hi")]);

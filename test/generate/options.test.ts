@@ -51,6 +51,8 @@ describe("resolveOptions", () => {
     [{ stop: "a\ud83d" }, "half a character"],
     [{ overflow: "drop" }, 'overflow is "drop"; wanted "error" or "truncate".'],
     [{ signal: {} }, "signal is {}; wanted an AbortSignal."],
+    [{ signal: null }, "signal is null; wanted an AbortSignal."],
+    [{ signal: { aborted: false } }, 'signal is {"aborted":false}; wanted an AbortSignal.'],
     [{ topK: 4 }, 'There is no generation option "topK"; there are temperature, top_k,'],
     [null, "The generation options are null"],
     ["fast", 'The generation options are "fast"'],
