@@ -1,6 +1,7 @@
 /** The host-free core: it needs WebGPU and a way to read the checkpoint's files. Hosts: `ziya-webgpu/node`. */
 export type { ByteSource, OpenFile } from "./checkpoint/source.ts";
 export * from "./errors.ts";
+export { ChatFormat } from "./generate/chat.ts";
 export { Engine, type EngineModel, type EngineParts } from "./generate/engine.ts";
 export type { FinishReason } from "./generate/generate.ts";
 export { type EngineOptions, loadEngine } from "./generate/load.ts";

@@ -12,6 +12,8 @@ const FORMS: readonly [string, (source: ByteSource) => Promise<Checkpoint>][] = 
   ["pytorch_model.bin", openTorch],
 ];
 
+const NAMES: readonly string[] = FORMS.flatMap(([name]) => [name, `${name}.index.json`]);
+
 /**
  * The weights of a folder in HF layout, whichever form they are in: one file or shards, safetensors or PyTorch.
  * @param open opens a file of the folder by name
@@ -24,11 +26,21 @@ export async function openCheckpoint(open: OpenFile): Promise<Checkpoint> {
     const index = await open(`${name}.index.json`);
     if (index) return openShards(index, open, read);
   }
-  if (await open(UNFINISHED_INDEX)) {
-    throw new CheckpointError(
-      `The folder is a conversion that was stopped: run the same ziya convert again, and it goes on where it was.`,
-    );
+  await refuseUnfinished(open);
+  throw new CheckpointError(`The folder has no weights: wanted one of ${NAMES.join(", ")}.`);
+}
+
+/**
+ * For whoever reads other files first: a folder that is half converted lacks some of them too, and that is not what is
+ * to be said of it.
+ * @throws CheckpointError for a conversion that was stopped.
+ */
+export async function refuseUnfinished(open: OpenFile): Promise<void> {
+  if (!(await open(UNFINISHED_INDEX))) return;
+  for (const name of NAMES) {
+    if (await open(name)) return;
   }
-  const names = FORMS.flatMap(([name]) => [name, `${name}.index.json`]);
-  throw new CheckpointError(`The folder has no weights: wanted one of ${names.join(", ")}.`);
+  throw new CheckpointError(
+    `The folder is a conversion that was stopped: run the same ziya convert again, and it goes on where it was.`,
+  );
 }

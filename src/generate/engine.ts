@@ -1,7 +1,7 @@
 import { BusyError, ContextOverflowError, OptionError } from "../errors.ts";
 import type { LanguageModel } from "../model/language-model.ts";
 import type { StreamDecoder, Tokenizer } from "../tokenizer/tokenizer.ts";
-import { ChatFormat } from "./chat.ts";
+import type { ChatFormat } from "./chat.ts";
 import {
   type GenerationDefaults,
   type GenerationOptions,
@@ -27,8 +27,8 @@ export interface EngineModel extends LanguageModel {
 export interface EngineParts<Model extends EngineModel> {
   readonly model: Model;
   readonly tokenizer: Tokenizer;
-  /** The checkpoint's own chat template; Ziya's format without one. */
-  readonly chatTemplate: string | undefined;
+  /** Turns messages into prompt ids. */
+  readonly format: ChatFormat;
   /** Whether a plain prompt begins with the begin-of-sequence id. */
   readonly addBos: boolean;
   readonly defaults: GenerationDefaults;
@@ -49,13 +49,12 @@ export class Engine<Model extends EngineModel = EngineModel> {
   private readonly stopIds: ReadonlySet<number>;
   private busy = false;
 
-  /** @throws ConfigError when the chat template is no Jinja. */
   constructor(parts: EngineParts<Model>) {
     this.parts = parts;
     this.model = parts.model;
     this.tokenizer = parts.tokenizer;
     this.defaults = parts.defaults;
-    this.format = new ChatFormat(parts.tokenizer, parts.chatTemplate);
+    this.format = parts.format;
     this.cache = new PrefixCache(parts.model);
     const human = parts.tokenizer.specialId("<human>");
     this.stopIds = new Set(human === undefined ? parts.eosIds : [...parts.eosIds, human]);

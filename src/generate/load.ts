@@ -1,3 +1,4 @@
+import { refuseUnfinished } from "../checkpoint/open.ts";
 import type { OpenFile } from "../checkpoint/source.ts";
 import { CheckpointError, ConfigError, OptionError } from "../errors.ts";
 import type { Host } from "../host.ts";
@@ -6,6 +7,7 @@ import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load.t
 import type { LlamaModel } from "../model/model.ts";
 import { WEIGHT_FORMATS } from "../quantize/format.ts";
 import { type LoadedTokenizer, loadTokenizer } from "../tokenizer/load.ts";
+import { ChatFormat } from "./chat.ts";
 import { CARD_DEFAULTS, type GenerationConfig, parseGenerationConfig } from "./defaults.ts";
 import { Engine } from "./engine.ts";
 import { show } from "./options.ts";
@@ -37,7 +39,8 @@ const MOST_BYTES = 64 * 1024 * 1024;
 /**
  * Opens a device and loads a checkpoint folder in Hugging Face's layout onto it.
  * @param release Called when the engine is destroyed, after its device is: for the host's own end.
- * @throws OptionError, TokenizerError, ConfigError, CheckpointError or DeviceError; nothing stays allocated then.
+ * @throws OptionError, TokenizerError, ConfigError, CheckpointError or DeviceError; nothing stays allocated then. What
+ * is wrong with the text files is told before a device is opened and the weights are read.
  */
 export async function loadEngine(
   host: Host,
@@ -54,13 +57,14 @@ export async function loadEngine(
       `generation_config.json has eos_token_id ${stranger}; the tokenizer's ids end at ${tokenizer.size - 1}.`,
     );
   }
+  const format = new ChatFormat(tokenizer, chatTemplate);
   const gpu = await openDevice(host, options);
   try {
     const model = await loadModel(gpu, open, { ...options, tokenCount: tokenizer.size });
     return new Engine({
       model,
       tokenizer,
-      chatTemplate,
+      format,
       addBos,
       defaults,
       eosIds,
@@ -75,10 +79,14 @@ export async function loadEngine(
   }
 }
 
-/** What turns text into ids and ids into text: all of a checkpoint but the model. */
+/**
+ * What turns text into ids and ids into text: all of a checkpoint but the model.
+ * @throws TokenizerError, ConfigError or CheckpointError, the last also for a conversion that was stopped.
+ */
 export async function loadText(
   open: OpenFile,
 ): Promise<LoadedTokenizer & { readonly generation: GenerationConfig }> {
+  await refuseUnfinished(open);
   const read = async (name: string) => {
     const file = await open(name);
     if (file && file.size > MOST_BYTES) {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { BusyError, ContextOverflowError, OptionError } from "../../src/errors.ts";
+import { ChatFormat } from "../../src/generate/chat.ts";
 import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
 import { Engine } from "../../src/generate/engine.ts";
 import type { Message } from "../../src/generate/template.ts";
@@ -7,6 +8,7 @@ import { certain, FakeModel, type FakeModelOptions } from "../support/model.ts";
 import { ToyTokenizer } from "../support/tokenizer.ts";
 
 const tokenizer = new ToyTokenizer();
+const format = new ChatFormat(tokenizer, undefined);
 const [EOS, BOT] = [2, 4];
 const user = (content: string): Message => ({ role: "user", content });
 
@@ -20,7 +22,7 @@ function answering(reply: string, options: Partial<FakeModelOptions> = {}) {
     logitsAfter: (tokens) => certain(ids[tokens.length - tokens.lastIndexOf(BOT) - 3] ?? EOS, tokenizer.size),
     ...options,
   });
-  const parts = { model, tokenizer, chatTemplate: undefined, addBos: true, defaults: CARD_DEFAULTS };
+  const parts = { model, tokenizer, format, addBos: true, defaults: CARD_DEFAULTS };
   return { model, engine: new Engine({ ...parts, eosIds: [EOS] }) };
 }
 
@@ -256,7 +258,7 @@ describe("logits", () => {
   test("destroy releases the model and what the engine holds besides", () => {
     const { model } = answering("");
     let released = 0;
-    const parts = { model, tokenizer, chatTemplate: undefined, addBos: true, defaults: CARD_DEFAULTS };
+    const parts = { model, tokenizer, format, addBos: true, defaults: CARD_DEFAULTS };
     new Engine({ ...parts, eosIds: [EOS], release: () => void released++ }).destroy();
     expect([model.destroyed, released]).toEqual([true, 1]);
   });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { converse } from "../../node/commands/repl.ts";
 import type { GenerationOptions, Message } from "../../node/index.ts";
+import { ChatFormat } from "../../src/generate/chat.ts";
 import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
 import { Engine } from "../../src/generate/engine.ts";
 import { fakeIo } from "../support/io.ts";
@@ -9,6 +10,7 @@ import { ToyTokenizer } from "../support/tokenizer.ts";
 
 const [EOS, HUMAN, BOT] = [2, 3, 4];
 const tokenizer = new ToyTokenizer();
+const format = new ChatFormat(tokenizer, undefined);
 
 /** An engine that answers "ok.", or to "long" without an end, and notes the messages of each question. */
 function engineOf(contextLength = 300) {
@@ -26,7 +28,7 @@ function engineOf(contextLength = 300) {
       );
     },
   });
-  const parts = { model, tokenizer, chatTemplate: undefined, addBos: true, defaults: CARD_DEFAULTS };
+  const parts = { model, tokenizer, format, addBos: true, defaults: CARD_DEFAULTS };
   const engine = new Engine({ ...parts, eosIds: [EOS] });
   const asked: (readonly Message[])[] = [];
   const chat = (messages: readonly Message[], options?: GenerationOptions) => {

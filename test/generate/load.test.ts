@@ -1,0 +1,43 @@
+import { expect, test } from "vitest";
+import { folder } from "../../bench/vocabulary.ts";
+import { UNFINISHED_INDEX } from "../../src/checkpoint/manifest.ts";
+import { bytesSource, type OpenFile } from "../../src/checkpoint/source.ts";
+import { CheckpointError, ConfigError } from "../../src/errors.ts";
+import { loadEngine } from "../../src/generate/load.ts";
+import type { Host } from "../../src/host.ts";
+import { fixtureModel } from "../tokenizer/fixtures.ts";
+
+/** Where nothing may be asked for: what these folders have wrong is known before. */
+const host: Host = {
+  get gpu(): GPU {
+    throw new Error("the GPU was asked for");
+  },
+  readShader: () => Promise.reject(new Error("a shader was asked for")),
+};
+
+/** A checkpoint folder in memory. */
+function open(files: Record<string, unknown>): OpenFile {
+  const read = folder(files);
+  return async (name) => {
+    const bytes = await read(name);
+    return bytes && bytesSource(name, bytes);
+  };
+}
+
+const text = { "tokenizer.model": fixtureModel("plain") };
+
+test("a chat template that is no Jinja is refused before a device is opened", async () => {
+  const files = { ...text, "chat_template.jinja": new TextEncoder().encode("{% for %}") };
+  await expect(loadEngine(host, open(files))).rejects.toThrow(ConfigError);
+  await expect(loadEngine(host, open(files))).rejects.toThrow("The chat template is no Jinja");
+  await expect(loadEngine(host, open(text))).rejects.toThrow("the GPU was asked for");
+});
+
+test("a conversion that was stopped is called one, whatever else its folder lacks", async () => {
+  const files = { "model-00001-of-00002.safetensors": {}, [UNFINISHED_INDEX]: {} };
+  await expect(loadEngine(host, open(files))).rejects.toThrow(CheckpointError);
+  await expect(loadEngine(host, open(files))).rejects.toThrow("a conversion that was stopped");
+  // One that was stopped between its last two steps is finished.
+  const finished = { ...text, ...files, "model.safetensors.index.json": {} };
+  await expect(loadEngine(host, open(finished))).rejects.toThrow("the GPU was asked for");
+});
