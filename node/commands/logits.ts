@@ -1,6 +1,6 @@
-import { open, rename, rm } from "node:fs/promises";
 import { type Command, EXIT, UsageError, write } from "./command.ts";
 import { JSON_FLAG, MODEL_FLAGS, withEngine } from "./engine.ts";
+import { writeOutput } from "./file.ts";
 
 export const logits: Command = {
   usage: "logits --tokens IDS --out FILE",
@@ -17,21 +17,8 @@ that have no token are included. Nothing is put before the tokens: begin with th
   async run({ values, io }) {
     const tokens = parseIds(values.required("tokens"));
     const path = values.required("out");
-    // A file under its final name is complete.
-    const partial = `${path}.part`;
     return withEngine(values, io, async (engine) => {
-      const file = await open(partial, "w");
-      try {
-        for await (const rows of engine.logits(tokens)) {
-          await file.writeFile(new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength));
-        }
-        await file.close();
-        await rename(partial, path);
-      } catch (error) {
-        await file.close();
-        await rm(partial, { force: true });
-        throw error;
-      }
+      await writeOutput(path, bytesOf(engine.logits(tokens)));
       const shape = [tokens.length, engine.model.config.vocab_size];
       const text = values.on("json")
         ? JSON.stringify({ file: path, dtype: "float32", shape })
@@ -41,6 +28,10 @@ that have no token are included. Nothing is put before the tokens: begin with th
     });
   },
 };
+
+async function* bytesOf(runs: AsyncIterable<Float32Array>): AsyncGenerator<Uint8Array> {
+  for await (const rows of runs) yield new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength);
+}
 
 function parseIds(text: string): number[] {
   return text.split(",").map((part) => {
