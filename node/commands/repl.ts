@@ -37,6 +37,14 @@ export async function converse(
     prompt: "> ",
   });
   const state: { answering: AbortController | undefined } = { answering: undefined };
+  // Ctrl-D may end the input during an answer: there is no prompt after that.
+  let closed = false;
+  lines.on("close", () => {
+    closed = true;
+  });
+  const prompt = () => {
+    if (terminal && !closed) lines.prompt();
+  };
   let messages: readonly Message[] = [];
   let last: GenerationResult | undefined;
   let exit: number = EXIT.ok;
@@ -50,7 +58,7 @@ export async function converse(
   };
   process.on("SIGINT", onSignal);
   try {
-    if (terminal) lines.prompt();
+    prompt();
     for await (const line of lines) {
       const text = line.trim();
       const command = line.startsWith("/") ? text : undefined;
@@ -77,7 +85,7 @@ export async function converse(
         }
         state.answering = undefined;
       }
-      if (terminal) lines.prompt();
+      prompt();
     }
     if (terminal) await write(io.stdout, "\n");
     return exit;

@@ -101,6 +101,19 @@ describe("converse", () => {
     expect(await end).toBe(0);
   });
 
+  test("on a terminal, Ctrl-D during an answer ends behind it, without another prompt", async () => {
+    const io = fakeIo({ terminal: true });
+    const end = converse(engineOf(), io, false, { max_tokens: 40 });
+    await io.until("> ");
+    io.stdin.write("long\r");
+    await io.until("xxx");
+    io.stdin.write("\x04");
+    expect(await end).toBe(0);
+    expect(io.out().split("> ")).toHaveLength(2);
+    expect(io.out()).toMatch(/x{40}\n\n$/);
+    expect(io.stdin.isPaused()).toBe(true);
+  });
+
   test("on a terminal, Ctrl-C empties the line, and twice at an empty prompt ends", async () => {
     const io = fakeIo({ terminal: true });
     const engine = engineOf();
