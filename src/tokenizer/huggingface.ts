@@ -7,6 +7,7 @@ import {
   MAX_PIECE_BYTES,
   MAX_PIECES,
   packMerges,
+  reservePieces,
   SPACE,
   Symbols,
   type Vocabulary,
@@ -35,10 +36,15 @@ const DECODER = {
 
 /**
  * Reads the vocabulary of a `tokenizer.json` that was converted from a LLaMA-like SentencePiece model; its ids are those
- * of the `tokenizer.model` it came from. `json` is the parsed file, `name` what messages call it. Its post-processor
+ * of the `tokenizer.model` it came from. `json` is the parsed file, `name` what messages call it, `special` are pieces
+ * that text never becomes. Added tokens that are not special are the model's user-defined pieces. Its post-processor
  * (which only puts BOS and EOS around a text) is not read: callers say whether they want BOS. Throws TokenizerError.
  */
-export function readTokenizerJson(json: JsonObject, name = "tokenizer.json"): Vocabulary {
+export function readTokenizerJson(
+  json: JsonObject,
+  name = "tokenizer.json",
+  special: ReadonlySet<string> = new Set(),
+): Vocabulary {
   const model = asObject(json.model, `${name}: model`);
   expect(model.type ?? "BPE", "BPE", `${name}: model.type`);
   expect(model.byte_fallback, true, `${name}: model.byte_fallback`);
@@ -62,9 +68,13 @@ export function readTokenizerJson(json: JsonObject, name = "tokenizer.json"): Vo
   const unknownId = idOf(asString(model.unk_token, `${name}: model.unk_token`), "the unknown token");
   const kinds = pieces.map((piece): Kind => (byteOfPiece(piece) === undefined ? Kind.NORMAL : Kind.BYTE));
   for (const [index, token] of asArray(json.added_tokens ?? [], `${name}: added_tokens`).entries()) {
-    const { id, special } = asObject(token, `${name}: added_tokens[${index}]`);
-    if (special === true && typeof id === "number" && id < kinds.length) kinds[id] = Kind.CONTROL;
+    const { content, special } = asObject(token, `${name}: added_tokens[${index}]`);
+    const id = ids.get(content as string);
+    if (id === undefined) continue;
+    if (special !== false) kinds[id] = Kind.CONTROL;
+    else if (kinds[id] === Kind.NORMAL) kinds[id] = Kind.USER_DEFINED;
   }
+  reservePieces(pieces, kinds, special);
   kinds[unknownId] = Kind.UNKNOWN;
   const [bosId, eosId] = [idOf("<s>", "BOS"), idOf("</s>", "EOS")];
   kinds[bosId] = Kind.CONTROL;
@@ -114,7 +124,8 @@ function readPieces(vocab: JsonObject, name: string): string[] {
 /**
  * Merges as listed, best first. The listing has each piece once for every way to split it in two, one after the other;
  * SentencePiece gives all of them the piece's score and takes the leftmost, so neighbours in the list that make the
- * same piece get the same rank. (A converter that put them in another order would otherwise change the ids.)
+ * same piece get the same rank. (A converter that put them in another order would otherwise change the ids.) It also
+ * lists merges into and out of added tokens, which no text takes: those are matched as a whole, or never.
  */
 function mergesByRank(
   pieces: readonly string[],
@@ -126,6 +137,9 @@ function mergesByRank(
     throw new TokenizerError(`${name} has ${listed.length} merges; up to ${MAX_MERGES} are read.`);
   }
   const symbols = new Symbols(pieces, kinds);
+  const added = new Set(
+    pieces.filter((_, id) => kinds[id] === Kind.USER_DEFINED || kinds[id] === Kind.CONTROL),
+  );
   const merges: [number, number, number, number][] = [];
   let rank = -1;
   let previous = -1;
@@ -137,6 +151,7 @@ function mergesByRank(
         `${name}: model.merges[${index}] should be two pieces, and is ${show(entry)}.`,
       );
     }
+    if (added.has(left) || added.has(right) || added.has(left + right)) continue;
     const [leftId, rightId, id] = [symbols.find(left), symbols.find(right), symbols.find(left + right)];
     if (!isPiece(leftId, pieces) || !isPiece(rightId, pieces) || !isPiece(id, pieces)) {
       throw new TokenizerError(

@@ -2,7 +2,13 @@ import { OptionError, TokenizerError } from "../errors.ts";
 import { readTokenizerJson } from "./huggingface.ts";
 import { asBoolean, asString, isObject, type JsonObject, parseJsonObject, show } from "./json.ts";
 import { readSentencePieceModel } from "./sentencepiece.ts";
-import { namedToken, readSpecialTokens, type SpecialFiles, type SpecialToken } from "./special.ts";
+import {
+  namedToken,
+  readReservedTexts,
+  readSpecialTokens,
+  type SpecialFiles,
+  type SpecialToken,
+} from "./special.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
@@ -48,13 +54,16 @@ export async function loadTokenizer(
       "The checkpoint has neither tokenizer.model nor tokenizer.json; put one of them beside it.",
     );
   }
-  const vocabulary = model ? readSentencePieceModel(model) : readTokenizerJson(tokenizerJson!);
   const files: SpecialFiles = {
     tokenizerJson,
     addedTokens: await json("added_tokens.json"),
     specialTokensMap: await json("special_tokens_map.json"),
     tokenizerConfig: await json("tokenizer_config.json"),
   };
+  const reserved = readReservedTexts(files);
+  const vocabulary = model
+    ? readSentencePieceModel(model, "tokenizer.model", reserved)
+    : readTokenizerJson(tokenizerJson!, "tokenizer.json", reserved);
   const config = files.tokenizerConfig ?? {};
   if (Object.keys(isObject(config.sp_model_kwargs) ? config.sp_model_kwargs : {}).length > 0) {
     throw new TokenizerError(

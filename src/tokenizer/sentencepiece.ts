@@ -6,6 +6,7 @@ import {
   MAX_PIECE_BYTES,
   MAX_PIECES,
   packMerges,
+  reservePieces,
   Symbols,
   type Vocabulary,
 } from "./vocabulary.ts";
@@ -30,12 +31,17 @@ const NORMALIZER = { charsMap: 2, dummyPrefix: 3, removeExtraSpaces: 4, escapeSp
 
 /**
  * Reads a SentencePiece model (`tokenizer.model`): BPE with identity normalisation, which is what LLaMA and Ziya
- * have. Anything else it could ask for is refused by name. `name` is what messages call the file.
+ * have. Anything else it could ask for is refused by name. `name` is what messages call the file, `special` are pieces
+ * that text never becomes, also where the file itself calls them user-defined.
  *
  * Throws TokenizerError. Time and memory grow with the file's length times that of a piece, both of which are bounded:
  * a hostile file of `MAX_MODEL_BYTES` takes seconds, Ziya's 0.2 s.
  */
-export function readSentencePieceModel(bytes: Uint8Array, name = "tokenizer.model"): Vocabulary {
+export function readSentencePieceModel(
+  bytes: Uint8Array,
+  name = "tokenizer.model",
+  special: ReadonlySet<string> = new Set(),
+): Vocabulary {
   if (bytes.length > MAX_MODEL_BYTES) {
     throw new TokenizerError(`${name} has ${bytes.length} bytes; up to ${MAX_MODEL_BYTES} are read.`);
   }
@@ -78,6 +84,7 @@ export function readSentencePieceModel(bytes: Uint8Array, name = "tokenizer.mode
   }
   if (trainer.suffix) throw unsupported(name, "treat_whitespace_as_suffix");
   checkPieces(name, pieces, kinds);
+  reservePieces(pieces, kinds, special);
   checkBytes(name, kinds, trainer.byteFallback);
   if (
     normalizer.removeExtraSpaces &&

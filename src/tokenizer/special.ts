@@ -86,6 +86,25 @@ export function readSpecialTokens(vocabulary: Vocabulary, files: SpecialFiles): 
   });
 }
 
+/**
+ * The strings that text must never become: those with a role, and added tokens, unless the file that tells their flags
+ * says that they are not special.
+ */
+export function readReservedTexts(files: SpecialFiles): ReadonlySet<string> {
+  const reserved = new Set(Object.keys(files.addedTokens ?? {}));
+  const flagged = [
+    ...asArray(files.tokenizerJson?.added_tokens ?? [], "added_tokens"),
+    ...decoderEntries(files).map(([, value]) => value),
+  ];
+  for (const token of flagged) {
+    const { content, special } = isObject(token) ? token : {};
+    if (special === false) reserved.delete(String(content));
+    else reserved.add(String(content));
+  }
+  readRoles(files, (value) => reserved.add(String(isObject(value) ? value.content : value)));
+  return reserved;
+}
+
 /** The text of bos_token or eos_token, where a file names it. */
 export function namedToken(files: SpecialFiles, key: "bos_token" | "eos_token"): string | undefined {
   const value = files.tokenizerConfig?.[key] ?? files.specialTokensMap?.[key];
@@ -117,6 +136,14 @@ function readStrips(files: SpecialFiles, on: OnStrip): void {
   for (const [index, value] of asArray(files.tokenizerJson?.added_tokens ?? [], "added_tokens").entries()) {
     readToken(value, `tokenizer.json: added_tokens[${index}]`, on);
   }
+  readRoles(files, (value, where) => readToken(value, where, on));
+  for (const [key, value] of decoderEntries(files)) {
+    readToken(value, `tokenizer_config.json: added_tokens_decoder[${show(key)}]`, on);
+  }
+}
+
+/** Calls `on` for each token that has a role, as a string or an object. */
+function readRoles(files: SpecialFiles, on: (value: unknown, where: string) => void): void {
   const maps = [
     ["tokenizer_config.json", files.tokenizerConfig],
     ["special_tokens_map.json", files.specialTokensMap],
@@ -124,13 +151,10 @@ function readStrips(files: SpecialFiles, on: OnStrip): void {
   for (const [name, map] of maps) {
     for (const key of NAMED) {
       const value = map?.[key];
-      if (value !== undefined && value !== null) readToken(value, `${name}: ${key}`, on);
+      if (value !== undefined && value !== null) on(value, `${name}: ${key}`);
     }
     for (const value of asArray(map?.[UNNAMED] ?? [], `${name}: ${UNNAMED}`))
-      readToken(value, `${name}: ${UNNAMED}`, on);
-  }
-  for (const [key, value] of decoderEntries(files)) {
-    readToken(value, `tokenizer_config.json: added_tokens_decoder[${show(key)}]`, on);
+      on(value, `${name}: ${UNNAMED}`);
   }
 }
 

@@ -71,6 +71,18 @@ export function checkPieces(name: string, pieces: readonly string[], kinds: read
   }
 }
 
+/**
+ * Makes control pieces of those that are special, so that text never becomes one: whatever kind the file gave them. A
+ * single character that text consists of (a padding token "!") stays text.
+ */
+export function reservePieces(pieces: readonly string[], kinds: Kind[], special: ReadonlySet<string>): void {
+  for (const [id, piece] of pieces.entries()) {
+    if (!special.has(piece)) continue;
+    const isText = mergeable(kinds[id]) && !isCharacter(piece);
+    if (isText || kinds[id] === Kind.USER_DEFINED) kinds[id] = Kind.CONTROL;
+  }
+}
+
 /** The value of a byte piece (`<0x0A>` is 10), or undefined when the string is not one. */
 export function byteOfPiece(piece: string): number | undefined {
   return /^<0x[0-9A-F]{2}>$/.test(piece) ? Number.parseInt(piece.slice(3, 5), 16) : undefined;

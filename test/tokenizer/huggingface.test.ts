@@ -6,35 +6,35 @@ import { readTokenizerJson } from "../../src/tokenizer/huggingface.ts";
 import { loadTokenizer } from "../../src/tokenizer/load.ts";
 import { Merger } from "../../src/tokenizer/merge.ts";
 import { readSentencePieceModel } from "../../src/tokenizer/sentencepiece.ts";
+import { Kind } from "../../src/tokenizer/vocabulary.ts";
 import { randomStream } from "../support/random.ts";
-import { fixtureModel } from "./fixtures.ts";
+import { fixtureLines, fixtureModel } from "./fixtures.ts";
 import { RandomText } from "./random-text.ts";
 
 type Order = "longest left first" | "shortest left first" | "pairs, not strings";
 
 /** A tokenizer.json as transformers converts it: every split of every piece, in the order of the pieces' scores. */
 function convert(model: Uint8Array, order: Order): Record<string, unknown> {
-  const { pieces, merges } = readSentencePieceModel(model);
+  const { pieces, kinds, merges } = readSentencePieceModel(model);
   const splits: { left: string; right: string; rank: number }[] = [];
   for (const [id, piece] of pieces.entries()) {
     for (let end = 1; end < piece.length; end++) {
       const [left, right] = [pieces.indexOf(piece.slice(0, end)), pieces.indexOf(piece.slice(end))];
+      if (left < 0 || right < 0) continue;
       const entry = merges.pairs.get(left, right);
-      if (entry < 0 || merges.merged[entry] !== id) continue;
-      splits.push({ left: pieces[left]!, right: pieces[right]!, rank: merges.ranks[entry]! });
+      const taken = entry >= 0 && merges.merged[entry] === id;
+      // Those of user-defined pieces, which SentencePiece never merges, are listed too, and first.
+      if (!taken && ![left, right, id].some((part) => kinds[part] === Kind.USER_DEFINED)) continue;
+      splits.push({ left: pieces[left]!, right: pieces[right]!, rank: taken ? merges.ranks[entry]! : -1 });
     }
   }
   const sign = order === "shortest left first" ? -1 : 1;
   splits.sort((a, b) => a.rank - b.rank || sign * (b.left.length - a.left.length));
   return {
     version: "1.0",
-    added_tokens: [0, 1, 2].map((id) => ({
-      id,
-      content: pieces[id],
-      special: true,
-      lstrip: false,
-      rstrip: false,
-    })),
+    added_tokens: pieces
+      .map((content, id) => ({ id, content, special: id < 3, lstrip: false, rstrip: false }))
+      .filter(({ id }) => id < 3 || kinds[id] === Kind.USER_DEFINED),
     ...llamaJsonStages,
     model: {
       type: "BPE",
@@ -69,6 +69,16 @@ describe("tokenizer.json gives the ids of the tokenizer.model it came from", () 
       }
     },
   );
+
+  test("its user-defined pieces included, which are added tokens that are not special", async () => {
+    const tokenizer = await load({
+      "tokenizer.json": convert(fixtureModel("symbols"), "longest left first"),
+    });
+    for (const { text, ids, decoding } of fixtureLines("symbols")) {
+      if (text !== undefined) expect(tokenizer.encode(text), JSON.stringify(text)).toEqual(ids);
+      expect(tokenizer.decode(ids), JSON.stringify(ids)).toBe(decoding);
+    }
+  });
 
   test.each<Order>(["longest left first", "shortest left first"])(
     "of overlapping splits the leftmost: %s",

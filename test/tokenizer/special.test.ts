@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
+import { llamaHead, writeModel } from "../../bench/model-proto.ts";
 import { folder, ziyaJson } from "../../bench/vocabulary.ts";
 import { TokenizerError } from "../../src/errors.ts";
 import { loadTokenizer } from "../../src/tokenizer/load.ts";
+import { readSentencePieceModel } from "../../src/tokenizer/sentencepiece.ts";
 import { fixtureModel } from "./fixtures.ts";
 
 const model = fixtureModel("plain");
@@ -58,6 +60,63 @@ describe("special strings", () => {
     expect(tokenizer.encodeSpans([data("the"), null, data(" cat")])).toEqual(apart);
     expect(apart).not.toEqual(joined);
     expect(tokenizer.encodeSpans([null, null])).toEqual([]);
+  });
+});
+
+/** `symbols` has "<sep>" and "ing" as user-defined pieces, which SentencePiece finds in any text. */
+describe("a special string that is a user-defined piece of the model", () => {
+  const symbols = fixtureModel("symbols");
+  const { pieces } = readSentencePieceModel(symbols);
+  const [SEP, ING] = [pieces.indexOf("<sep>"), pieces.indexOf("ing")];
+  const entry = (special: boolean) => ({
+    [SEP]: { content: "<sep>", special },
+    [ING]: { content: "ing", special: false },
+  });
+  const loadSymbols = async (changes: Record<string, unknown>) =>
+    (await loadTokenizer(folder({ "tokenizer.model": symbols, ...changes }))).tokenizer;
+
+  test.each<[string, Record<string, unknown>]>([
+    ["additional_special_tokens", { "special_tokens_map.json": { additional_special_tokens: ["<sep>"] } }],
+    ["eos_token", { "tokenizer_config.json": { eos_token: "<sep>" } }],
+    ["added_tokens_decoder", { "tokenizer_config.json": { added_tokens_decoder: entry(true) } }],
+    ["added_tokens.json", { "added_tokens.json": { "<sep>": SEP } }],
+    [
+      "a role, whatever its flag says",
+      { "tokenizer_config.json": { added_tokens_decoder: entry(false), pad_token: "<sep>" } },
+    ],
+  ])("is text where a person types it: %s", async (_, files) => {
+    const tokenizer = await loadSymbols(files);
+    for (const text of ["<sep>", "a<sep>b", "<<sep>>", "sing<sep>", "<sep"]) {
+      const ids = tokenizer.encode(text);
+      expect(ids, text).not.toContain(SEP);
+      expect(tokenizer.decode(ids)).toBe(text);
+    }
+    expect(tokenizer.encode("sing")).toContain(ING);
+    expect(tokenizer.encodeSpans([special("<sep>"), data("<sep>")])).toEqual([
+      SEP,
+      ...tokenizer.encode("<sep>"),
+    ]);
+  });
+
+  test("stays a piece of text where the files say that it is not special", async () => {
+    for (const files of [{}, { "tokenizer_config.json": { added_tokens_decoder: entry(false) } }]) {
+      expect((await loadSymbols(files)).encode("<sep>")).toContain(SEP);
+    }
+  });
+
+  test("a normal piece of several characters too, but not one that is a character", async () => {
+    const pieces = [
+      ...llamaHead(),
+      ..."\u2581 ! < | <| <|! a".split(" ").map((piece) => ({ piece, score: -1 })),
+    ];
+    const { tokenizer } = await loadTokenizer(
+      folder({
+        "tokenizer.model": writeModel({ pieces }),
+        "special_tokens_map.json": { pad_token: "!", additional_special_tokens: ["<|!"] },
+      }),
+    );
+    expect(tokenizer.encode("<|!")).toEqual([259, 263, 260]);
+    expect(tokenizer.encode("<|!", { special: true })).toEqual([264]);
   });
 });
 
