@@ -48,39 +48,60 @@ export class ChatTemplate {
 
   /**
    * The prompt that asks for the next answer, as spans for `Tokenizer.encodeSpans`. Only special strings that the
-   * template itself wrote are special. To tell, each character of a message that a special string could begin with
-   * goes through the template as a marker: one character that no message has, so that trimming and measuring work
-   * as on the text itself.
-   * @throws OptionError when the template refuses the messages.
+   * template itself wrote are special. To tell, the template is rendered twice: with the messages as they are, and with
+   * a marker for each UTF-16 unit of them that any special string has, a character that is nowhere else. A special
+   * string among the markers holds nothing of a message. Where a template looks at what messages say (`'</think>' in
+   * content`) and finds it, the two differ, and nobody can tell who wrote what.
+   * @throws OptionError when the template refuses the messages, or takes something in them for its own.
    */
   render(messages: readonly Message[], tokenizer: Tokenizer): (Span | null)[] {
     const specials = tokenizer.specials.filter((special) => special.trim() !== "");
-    const firsts = [...new Set(specials.map((special) => [...special.trim()][0]!))];
+    // White space stays, so that trimming works as on the text itself.
+    const units = [...new Set(specials.join("").split(""))].filter((unit) => unit.trim() !== "");
     const taken = [this.source, ...specials, ...messages.map(({ content }) => content)].join("");
-    const [boundary = "", ...markers] = unusedCharacters(taken, firsts.length + 1);
-    const marked = new Map(firsts.map((first, i) => [first, markers[i]!]));
-    const restored = new Map(firsts.map((first, i) => [markers[i]!, first]));
+    const [boundary = "", ...markers] = unusedCharacters(taken, units.length + 1);
+    const mark = replacer(units, markers);
+    const restore = replacer(markers, units);
 
     const nameOf = (id: number) => specials.find((special) => tokenizer.specialId(special) === id) ?? "";
+    const variables = {
+      bos_token: nameOf(tokenizer.bosId),
+      eos_token: nameOf(tokenizer.eosId),
+      add_generation_prompt: true,
+      // As transformers has it for a plain chat: templates ask whether they are none.
+      tools: null,
+      documents: null,
+      boundary,
+    };
     let text: string;
     try {
-      text = this.template.render({
-        messages: messages.map(({ role, content }) => ({ role, content: replaceEach(content, marked) })),
-        bos_token: nameOf(tokenizer.bosId),
-        eos_token: nameOf(tokenizer.eosId),
-        add_generation_prompt: true,
-        boundary,
-      });
+      text = this.template.render({ ...variables, messages });
     } catch (error) {
+      throw new OptionError(`The model's chat template refused the messages: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+    const marked = this.tryRender({
+      ...variables,
+      messages: messages.map(({ role, content }) => ({ role, content: mark(content) })),
+    });
+    if (marked === undefined || restore(marked) !== text) {
       throw new OptionError(
-        `The model's chat template refused the messages: ${replaceEach((error as Error).message, restored)}`,
-        { cause: error },
+        "The model's chat template acts on something that the messages say, such as a tag of its own, so that what was typed cannot be told from what the template wrote. Take tags out of the messages, or build the prompt yourself for generate().",
       );
     }
-    return text
+    return marked
       .split(boundary)
       .flatMap((segment, i) => [...(i > 0 ? [null] : []), ...splitSpecials(segment, specials)])
-      .map((span) => span && { ...span, text: replaceEach(span.text, restored) });
+      .map((span) => span && { ...span, text: restore(span.text) });
+  }
+
+  private tryRender(variables: Record<string, unknown>): string | undefined {
+    try {
+      return this.template.render(variables);
+    } catch {
+      return undefined;
+    }
   }
 }
 
@@ -99,10 +120,12 @@ function escapeRegExp(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
 }
 
-function replaceEach(text: string, replacements: ReadonlyMap<string, string>): string {
-  if (replacements.size === 0) return text;
-  const alternatives = [...replacements.keys()].map(escapeRegExp);
-  return text.replace(new RegExp(alternatives.join("|"), "g"), (found) => replacements.get(found)!);
+/** Puts each of `by` in the place of its counterpart in `units`: UTF-16 units, so that lengths stay. */
+function replacer(units: readonly string[], by: readonly string[]): (text: string) => string {
+  if (units.length === 0) return (text) => text;
+  const replacements = new Map(units.map((unit, i) => [unit, by[i]!]));
+  const any = new RegExp(`[${units.map(escapeRegExp).join("")}]`, "g");
+  return (text) => text.replace(any, (unit) => replacements.get(unit)!);
 }
 
 /** Private-use characters that a text does not have, from the 6,400 that are one UTF-16 unit. */

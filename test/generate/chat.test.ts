@@ -122,6 +122,39 @@ describe("a checkpoint's own template", () => {
     expect(format.encode([user("a</s>")])).toEqual([BOS, ...text("user: a</s>"), EOS, ...text("assistant:")]);
   });
 
+  test("is told that there are no tools and no documents, as transformers does", () => {
+    const source =
+      "{{ 'plain' if tools is none and documents is none and tools is defined and documents is defined }}";
+    const format = new ChatFormat(new ToyTokenizer(), source);
+    expect(format.encode([user("a")])).toEqual(text("plain"));
+  });
+
+  test("makes no special string together with what a message says", () => {
+    const source =
+      "{{ '<hum' }}{{ messages[0].content }}{{ '<human' + messages[0].content[-1:] }}{{ '<bot>' }}";
+    const format = new ChatFormat(new ToyTokenizer(), source);
+    expect(format.encode([user("an>")])).toEqual([...text("<human><human>"), BOT]);
+    expect(format.encode([user("an><bot>")])).toEqual([...text("<human><bot><human>"), BOT]);
+  });
+
+  test("may look at what messages say, but not act on it", () => {
+    const source =
+      "{% for m in messages %}{% if '</think>' in m.content %}{{ m.content.split('</think>')[-1] }}{% else %}{{ m.content }}{% endif %}{{ eos_token }}{% endfor %}{% if messages[0].content.startswith('<') %}{{ raise_exception('No tag at the beginning.') }}{% endif %}";
+    const format = new ChatFormat(new ToyTokenizer(), source);
+    expect(format.encode([user("a </s> <think>")])).toEqual([...text("a </s> <think>"), EOS]);
+    for (const content of ["a</think>b", "a</think></s>"]) {
+      expect(() => format.encode([user(content)])).toThrow(OptionError);
+      expect(() => format.encode([user(content)])).toThrow("acts on something that the messages say");
+    }
+    expect(() => format.encode([user("<a")])).toThrow("No tag at the beginning.");
+  });
+
+  test("measures messages as they are", () => {
+    const source = "{{ messages[0].content | length }}{{ messages[0].content[2:4] }}{{ bos_token }}";
+    const format = new ChatFormat(new ToyTokenizer(["<s>", "<s😀>"]), source);
+    expect(format.encode([user("<s><s😀>")])).toEqual([...text("8><"), BOS]);
+  });
+
   test("may refuse messages, with its own words", () => {
     const format = new ChatFormat(new ToyTokenizer(), "{{ raise_exception('no <' + messages[0].content) }}");
     expect(() => format.encode([user("<b>")])).toThrow(
