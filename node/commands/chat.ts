@@ -1,5 +1,5 @@
 import type { Command } from "./command.ts";
-import { JSON_FLAG, MODEL_FLAGS, withEngine } from "./engine.ts";
+import { JSON_FLAG, MODEL_FLAGS, SPECIAL_FLAGS, withEngine } from "./engine.ts";
 import { converse } from "./repl.ts";
 import { printAnswer, SAMPLING_FLAGS, samplingOptions } from "./sampling.ts";
 
@@ -9,7 +9,7 @@ export const chat: Command = {
   details: `Without PROMPT each line is a message; what was said before is remembered, the oldest turns are dropped when
 the context is full (unless --overflow says otherwise). Lines can also come from a pipe. Ctrl-C stops the answer;
 at the prompt, Ctrl-C twice or Ctrl-D ends. /reset begins anew, /stats tells about the last answer, /help lists these.`,
-  flags: { ...SAMPLING_FLAGS, ...MODEL_FLAGS, ...JSON_FLAG },
+  flags: { ...SAMPLING_FLAGS, ...SPECIAL_FLAGS, ...MODEL_FLAGS, ...JSON_FLAG },
   positionals: 1,
   async run({ values, positionals, io }) {
     const options = samplingOptions(values);

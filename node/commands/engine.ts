@@ -27,6 +27,12 @@ export const FOLDER_FLAGS: Flags = {
   },
 };
 
+export const SPECIAL_FLAGS: Flags = {
+  "keep-newline": {
+    help: "Keep white space around <human> and <bot>, as transformers does since 4.34; Ziya was trained without it.",
+  },
+};
+
 export const MODEL_FLAGS: Flags = {
   ...FOLDER_FLAGS,
   weights: { value: "FORMAT", help: `How weights are stored: ${WEIGHT_FORMATS.join(", ")}. Default: f16.` },
@@ -63,8 +69,14 @@ function engineOptions(values: Values): EngineOptions & { model?: string } {
     ...given({
       ...texts(values, ["model", "weights", "cache"]),
       context: values.number("context"),
+      ...specialOptions(values),
     }),
   };
+}
+
+/** What `SPECIAL_FLAGS` were given as. */
+export function specialOptions(values: Values): Pick<EngineOptions, "strip"> {
+  return { strip: !values.on("keep-newline") };
 }
 
 /** What `DEVICE_FLAGS` were given as. */

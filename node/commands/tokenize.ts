@@ -1,11 +1,11 @@
 import { loadText } from "../../src/generate/load.ts";
 import { openModel, type Tokenizer } from "../index.ts";
 import type { Command, Values } from "./command.ts";
-import { FOLDER_FLAGS } from "./engine.ts";
+import { FOLDER_FLAGS, SPECIAL_FLAGS, specialOptions } from "./engine.ts";
 import { convertLines } from "./lines.ts";
 
 async function tokenizerOf(values: Values): Promise<Tokenizer> {
-  return (await loadText(openModel(values.text("model")))).tokenizer;
+  return (await loadText(openModel(values.text("model")), specialOptions(values))).tokenizer;
 }
 
 export const tokenize: Command = {
@@ -15,6 +15,7 @@ export const tokenize: Command = {
   flags: {
     bos: { help: "Begin with the begin-of-sequence id." },
     special: { help: "Recognise special strings such as <human>; without it the text is data." },
+    ...SPECIAL_FLAGS,
     ...FOLDER_FLAGS,
   },
   positionals: 0,

@@ -6,14 +6,14 @@ import { type DeviceOptions, openDevice } from "../kernels/device.ts";
 import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load.ts";
 import type { LlamaModel } from "../model/model.ts";
 import { WEIGHT_FORMATS } from "../quantize/format.ts";
-import { type LoadedTokenizer, loadTokenizer } from "../tokenizer/load.ts";
+import { type LoadedTokenizer, type LoadTokenizerOptions, loadTokenizer } from "../tokenizer/load.ts";
 import { ChatFormat } from "./chat.ts";
 import { CARD_DEFAULTS, type GenerationConfig, parseGenerationConfig } from "./defaults.ts";
 import { Engine } from "./engine.ts";
 import { show } from "./options.ts";
 
-/** Which adapter, and how weights and cache are stored on it. */
-export type EngineOptions = DeviceOptions & Omit<ModelLoadOptions, "tokenCount">;
+/** Which adapter, how weights and cache are stored on it, and how special tokens are read. */
+export type EngineOptions = DeviceOptions & Omit<ModelLoadOptions, "tokenCount"> & LoadTokenizerOptions;
 
 const OPTION_NAMES: readonly string[] = [
   "adapter",
@@ -24,6 +24,7 @@ const OPTION_NAMES: readonly string[] = [
   "context",
   "cache",
   "chunk",
+  "strip",
   "signal",
   "onProgress",
 ] satisfies (keyof EngineOptions)[];
@@ -49,7 +50,7 @@ export async function loadEngine(
   release: () => void = () => {},
 ): Promise<Engine<LlamaModel>> {
   checkOptions(options);
-  const { tokenizer, addBos, chatTemplate, generation } = await loadText(open);
+  const { tokenizer, addBos, chatTemplate, generation } = await loadText(open, options);
   const { defaults, eosIds = [tokenizer.eosId] } = generation;
   const stranger = eosIds.find((id) => id >= tokenizer.size);
   if (stranger !== undefined) {
@@ -81,10 +82,11 @@ export async function loadEngine(
 
 /**
  * What turns text into ids and ids into text: all of a checkpoint but the model.
- * @throws TokenizerError, ConfigError or CheckpointError, the last also for a conversion that was stopped.
+ * @throws OptionError, TokenizerError, ConfigError or CheckpointError, the last also for a conversion that was stopped.
  */
 export async function loadText(
   open: OpenFile,
+  { strip = true }: LoadTokenizerOptions = {},
 ): Promise<LoadedTokenizer & { readonly generation: GenerationConfig }> {
   await refuseUnfinished(open);
   const read = async (name: string) => {
@@ -98,7 +100,7 @@ export async function loadText(
     const bytes = await read(name);
     return bytes && new TextDecoder().decode(bytes);
   };
-  const loaded = await loadTokenizer(read);
+  const loaded = await loadTokenizer(read, { strip });
   const generation = await text("generation_config.json");
   return {
     ...loaded,
@@ -124,5 +126,8 @@ function checkOptions(options: EngineOptions): void {
     if (value !== undefined && !(choices as readonly string[]).includes(value)) {
       throw new OptionError(`${name} is ${show(value)}; wanted ${choices.join(", ")}.`);
     }
+  }
+  if (options.strip !== undefined && typeof options.strip !== "boolean") {
+    throw new OptionError(`strip is ${show(options.strip)}; wanted true or false.`);
   }
 }

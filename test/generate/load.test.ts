@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { folder } from "../../bench/vocabulary.ts";
+import { folder, ziyaJson } from "../../bench/vocabulary.ts";
 import { UNFINISHED_INDEX } from "../../src/checkpoint/manifest.ts";
 import { bytesSource, type OpenFile } from "../../src/checkpoint/source.ts";
 import { CheckpointError, ConfigError } from "../../src/errors.ts";
-import { loadEngine } from "../../src/generate/load.ts";
+import { type EngineOptions, loadEngine, loadText } from "../../src/generate/load.ts";
 import type { Host } from "../../src/host.ts";
 import { fixtureModel } from "../tokenizer/fixtures.ts";
 
@@ -40,4 +40,16 @@ test("a conversion that was stopped is called one, whatever else its folder lack
   // One that was stopped between its last two steps is finished.
   const finished = { ...text, ...files, "model.safetensors.index.json": {} };
   await expect(loadEngine(host, open(finished))).rejects.toThrow("the GPU was asked for");
+});
+
+test("white space around special tokens goes, or stays with strip: false", async () => {
+  const files = open({ ...text, ...ziyaJson, "added_tokens.json": { "<human>": 600, "<bot>": 601 } });
+  const encode = async (options?: EngineOptions) =>
+    (await loadText(files, options)).tokenizer.encode("\n<bot>", { special: true });
+  const [stripped, kept] = [await encode(), await encode({ strip: false })];
+  expect(stripped).toHaveLength(1);
+  expect(kept).toEqual([...(await loadText(files)).tokenizer.encode("\n"), ...stripped]);
+  expect(await encode({ strip: true })).toEqual(stripped);
+  const wrong = { strip: "no" } as unknown as EngineOptions;
+  await expect(loadEngine(host, files, wrong)).rejects.toThrow('strip is "no"; wanted true or false.');
 });

@@ -119,6 +119,10 @@ describe("tokenize and detokenize", () => {
     expect(special).toHaveLength(1);
     expect(plain).not.toContain(special[0]);
     expect(await ids("--bos")).toEqual([1, ...plain]);
+    const lines = async (...flags: string[]) =>
+      JSON.parse((await run(["tokenize", "--special", ...flags], '"\\n<human>"')).out);
+    expect(await lines()).toEqual(special);
+    expect((await lines("--keep-newline")).slice(-2)).toEqual([13, ...special]);
     const text = async (...flags: string[]) =>
       (await run(["detokenize", ...flags], JSON.stringify(special))).out;
     expect(await text()).toBe('""\n');
@@ -148,6 +152,8 @@ describe("with the embedded model", () => {
     const result = await json(["chat", "你好", ...flags]);
     expect(streamed.out).toBe(`${result.text}\n`);
     expect(result).toMatchObject({ seed: 3, usage: { cached_tokens: 0 } });
+    const kept = await json(["chat", "你好", "--keep-newline", ...flags]);
+    expect(kept.usage.prompt_tokens).toBe(result.usage.prompt_tokens + 1);
     const continued = await json(["generate", "--prompt", "你好", ...flags]);
     expect(continued.usage.completion_tokens).toBeLessThanOrEqual(6);
   });
