@@ -1,3 +1,5 @@
+import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
+import { resolveOptions } from "../../src/generate/options.ts";
 import type { GenerationOptions, GenerationResult, GenerationStream } from "../index.ts";
 import { EXIT, type Flags, type Io, type Values, write } from "./command.ts";
 
@@ -13,7 +15,10 @@ export const SAMPLING_FLAGS: Flags = {
   overflow: { value: "HOW", help: "When the context is full: error, or truncate to drop what is oldest." },
 };
 
-/** The generation options that flags give; the library checks their ranges. */
+/**
+ * The generation options that flags give.
+ * @throws OptionError for values that the library will not take, before a model is loaded for nothing.
+ */
 export function samplingOptions(values: Values): GenerationOptions {
   const numbers = Object.keys(SAMPLING_FLAGS).filter((flag) => flag !== "stop" && flag !== "overflow");
   const options = {
@@ -21,7 +26,11 @@ export function samplingOptions(values: Values): GenerationOptions {
     stop: values.texts("stop"),
     overflow: values.text("overflow"),
   };
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const given: GenerationOptions = Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  );
+  resolveOptions(given, CARD_DEFAULTS);
+  return given;
 }
 
 /** Writes one answer to stdout, streamed, or as JSON when it is whole. Ctrl-C ends it. */

@@ -73,6 +73,10 @@ describe("the command line", () => {
     [["logits", "--out", "f"], "--tokens is missing."],
     [["logits", "--tokens", "1,,2", "--out", "f"], '--tokens has ""; wanted token ids'],
     [["logits", "--tokens", "1;2", "--out", "f"], '--tokens has "1;2"'],
+    // Without a model: nothing is loaded for a value that is refused.
+    [["chat", "--top-p", "2", "--model", "none"], "top_p is 2; wanted a number from 0 to 1."],
+    [["chat", "hi", "--overflow", "drop", "--model", "none"], 'overflow is "drop"; wanted'],
+    [["generate", "--prompt", "a", "--max-tokens", "0", "--model", "none"], "max_tokens is 0; wanted"],
     [["chat", "hi", "--weights", "q5"], 'weights is "q5"; wanted '],
     [["chat", "hi", "--cache", "q8"], 'cache is "q8"; wanted f16, f32.'],
   ])("refuses %j with exit code 2", async (args, message) => {
