@@ -63,7 +63,7 @@ export async function converse(
       const text = line.trim();
       const command = line.startsWith("/") ? text : undefined;
       if (command === "/reset") messages = [];
-      else if (command === "/stats") await write(io.stdout, `${describe(last)}\n`);
+      else if (command === "/stats") await write(io.stdout, `${json ? statsJson(last) : describe(last)}\n`);
       else if (command !== undefined) {
         if (command !== "/help") await write(io.stderr, `There is no ${command}.\n`);
         await write(io.stderr, HELP);
@@ -121,6 +121,13 @@ function interruptHandler(
     lines.write(null, { ctrl: true, name: "u" });
     lines.prompt();
   };
+}
+
+/** A line among the results, told from them by its key: what was said is not repeated. */
+function statsJson(result: GenerationResult | undefined): string {
+  if (!result) return JSON.stringify({ stats: null });
+  const { text: _, ...stats } = result;
+  return JSON.stringify({ stats });
 }
 
 function describe(result: GenerationResult | undefined): string {

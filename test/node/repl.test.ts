@@ -64,14 +64,19 @@ describe("converse", () => {
   });
 
   test("prints a result a line with json", async () => {
-    const io = fakeIo({ input: "one\ntwo\n" });
-    await converse(engineOf(), io, true, {});
+    const io = fakeIo({ input: "/stats\none\n/stats\ntwo\n" });
+    await converse(engineOf(), io, true, { seed: 4 });
     const results = io
       .out()
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line));
-    expect(results).toMatchObject([{ text: "ok." }, { text: "ok.", finish_reason: "stop" }]);
+    const [none, first, stats, second] = results;
+    expect(none).toEqual({ stats: null });
+    expect([first, second]).toMatchObject([{ text: "ok." }, { text: "ok.", finish_reason: "stop" }]);
+    const { text: _, ...figures } = first;
+    expect(stats).toEqual({ stats: figures });
+    expect(results).toHaveLength(4);
   });
 
   test("goes on after a message that does not fit, with exit code 1 from a pipe", async () => {
