@@ -1,10 +1,12 @@
 #!/usr/bin/env node
+import { EXIT } from "./commands/command.ts";
 import { main } from "./commands/main.ts";
 
-// Whoever read the output (head, a pager) has seen enough.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(0);
+  // Whoever read the output (head, a pager) has seen enough.
+  if (error.code === "EPIPE") process.exit(EXIT.ok);
+  process.stderr.write(`ziya: The output could not be written: ${error.message}.\n`);
+  process.exit(EXIT.failure);
 });
 
 process.exitCode = await main(process.argv.slice(2), process);

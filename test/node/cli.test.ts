@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { packageRoot } from "../../node/host.ts";
@@ -51,6 +52,16 @@ describe("the executable", () => {
     child.stdout.destroy();
     expect(await ended(child)).toBe(0);
     expect(output.err).not.toMatch(/EPIPE|Error/);
+  });
+
+  test.skipIf(!existsSync("/dev/full"))("ends with 1 and a line where the output has no room", async () => {
+    const full = openSync("/dev/full", "w");
+    const child = spawn(process.execPath, [EXECUTABLE, "--help"], { stdio: ["ignore", full, "pipe"] });
+    closeSync(full);
+    let err = "";
+    child.stderr!.on("data", (chunk) => (err += chunk));
+    expect(await ended(child)).toBe(1);
+    expect(err).toMatch(/^ziya: The output could not be written: ENOSPC.*\n$/);
   });
 
   test("ends with 2 for a wrong command line", async () => {

@@ -85,7 +85,7 @@ describe("the command line", () => {
     expect(err).toContain(message);
   });
 
-  test("tells in a sentence what fails at run time, with exit code 1", async () => {
+  test("tells in a sentence what fails at run time", async () => {
     for (const args of [["chat", "hi"], ["tokenize"]]) {
       const { code, err } = await run([...args, "--model", join(folder, "none")]);
       expect(code).toBe(1);
@@ -96,6 +96,11 @@ describe("the command line", () => {
     const missing = await run(["perplexity", "--file", join(folder, "none.txt")]);
     expect(missing.code).toBe(1);
     expect(missing.err).toMatch(/^ziya: ENOENT.*\n$/);
+    const binary = join(folder, "binary.txt");
+    await writeFile(binary, Buffer.from("caf\xe9", "latin1"));
+    const garbled = await run(["perplexity", "--file", binary]);
+    expect(garbled.code).toBe(2);
+    expect(garbled.err).toMatch(/^ziya: .*binary\.txt is not UTF-8; wanted a text: .*\n$/);
   });
 });
 
