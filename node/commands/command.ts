@@ -101,6 +101,11 @@ export function parseCommandLine(command: Command, args: readonly string[]): Omi
   try {
     parsed = parseArgs({ args: [...args], options, allowPositionals: true });
   } catch (error) {
+    const [, flag] = /^Option '(--[^' ]+).* argument is ambiguous/.exec((error as Error).message) ?? [];
+    if (flag !== undefined) {
+      const value = args.find((arg, i) => arg.startsWith("-") && args[i - 1] === flag);
+      throw new UsageError(`${flag} needs a value; write ${flag}=${value} for one that begins with a dash.`);
+    }
     // Node adds advice of its own behind the first sentence.
     const [sentence] = (error as Error).message.split(". ");
     throw new UsageError(`${sentence!.replace(/\.$/, "")}.`);

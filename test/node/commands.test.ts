@@ -65,6 +65,11 @@ describe("the command line", () => {
     [["constructor"], "There is no command"],
     [["chat", "--topk", "3"], "Unknown option '--topk'. See \"ziya chat --help\"."],
     [["chat", "--top-k"], "--top-k"],
+    [
+      ["chat", "--stop", "a", "--stop", "-b"],
+      'ziya: --stop needs a value; write --stop=-b for one that begins with a dash. See "ziya chat --help".\n',
+    ],
+    [["chat", "--temperature=-1"], "temperature is -1; wanted a number from 0 to 100."],
     [["chat", "a", "b"], "2 arguments besides the flags; wanted at most 1"],
     [["doctor", "a"], "wanted none"],
     [["chat", "--top-k", "x", "hi"], '--top-k is "x"; wanted a number.'],
