@@ -1,7 +1,10 @@
 import { CheckpointError } from "../errors.ts";
-import { type ByteSource, checkFileName, checkRange, type OpenFile } from "./source.ts";
+import { type ByteSource, bytesSource, checkFileName, checkRange, type OpenFile } from "./source.ts";
 
 type Fetch = typeof fetch;
+
+/** The longest file that is kept in memory where the server gives it only as a whole. */
+const MOST_WHOLE_BYTES = 64 * 1024 * 1024;
 
 /** The files under a folder's URL, read by HTTP Range; one that the server says it lacks is `undefined`. */
 export function httpFolder(folder: string | URL, fetch: Fetch = globalThis.fetch): OpenFile {
@@ -16,8 +19,9 @@ export function httpFolder(folder: string | URL, fetch: Fetch = globalThis.fetch
 }
 
 /**
- * An HTTP resource read by range. The server must answer `Range` with 206.
- * @throws CheckpointError when it does not, when there is no such resource, or when the resource changes (size or ETag).
+ * An HTTP resource read by range. A server that does not answer `Range` with 206 has to send the whole, which is kept
+ * in memory up to 64 MiB.
+ * @throws CheckpointError when it does neither, when there is no such resource, or when the resource changes (size or ETag).
  */
 export async function httpSource(url: string | URL, fetch: Fetch = globalThis.fetch): Promise<ByteSource> {
   const source = await openUrl(String(url), fetch);
@@ -32,6 +36,7 @@ async function openUrl(url: string, fetch: Fetch): Promise<ByteSource | undefine
     await discard(response);
     return undefined;
   }
+  if (response.status === 200) return bytesSource(url, await readWhole(url, response));
   const size = await sizeOf(fetch, url, response);
   const etag = response.headers.get("etag");
   await discard(response);
@@ -99,10 +104,7 @@ async function contentRange(
 ): Promise<{ first: number; size: number } | undefined> {
   if (response.status === 200) {
     await discard(response);
-    throw new CheckpointError(
-      `${url} was asked for a range of bytes and answered with the whole file: use a server that does HTTP Range ` +
-        `(python3 -m http.server does not), or choose the files from disk.`,
-    );
+    throw noRanges(url);
   }
   if (response.status !== 206) {
     await discard(response);
@@ -120,33 +122,64 @@ async function contentRange(
   );
 }
 
+function noRanges(url: string): CheckpointError {
+  return new CheckpointError(
+    `${url} was asked for a range of bytes and answered with the whole file: use a server that does HTTP Range ` +
+      `(python3 -m http.server does not).`,
+  );
+}
+
 /** The body, checked against `length` as it arrives: a server that sends more is cut off, not believed. */
 async function readBody(url: string, response: Response, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   let filled = 0;
-  const reader = response.body?.getReader();
-  try {
-    for (let chunk = await reader?.read(); chunk && !chunk.done; chunk = await reader?.read()) {
-      if (filled + chunk.value.length > length) {
-        filled += chunk.value.length;
-        break;
-      }
-      bytes.set(chunk.value, filled);
-      filled += chunk.value.length;
-    }
-  } catch (cause) {
-    throw new CheckpointError(
-      `The connection to ${url} broke after ${filled} of ${length} bytes: load the model again.`,
-      { cause },
-    );
-  } finally {
-    await reader?.cancel().catch(() => undefined);
+  for await (const chunk of chunksOf(url, response, `${length} bytes`)) {
+    if (filled + chunk.length <= length) bytes.set(chunk, filled);
+    filled += chunk.length;
+    if (filled > length) break;
   }
   if (filled === length) return bytes;
   throw new CheckpointError(
     `${url} sent ${filled > length ? "more than" : `${filled} bytes instead of`} the ${length} bytes asked for: ` +
       `load the model again.`,
   );
+}
+
+/** A body of a length that only its end tells. */
+async function readWhole(url: string, response: Response): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of chunksOf(url, response, "an unknown number of bytes")) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > MOST_WHOLE_BYTES) throw noRanges(url);
+  }
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, filled);
+    filled += chunk.length;
+  }
+  return bytes;
+}
+
+/** The body as it arrives; what the reader does not ask for is not sent. `wanted` is for the message. */
+async function* chunksOf(url: string, response: Response, wanted: string): AsyncGenerator<Uint8Array> {
+  const reader = response.body?.getReader();
+  let received = 0;
+  try {
+    for (let chunk = await reader?.read(); chunk && !chunk.done; chunk = await reader?.read()) {
+      received += chunk.value.length;
+      yield chunk.value;
+    }
+  } catch (cause) {
+    throw new CheckpointError(
+      `The connection to ${url} broke after ${received} of ${wanted}: load the model again.`,
+      { cause },
+    );
+  } finally {
+    await reader?.cancel().catch(() => undefined);
+  }
 }
 
 async function discard(response: Response): Promise<void> {

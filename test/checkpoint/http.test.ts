@@ -58,6 +58,42 @@ describe("a server that does ranges", () => {
   });
 });
 
+describe("a server that ignores Range", () => {
+  /** Answers with `count` chunks of a MiB, and notes how many it was asked for. */
+  function serveWhole(count: number) {
+    const sent = { chunks: 0, requests: 0 };
+    const fetch = async () => {
+      sent.requests++;
+      const body = new ReadableStream({
+        pull(controller) {
+          if (sent.chunks === count) return controller.close();
+          controller.enqueue(new Uint8Array(1 << 20).fill(sent.chunks++));
+        },
+      });
+      return new Response(body);
+    };
+    return { fetch: fetch as typeof globalThis.fetch, sent };
+  }
+
+  test("has its file kept in memory, and is asked once", async () => {
+    const { fetch, sent } = serveWhole(3);
+    const source = await httpSource(url, fetch);
+    expect([source.name, source.size]).toEqual([url, 3 << 20]);
+    expect([...(await source.read((2 << 20) - 1, 2))]).toEqual([1, 2]);
+    await expect(source.read(3 << 20, 1)).rejects.toThrow("Wanted 1 bytes");
+    expect(sent.requests).toBe(1);
+  });
+
+  test("is refused with a file above 64 MiB, and not read to its end", async () => {
+    expect((await httpSource(url, serveWhole(64).fetch)).size).toBe(64 << 20);
+    const { fetch, sent } = serveWhole(1000);
+    await expect(httpSource(url, fetch)).rejects.toThrow(
+      /answered with the whole file: use a server that does HTTP Range \(python3 -m http.server does not\)\.$/,
+    );
+    expect(sent.chunks).toBeLessThan(70);
+  });
+});
+
 describe("a folder", () => {
   test("opens names under its URL, and undefined for 404", async () => {
     const { fetch, requests } = serve((request) => (request === 1 ? { status: 404 } : {}));
@@ -71,11 +107,6 @@ describe("a folder", () => {
 
 describe("refuses at opening", () => {
   test.each([
-    [
-      "a server that ignores Range",
-      { status: 200 },
-      "answered with the whole file: use a server that does HTTP Range",
-    ],
     ["an error", { status: 503 }, "answered 503"],
     ["a missing resource", { status: 404 }, "does not exist (404)"],
     ["a range that cannot be", { status: 416 }, "answered 416"],
