@@ -58,9 +58,12 @@ async function reply(engine: Engine): Promise<void> {
   }
 }
 
-/** Generation options from the page's address, for example ?temperature=0&max_tokens=32; the engine checks them. */
+/**
+ * Generation options from the fragment of the page's address, for example #temperature=0&max_tokens=32; the engine
+ * checks them. The query is not the page's own: others add to it (utm_source).
+ */
 function optionsOfAddress(): Record<string, number> {
-  const parameters = [...new URLSearchParams(location.search)];
+  const parameters = [...new URLSearchParams(location.hash.slice(1))];
   return Object.fromEntries(parameters.map(([name, value]) => [name, Number(value)]));
 }
 

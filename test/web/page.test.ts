@@ -95,9 +95,10 @@ describe.skipIf(!hasBrowser)(`the page, in ${executablePath} (CHROMIUM_PATH)`, (
     return page;
   }
 
-  /** Asks with generation options in the page's address, and waits for the end of the answer. */
-  async function ask(question: string, options: string): Promise<string> {
-    await page.evaluate((query) => history.replaceState(null, "", `?${query}`), options);
+  /** Asks with generation options in the fragment of the page's address, and waits for the end of the answer. */
+  async function ask(question: string, options: string, query = ""): Promise<string> {
+    const address = `?${query}#${options}`;
+    await page.evaluate((address) => history.replaceState(null, "", address), address);
     await page.getByLabel("Ask in").fill(question);
     await page.getByRole("button", { name: "Ask" }).click();
     await page.locator("main[data-state=ready]").waitFor({ timeout: 90_000 });
@@ -147,11 +148,17 @@ describe.skipIf(!hasBrowser)(`the page, in ${executablePath} (CHROMIUM_PATH)`, (
   test.each([
     ["colour=1", "colour"],
     ["temperature=-1", "temperature"],
-  ])("shows why the option of ?%s is refused, and goes on", async (options, name) => {
+  ])("shows why the option of #%s is refused, and goes on", async (options, name) => {
     await ask("3+4", options);
     expect(await page.getByRole("alert").innerText()).toContain(name);
     await ask("3+4", "temperature=0&max_tokens=1");
     expect(await page.getByRole("alert").isVisible()).toBe(false);
+  });
+
+  test("answers whatever others put into the query of its address", async () => {
+    await ask("3+4", "temperature=0&max_tokens=1", "utm_source=x&temperature=-1");
+    expect(await page.getByRole("alert").isVisible()).toBe(false);
+    expect(await page.getByRole("status").innerText()).toContain("1 tokens");
   });
 
   test("says what to do where the browser offers no WebGPU", async () => {
