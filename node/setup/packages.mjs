@@ -55,8 +55,9 @@ export function ensurePackages(root) {
   if (existsSync(installed) && isInstalled(readLock(wanted), readLock(installed))) return;
   say("installing npm packages");
   // NODE_ENV=production would leave the compiler out.
+  // And npm hands on its own flags: under "npm pack --dry-run" it would install nothing.
   const { status, error, stdout, stderr } = runNpm(
-    ["ci", "--include=dev", "--no-audit", "--no-fund", "--fetch-retry-maxtimeout=10000"],
+    ["ci", "--include=dev", "--dry-run=false", "--no-audit", "--no-fund", "--fetch-retry-maxtimeout=10000"],
     root,
   );
   if (error) throw new SetupError(`npm cannot be started (${error.message}); install it with Node.js.`);
