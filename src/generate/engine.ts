@@ -1,6 +1,7 @@
 import { BusyError, ContextOverflowError, OptionError } from "../errors.ts";
 import type { LanguageModel } from "../model/language-model.ts";
-import type { StreamDecoder, Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { StreamDecoder } from "../tokenizer/decoder.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { ChatFormat } from "./chat.ts";
 import {
   type GenerationDefaults,

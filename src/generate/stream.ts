@@ -1,4 +1,4 @@
-import type { StreamDecoder } from "../tokenizer/tokenizer.ts";
+import type { StreamDecoder } from "../tokenizer/decoder.ts";
 import { type FinishReason, generate, type Limits } from "./generate.ts";
 import type { PrefixCache } from "./prefix.ts";
 import type { Sampler } from "./sampler.ts";

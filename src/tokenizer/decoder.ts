@@ -1,5 +1,4 @@
 import { TokenizerError } from "../errors.ts";
-import type { StreamDecoder } from "./tokenizer.ts";
 import { ByteDecoder } from "./utf8.ts";
 import { byteOfPiece, Kind, SPACE, type Vocabulary } from "./vocabulary.ts";
 
@@ -34,6 +33,14 @@ export class DecodeTable {
       if (!hidden && kind !== Kind.UNKNOWN && piece.startsWith(SPACE)) this.leadingSpace[id] = 1;
     }
   }
+}
+
+/** Ids to text, piece by piece: never half a character, never a lost space. */
+export interface StreamDecoder {
+  /** The text that `id` completes; empty while a character is unfinished. Throws TokenizerError for an unknown id. */
+  push(id: number): string;
+  /** What is left at the end: unfinished bytes as U+FFFD. */
+  end(): string;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { OptionError } from "../errors.ts";
-import { DecodeTable, PieceDecoder } from "./decoder.ts";
+import { DecodeTable, PieceDecoder, type StreamDecoder } from "./decoder.ts";
 import { Encoder } from "./encoder.ts";
 import type { SpecialToken } from "./special.ts";
 import type { Vocabulary } from "./vocabulary.ts";
@@ -9,14 +9,6 @@ export interface Span {
   readonly text: string;
   /** Whether special strings (`<human>`, `</s>` …) in it become their ids. Text a person typed never does. */
   readonly special: boolean;
-}
-
-/** Ids to text, piece by piece: never half a character, never a lost space. */
-export interface StreamDecoder {
-  /** The text that `id` completes; empty while a character is unfinished. Throws TokenizerError for an unknown id. */
-  push(id: number): string;
-  /** What is left at the end: unfinished bytes as U+FFFD. */
-  end(): string;
 }
 
 export interface EncodeOptions {

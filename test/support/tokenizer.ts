@@ -1,4 +1,5 @@
-import type { Span, StreamDecoder, Tokenizer } from "../../src/tokenizer/tokenizer.ts";
+import type { StreamDecoder } from "../../src/tokenizer/decoder.ts";
+import type { Span, Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 
 const SPECIALS = ["</s>", "<s>", "<bot>", "<human>"];
 const FIRST_CHARACTER = 16;
