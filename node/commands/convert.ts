@@ -23,7 +23,7 @@ for a checkpoint that is whole. PyTorch and safetensors files are read a few row
 
 The result is a checkpoint folder with the config and tokenizer of the delta or model. Stopped at any moment and run
 again with the same flags, it goes on where it was and gives the same bytes; the folder is no checkpoint before it is
-finished. "ziya verify DIR" checks the result.
+finished, and a finished one that was damaged is repaired. "ziya verify DIR" checks the result.
 
 With --calibrate the model first runs over a text like those it will be used on: the weights that meet the largest
 activations are then kept the most exactly. That loads the model onto the adapter, packed, as chat will.`,
@@ -74,6 +74,7 @@ activations are then kept the most exactly. That loads the model onto the adapte
         workers,
         device: deviceOptions(values),
         signal: interrupted.signal,
+        onCheck: (done, total) => status.show(`Checking what is there ${Math.floor((done / total) * 100)} %`),
         onCalibration: (done, total) => status.show(`Calibrating ${Math.floor((done / total) * 100)} %`),
         onProgress: progress(status.show),
       });
@@ -149,11 +150,15 @@ async function tell(report: ConversionReport | undefined, values: Values, io: Io
 function describe(report: ConversionReport): string {
   const { folder, weights, shards, bytes, input_bytes: read, seconds } = report;
   const matrices = Object.keys(report.tensors).length;
+  const { bits_per_weight: bits, relative_error: error } = report;
+  const figures =
+    bits === undefined || error === undefined
+      ? "The finished checkpoint was damaged; figures are known of what was packed again only."
+      : `${matrices} matrices as ${weights}: ${bits.toFixed(2)} bits per weight, relative error ${(error * 100).toFixed(3)} %.`;
   return [
     `${folder}: ${gigabytes(bytes)} in ${shards} ${shards === 1 ? "shard" : "shards"}` +
       (report.shards_found > 0 ? `, ${report.shards_found} of them from before.` : "."),
-    `${matrices} matrices as ${weights}: ${report.bits_per_weight.toFixed(2)} bits per weight, relative error ` +
-      `${(report.relative_error * 100).toFixed(3)} %.`,
+    figures,
     `${gigabytes(read)} read in ${duration(Math.round(seconds))}, ${(read / seconds / 1e6).toFixed(0)} MB/s.`,
   ].join("\n");
 }

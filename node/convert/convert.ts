@@ -22,6 +22,8 @@ export interface ConvertOptions {
   /** The adapter that runs the model over a calibration text. */
   readonly device?: DeviceOptions | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Called while the shards of an earlier run are held to their sums, with bytes done and in all. */
+  readonly onCheck?: ((done: number, total: number) => void) | undefined;
   /** Called while the model is calibrated, with steps done and in all: half are the model's loading. */
   readonly onCalibration?: ((done: number, total: number) => void) | undefined;
   /** Called as weights are read, with bytes of the inputs: what this run has read, what is done in all, and the total. */
@@ -32,17 +34,18 @@ export interface ConversionReport {
   readonly folder: string;
   readonly weights: WrittenFormat;
   readonly shards: number;
-  /** Shards that an earlier run had finished; all of them when there was nothing left to do. */
+  /** Shards that an earlier run had finished. */
   readonly shards_found: number;
   /** Of all shards. */
   readonly bytes: number;
-  /** Over the matrices, as the two below. */
-  readonly bits_per_weight: number;
+  /** Over the matrices, as the one below; neither is known of a result that was repaired. */
+  readonly bits_per_weight?: number;
   /** ‖w - ŵ‖ / ‖w‖ */
-  readonly relative_error: number;
+  readonly relative_error?: number;
   /** Of the weights that this run read, and what it took; calibration not counted. */
   readonly input_bytes: number;
   readonly seconds: number;
+  /** By matrix; of a result that was repaired, those that this run packed. */
   readonly tensors: Readonly<Record<string, { bits_per_weight: number; relative_error: number }>>;
 }
 
@@ -60,8 +63,8 @@ const TEXT_FILES = [
 
 /**
  * Writes a checkpoint in another format, merging it with its base where it is a delta. What is there of an earlier run is
- * kept, and the bytes are the same however often it was stopped.
- * @returns undefined when the folder holds the finished result already.
+ * kept where it is undamaged, and the bytes are the same however often it was stopped.
+ * @returns undefined when the folder holds the finished result already, undamaged.
  * @throws CheckpointError or ConfigError about the inputs, StorageError about the folder, or the signal's reason.
  */
 export async function convert(options: ConvertOptions): Promise<ConversionReport | undefined> {
@@ -71,7 +74,10 @@ export async function convert(options: ConvertOptions): Promise<ConversionReport
   // Before the folder is begun, so that a text that cannot be used leaves nothing behind.
   const windows = await readWindows(inputs);
   const plan = planShards(inputs.tensors, weights, shardBytes);
-  const journal = await Journal.open(out, { weights, shardBytes, sources }, plan);
+  const journal = await Journal.open(out, { weights, shardBytes, sources }, plan, {
+    signal,
+    onCheck: options.onCheck,
+  });
   if (!journal) return undefined;
 
   const found = journal.shards.size;
@@ -93,8 +99,8 @@ export async function convert(options: ConvertOptions): Promise<ConversionReport
         options.onProgress?.(read, before + read, total);
       },
       onResult: (result) => {
-        if (result.kind === "shard") journal.shards.set(result.shard.sum.name, result.shard);
-        else journal.sources.set(result.file.name, { ...result.file, sha256: result.sha256 });
+        if (result.kind === "shard") journal.add(result.shard);
+        else journal.sources.set(result.sum.name, result.sum);
         // One after another: workers finish when they like.
         saving = saving.then(() => journal.save());
         return saving;
@@ -150,13 +156,14 @@ function report(
     const { bitsPerWeight, relativeError } = summarise(error);
     return { bits_per_weight: bitsPerWeight, relative_error: relativeError };
   };
-  const errors = plan.flatMap(({ file }) => Object.entries(shards.get(file)!.errors));
+  const known = plan.every(({ file }) => shards.get(file)!.errors);
+  const errors = plan.flatMap(({ file }) => Object.entries(shards.get(file)!.errors ?? {}));
   return {
     folder: out,
     weights,
     shards: plan.length,
     bytes: plan.reduce((sum, { size }) => sum + size, 0),
-    ...figures(errors.reduce((sum, [, error]) => addErrors(sum, error), NO_ERROR)),
+    ...(known && figures(errors.reduce((sum, [, error]) => addErrors(sum, error), NO_ERROR))),
     ...run,
     tensors: Object.fromEntries(errors.map(([name, error]) => [name, figures(error)])),
   };

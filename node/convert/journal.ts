@@ -1,30 +1,15 @@
-import { mkdir, readdir, readFile, rm, stat, statfs } from "node:fs/promises";
+import { mkdir, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
-import { isObject, parseObject } from "../../src/checkpoint/json.ts";
 import { type FileSum, INDEX, indexJson, UNFINISHED_INDEX } from "../../src/checkpoint/manifest.ts";
-import { isPackedFormat } from "../../src/checkpoint/packed.ts";
-import type { PlannedShard, WrittenFormat } from "../../src/checkpoint/plan.ts";
+import type { PlannedShard } from "../../src/checkpoint/plan.ts";
 import { StorageError } from "../../src/errors.ts";
-import type { QuantisationError } from "../../src/quantize/report.ts";
-import { describeFile, type SourceFile } from "./inputs.ts";
+import { type Conversion, type FinishedShard, isIntact, readEarlier, VERSION } from "./earlier.ts";
 import { removePartials, replaceFile, syncFolder } from "./output.ts";
 
-/** Written into the journal; another number is another layout of it. */
-const VERSION = 1;
-
-/** What decides every byte of the result. */
-export interface Conversion {
-  readonly weights: WrittenFormat;
-  readonly shardBytes: number;
-  readonly sources: readonly SourceFile[];
-}
-
-/** By tensor name, what packing did to the matrices of a shard. */
-export type Errors = Readonly<Record<string, QuantisationError>>;
-
-export interface FinishedShard {
-  readonly sum: FileSum;
-  readonly errors: Errors;
+export interface JournalOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called while files of an earlier run are held to their sums, with bytes done and in all. */
+  readonly onCheck?: ((done: number, total: number) => void) | undefined;
 }
 
 /**
@@ -32,68 +17,62 @@ export interface FinishedShard {
  * from here.
  */
 export class Journal {
-  readonly shards: Map<string, FinishedShard>;
+  readonly shards = new Map<string, FinishedShard>();
   /** Sums of the source files that were read whole. */
-  readonly sources: Map<string, FileSum>;
+  readonly sources = new Map<string, FileSum>();
+  /** Shards of an earlier run whose files are gone or damaged: made again, they must become what they were. */
+  private readonly lost = new Map<string, FinishedShard>();
   private readonly folder: string;
   private readonly conversion: Conversion;
 
-  private constructor(folder: string, conversion: Conversion, found: Record<string, unknown> = {}) {
+  private constructor(folder: string, conversion: Conversion) {
     this.folder = folder;
     this.conversion = conversion;
-    this.shards = new Map(entries(found.shards) as [string, FinishedShard][]);
-    this.sources = new Map(entries(found.sums) as [string, FileSum][]);
   }
 
   /**
-   * Begins a conversion in a new or empty folder, or goes on with it.
-   * @returns undefined when the folder holds its finished result.
+   * Begins a conversion in a new or empty folder, goes on with it, or repairs its result. Nothing that an earlier run
+   * wrote is taken over before its bytes have the sum that they were written with.
+   * @returns undefined when the folder holds its finished result, whole.
    * @throws StorageError when the folder holds anything else, or its disk has not enough room.
    */
   static async open(
     folder: string,
     conversion: Conversion,
     plan: readonly PlannedShard[],
+    options: JournalOptions = {},
   ): Promise<Journal | undefined> {
     await mkdir(folder, { recursive: true });
-    const journal = await Journal.find(folder, conversion, plan);
-    if (!journal) return undefined;
+    const { finished, shards, sources } = await readEarlier(folder, conversion, plan);
     await removePartials(folder);
-    // A shard whose file is not there, or was cut, is written again.
-    for (const [name, { sum }] of journal.shards) {
-      const planned = plan.find(({ file }) => file === name);
-      const found = await stat(join(folder, name)).catch(() => undefined);
-      if (planned?.size !== sum.size || found?.size !== sum.size) journal.shards.delete(name);
-    }
-    await journal.expectRoom(plan);
-    await journal.save();
-    return journal;
-  }
-
-  private static async find(
-    folder: string,
-    conversion: Conversion,
-    plan: readonly PlannedShard[],
-  ): Promise<Journal | undefined> {
-    const names = await readdir(folder);
-    if (names.includes(INDEX)) {
-      await expectResult(folder, conversion, plan);
+    const journal = new Journal(folder, conversion);
+    await journal.takeOver(shards, options);
+    if (finished && journal.lost.size === 0) {
       await rm(join(folder, UNFINISHED_INDEX), { force: true });
       return undefined;
     }
-    if (names.includes(UNFINISHED_INDEX)) {
-      const path = join(folder, UNFINISHED_INDEX);
-      const found = parseObject(await readFile(path, "utf8"), path);
-      expectSame(folder, found, conversion);
-      return new Journal(folder, conversion, found);
+    for (const sum of sources) journal.sources.set(sum.name, sum);
+    await journal.expectRoom(plan);
+    await journal.save();
+    if (finished) {
+      await rm(join(folder, INDEX));
+      await syncFolder(folder);
     }
-    const [stranger] = names.filter((name) => !name.endsWith(".partial"));
-    if (stranger !== undefined) {
+    return journal;
+  }
+
+  /** @throws StorageError when it is not what it was before it was lost. */
+  add(shard: FinishedShard): void {
+    const { name, sha256 } = shard.sum;
+    const before = this.lost.get(name);
+    if (before && before.sum.sha256 !== sha256) {
       throw new StorageError(
-        `${folder} holds ${stranger} and no conversion that was begun: choose a new or empty folder with --out.`,
+        `${name} was damaged, and made again it has the SHA-256 ${sha256} in place of ${before.sum.sha256}: the sources, ` +
+          `the adapter or ziya are others than before, so empty ${this.folder} and begin again.`,
       );
     }
-    return new Journal(folder, conversion);
+    this.shards.set(name, shard);
+    this.lost.delete(name);
   }
 
   /** Notes down what came since; whatever stops the process, the folder holds the old or the new journal. */
@@ -104,7 +83,7 @@ export class Journal {
       weights,
       shard_bytes: shardBytes,
       sources,
-      shards: Object.fromEntries(this.shards),
+      shards: Object.fromEntries([...this.shards, ...this.lost]),
       sums: Object.fromEntries(this.sources),
     });
     await replaceFile(join(this.folder, UNFINISHED_INDEX), text);
@@ -120,6 +99,23 @@ export class Journal {
     await rm(join(this.folder, UNFINISHED_INDEX), { force: true });
   }
 
+  /** Of a result's 7 GB, that takes some seconds; a damaged shard that stays is never found by who made it. */
+  private async takeOver(
+    shards: readonly FinishedShard[],
+    { signal, onCheck }: JournalOptions,
+  ): Promise<void> {
+    const total = shards.reduce((sum, { sum: { size } }) => sum + size, 0);
+    let done = 0;
+    for (const shard of shards) {
+      const intact = await isIntact(this.folder, shard.sum, (bytes) => {
+        signal?.throwIfAborted();
+        done += bytes;
+        onCheck?.(done, total);
+      });
+      (intact ? this.shards : this.lost).set(shard.sum.name, shard);
+    }
+  }
+
   private async expectRoom(plan: readonly PlannedShard[]): Promise<void> {
     const need = plan.reduce((sum, { file, size }) => sum + (this.shards.has(file) ? 0 : size), 0);
     const { bavail, bsize } = await statfs(this.folder);
@@ -129,58 +125,6 @@ export class Journal {
         `free some space, or choose another folder with --out.`,
     );
   }
-}
-
-function entries(value: unknown): [string, unknown][] {
-  return isObject(value) ? Object.entries(value) : [];
-}
-
-/** @throws StorageError telling the first thing in which the journal is of another conversion. */
-function expectSame(folder: string, found: Record<string, unknown>, wanted: Conversion): void {
-  const refuse = (what: string): never => {
-    throw new StorageError(
-      `${folder} holds a conversion that was begun differently: ${what}. Run the command it was begun with, empty the ` +
-        `folder, or choose another one with --out.`,
-    );
-  };
-  if (found.conversion !== VERSION) refuse(`by another version of ziya`);
-  if (found.weights !== wanted.weights) refuse(`as ${found.weights}, and now as ${wanted.weights}`);
-  if (found.shard_bytes !== wanted.shardBytes) {
-    refuse(`with shards of ${found.shard_bytes} bytes, and now of ${wanted.shardBytes}`);
-  }
-  const before = new Map((found.sources as SourceFile[]).map((file) => [file.name, file]));
-  for (const file of wanted.sources) {
-    const old = before.get(file.name);
-    if (!old) refuse(`without ${file.name}`);
-    else if (describeFile(old) !== describeFile(file)) {
-      refuse(`${file.name} had ${describeFile(old)}, and has ${describeFile(file)} now`);
-    }
-    before.delete(file.name);
-  }
-  for (const name of before.keys()) refuse(`with ${name}, which is not there now`);
-}
-
-/** @throws StorageError when the finished checkpoint in the folder is not what this conversion would give. */
-async function expectResult(
-  folder: string,
-  { weights, sources }: Conversion,
-  plan: readonly PlannedShard[],
-): Promise<void> {
-  const path = join(folder, INDEX);
-  const { metadata } = parseObject(await readFile(path, "utf8"), path);
-  const found = isObject(metadata) ? metadata : {};
-  const sameFormat = found.weights === (isPackedFormat(weights) ? weights : undefined);
-  const shards = plan.map(({ file, size }) => ({ name: file, size }));
-  if (sameFormat && sameSizes(found.shards, shards) && sameSizes(found.sources, sources)) return;
-  throw new StorageError(
-    `${folder} holds a finished checkpoint of another conversion or another program: choose a new or empty folder ` +
-      `with --out.`,
-  );
-}
-
-function sameSizes(sums: unknown, wanted: readonly { name: string; size: number }[]): boolean {
-  const line = ({ name, size }: { name: string; size: number }) => `${name} ${size}`;
-  return Array.isArray(sums) && String((sums as FileSum[]).map(line)) === String(wanted.map(line));
 }
 
 function gigabytes(bytes: number): string {

@@ -7,7 +7,7 @@ import type { Importance } from "../../src/model/calibrate.ts";
 import { packRows } from "../../src/quantize/pack.ts";
 import { addErrors, NO_ERROR, type QuantisationError, quantisationError } from "../../src/quantize/report.ts";
 import { createSha256 } from "../sha256.ts";
-import type { FinishedShard } from "./journal.ts";
+import type { FinishedShard } from "./earlier.ts";
 import { createFile } from "./output.ts";
 
 export interface ShardOptions {

@@ -1,11 +1,11 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { hashSource } from "../../src/checkpoint/manifest.ts";
+import { type FileSum, hashSource } from "../../src/checkpoint/manifest.ts";
 import type { PlannedShard } from "../../src/checkpoint/plan.ts";
 import { ZiyaError } from "../../src/errors.ts";
 import type { Importance } from "../../src/model/calibrate.ts";
 import { createSha256 } from "../sha256.ts";
+import type { FinishedShard } from "./earlier.ts";
 import { expectSameFiles, type InputDescription, openInputs, type SourceFile } from "./inputs.ts";
-import type { FinishedShard } from "./journal.ts";
 import { writeShard } from "./shard.ts";
 
 /** What every worker of a conversion is told when it starts. */
@@ -24,7 +24,7 @@ export type Job =
 
 export type Result =
   | { readonly kind: "shard"; readonly shard: FinishedShard }
-  | { readonly kind: "hash"; readonly file: SourceFile; readonly sha256: string };
+  | { readonly kind: "hash"; readonly sum: FileSum };
 
 export type Message =
   /** Bytes of the inputs' weights that were read since the last one. */
@@ -59,8 +59,8 @@ async function perform(job: Job): Promise<Result> {
   const opened = await opening;
   expectSameFiles(opened.files, sources);
   if (job.kind === "hash") {
-    const { sha256 } = await hashSource(await opened.reopen(job.file), createSha256());
-    return { kind: "hash", file: job.file, sha256 };
+    const sum = await hashSource(await opened.reopen(job.file), createSha256());
+    return { kind: "hash", sum: { ...sum, name: job.file.name } };
   }
   const onRead = (tensor: string, weights: number) =>
     post({ kind: "read", bytes: weights * opened.bytesPerWeight(tensor) });

@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { createHash } from "node:crypto";
 import { once } from "node:events";
 import {
   cp,
@@ -16,7 +15,6 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { main } from "../../node/commands/main.ts";
 import { expectSameFiles, openInputs } from "../../node/convert/inputs.ts";
 import { createFile } from "../../node/convert/output.ts";
 import { openFolder } from "../../node/files.ts";
@@ -26,7 +24,7 @@ import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { StorageError } from "../../src/errors.ts";
 import { toHalf } from "../../src/f16.ts";
 import { packRows, unpackRows } from "../../src/quantize/pack.ts";
-import { fakeIo } from "../support/io.ts";
+import { contents, run, sha256 } from "../support/convert.ts";
 import { type Release, writeRelease } from "../support/release.ts";
 
 const EXECUTABLE = join(packageRoot, "dist", "node", "cli.js");
@@ -39,12 +37,6 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function run(...args: string[]) {
-  const io = fakeIo();
-  const code = await main(args, io);
-  return { code, out: io.out(), err: io.err() };
-}
-
 const merging = (of: Release = release) => ["--base", of.base, "--delta", of.delta];
 const place = (name: string) => join(folder, name);
 
@@ -54,15 +46,6 @@ async function convert(name: string, ...flags: string[]): Promise<string> {
   expect(result).toMatchObject({ code: 0, err: "" });
   return place(name);
 }
-
-/** Every file of a folder but the journal, by name. */
-async function contents(path: string): Promise<Record<string, string>> {
-  const names = (await readdir(path)).filter((name) => name !== UNFINISHED_INDEX).sort();
-  const sums = names.map(async (name) => [name, sha256(await readFile(join(path, name)))]);
-  return Object.fromEntries(await Promise.all(sums));
-}
-
-const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
 /** ‖w - ŵ‖ / ‖w‖ */
 function relativeError(weights: Float32Array, found: Float32Array): number {

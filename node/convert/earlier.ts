@@ -1,0 +1,143 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { isObject, parseObject } from "../../src/checkpoint/json.ts";
+import {
+  type FileSum,
+  hashSource,
+  INDEX,
+  readSums,
+  UNFINISHED_INDEX,
+} from "../../src/checkpoint/manifest.ts";
+import { isPackedFormat } from "../../src/checkpoint/packed.ts";
+import type { PlannedShard, WrittenFormat } from "../../src/checkpoint/plan.ts";
+import { CheckpointError, StorageError } from "../../src/errors.ts";
+import type { QuantisationError } from "../../src/quantize/report.ts";
+import { fileSource } from "../files.ts";
+import { createSha256 } from "../sha256.ts";
+import { describeFile, type SourceFile } from "./inputs.ts";
+
+/** Written into the journal; another number is another layout of it. */
+export const VERSION = 1;
+
+/** What decides every byte of the result. */
+export interface Conversion {
+  readonly weights: WrittenFormat;
+  readonly shardBytes: number;
+  readonly sources: readonly SourceFile[];
+}
+
+/** By tensor name, what packing did to the matrices of a shard. */
+export type Errors = Readonly<Record<string, QuantisationError>>;
+
+export interface FinishedShard {
+  readonly sum: FileSum;
+  /** Not known of a finished checkpoint's, whose index has the sums only. */
+  readonly errors?: Errors;
+}
+
+/** What a folder says of itself; whether its files are still what it says is another matter. */
+export interface Earlier {
+  /** Whether it has the index of a finished checkpoint. */
+  readonly finished: boolean;
+  readonly shards: readonly FinishedShard[];
+  /** Sums of the source files that were read whole. */
+  readonly sources: readonly FileSum[];
+}
+
+/**
+ * What an earlier run left in the folder of a conversion.
+ * @throws StorageError when the folder holds anything else than this conversion, begun or finished.
+ */
+export async function readEarlier(
+  folder: string,
+  conversion: Conversion,
+  plan: readonly PlannedShard[],
+): Promise<Earlier> {
+  const names = await readdir(folder);
+  if (names.includes(INDEX)) return readResult(folder, conversion, plan);
+  if (names.includes(UNFINISHED_INDEX)) {
+    const path = join(folder, UNFINISHED_INDEX);
+    const found = parseObject(await readFile(path, "utf8"), path);
+    expectSame(folder, found, conversion);
+    const list = (value: unknown): unknown[] => (isObject(value) ? Object.values(value) : []);
+    return {
+      finished: false,
+      shards: list(found.shards) as FinishedShard[],
+      sources: list(found.sums) as FileSum[],
+    };
+  }
+  const [stranger] = names.filter((name) => !name.endsWith(".partial"));
+  if (stranger !== undefined) {
+    throw new StorageError(
+      `${folder} holds ${stranger} and no conversion that was begun: choose a new or empty folder with --out.`,
+    );
+  }
+  return { finished: false, shards: [], sources: [] };
+}
+
+/** @param onRead is told of bytes as they are read; what it throws ends the check. */
+export async function isIntact(
+  folder: string,
+  { name, size, sha256 }: FileSum,
+  onRead: (bytes: number) => void,
+): Promise<boolean> {
+  try {
+    const source = await fileSource(join(folder, name));
+    return source.size === size && (await hashSource(source, createSha256(), onRead)).sha256 === sha256;
+  } catch (error) {
+    // Missing, or unreadable: a file that is written again is then in its place.
+    if (error instanceof CheckpointError) return false;
+    throw error;
+  }
+}
+
+/** @throws StorageError telling the first thing in which the journal is of another conversion. */
+function expectSame(folder: string, found: Record<string, unknown>, wanted: Conversion): void {
+  const refuse = (what: string): never => {
+    throw new StorageError(
+      `${folder} holds a conversion that was begun differently: ${what}. Run the command it was begun with, empty the ` +
+        `folder, or choose another one with --out.`,
+    );
+  };
+  if (found.conversion !== VERSION) refuse(`by another version of ziya`);
+  if (found.weights !== wanted.weights) refuse(`as ${found.weights}, and now as ${wanted.weights}`);
+  if (found.shard_bytes !== wanted.shardBytes) {
+    refuse(`with shards of ${found.shard_bytes} bytes, and now of ${wanted.shardBytes}`);
+  }
+  const before = new Map((found.sources as SourceFile[]).map((file) => [file.name, file]));
+  for (const file of wanted.sources) {
+    const old = before.get(file.name);
+    if (!old) refuse(`without ${file.name}`);
+    else if (describeFile(old) !== describeFile(file)) {
+      refuse(`${file.name} had ${describeFile(old)}, and has ${describeFile(file)} now`);
+    }
+    before.delete(file.name);
+  }
+  for (const name of before.keys()) refuse(`with ${name}, which is not there now`);
+}
+
+/** @throws StorageError when the finished checkpoint in the folder is not what this conversion would give. */
+async function readResult(
+  folder: string,
+  { weights, sources }: Conversion,
+  plan: readonly PlannedShard[],
+): Promise<Earlier> {
+  const path = join(folder, INDEX);
+  const { metadata } = parseObject(await readFile(path, "utf8"), path);
+  const found = isObject(metadata) ? metadata : {};
+  const sameFormat = found.weights === (isPackedFormat(weights) ? weights : undefined);
+  const shards = plan.map(({ file, size }) => ({ name: file, size }));
+  if (!sameFormat || !sameSizes(found.shards, shards) || !sameSizes(found.sources, sources)) {
+    throw new StorageError(
+      `${folder} holds a finished checkpoint of another conversion or another program: choose a new or empty folder ` +
+        `with --out.`,
+    );
+  }
+  const sums = await readSums(await fileSource(path));
+  return { finished: true, shards: sums.shards.map((sum) => ({ sum })), sources: sums.sources };
+}
+
+function sameSizes(sums: unknown, wanted: readonly { name: string; size: number }[]): boolean {
+  const line = ({ name, size }: { name: string; size: number }) => `${name} ${size}`;
+  return Array.isArray(sums) && String((sums as FileSum[]).map(line)) === String(wanted.map(line));
+}

@@ -1,0 +1,110 @@
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { VERSION } from "../../node/convert/earlier.ts";
+import { openInputs } from "../../node/convert/inputs.ts";
+import { openFolder } from "../../node/files.ts";
+import { INDEX, readSums, UNFINISHED_INDEX } from "../../src/checkpoint/manifest.ts";
+import { contents, run } from "../support/convert.ts";
+import { type Release, writeRelease } from "../support/release.ts";
+
+let folder = "";
+let release: Release;
+let whole: Record<string, string>;
+const place = (name: string) => join(folder, name);
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ziya-repair-"));
+  release = await writeRelease(place("release"));
+  expect(await again(place("undamaged"))).toMatchObject({ code: 0, err: "" });
+  whole = await contents(place("undamaged"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const again = (out: string) =>
+  run(
+    "convert",
+    "--base",
+    release.base,
+    "--delta",
+    release.delta,
+    "--out",
+    out,
+    "--shard-size",
+    "1",
+    "--weights",
+    "f32",
+    "--json",
+  );
+
+describe("shards of an earlier run that were damaged", () => {
+  const [first, second] = ["model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors"];
+
+  /** A copy of the result, with one bit of a shard flipped. */
+  async function flipped(name: string, shard: string): Promise<string> {
+    const out = place(name);
+    await cp(place("undamaged"), out, { recursive: true, preserveTimestamps: true });
+    const bytes = await readFile(join(out, shard));
+    bytes[bytes.length - 1]! ^= 1;
+    await writeFile(join(out, shard), bytes);
+    return out;
+  }
+
+  test("are made again in a finished folder", async () => {
+    const out = await flipped("repaired", first);
+    await rm(join(out, second));
+    await writeFile(join(out, `${first}.2147483647.partial`), "of a process that was killed");
+    const result = await again(out);
+    expect(result).toMatchObject({ code: 0, err: "" });
+    const report = JSON.parse(result.out);
+    expect(report).toMatchObject({ shards: 3, shards_found: 1 });
+    expect(report).not.toHaveProperty("relative_error");
+    expect(await contents(out)).toEqual(whole);
+    expect((await run("verify", out)).code).toBe(0);
+    expect((await again(out)).out).toBe('{"finished_before":true}\n');
+  });
+
+  test("are made again by a conversion that goes on", async () => {
+    const out = await flipped("gone on with", first);
+    await unfinish(out);
+    const result = await again(out);
+    expect(result).toMatchObject({ code: 0, err: "" });
+    expect(JSON.parse(result.out).shards_found).toBe(2);
+    expect(await contents(out)).toEqual(whole);
+  });
+
+  test("must become what they were", async () => {
+    const out = await flipped("other", first);
+    const index = await readFile(join(out, INDEX), "utf8");
+    await writeFile(join(out, INDEX), index.replace(whole[first]!, "0".repeat(64)));
+    for (const _ of [1, 2]) {
+      const { code, err } = await again(out);
+      expect({ code, err }).toEqual({
+        code: 1,
+        err: expect.stringContaining(
+          `${first} was damaged, and made again it has the SHA-256 ${whole[first]}`,
+        ),
+      });
+      expect(await readdir(out)).not.toContain(INDEX);
+    }
+  });
+
+  /** Puts a journal in the place of the index, as if the conversion had been stopped before its end. */
+  async function unfinish(out: string): Promise<void> {
+    const { shards, sources: sums } = await readSums((await openFolder(out)(INDEX))!);
+    const { files } = await openInputs({
+      base: { kind: "folder", path: release.base },
+      delta: { kind: "folder", path: release.delta },
+    });
+    const journal = {
+      conversion: VERSION,
+      weights: "f32",
+      shard_bytes: 1048576,
+      sources: [...files.values()],
+      shards: Object.fromEntries(shards.map((sum) => [sum.name, { sum, errors: {} }])),
+      sums: Object.fromEntries(sums.map((sum) => [sum.name, sum])),
+    };
+    await writeFile(join(out, UNFINISHED_INDEX), JSON.stringify(journal));
+    await rm(join(out, INDEX));
+  }
+});
