@@ -49,18 +49,6 @@ export interface ConversionReport {
   readonly tensors: Readonly<Record<string, { bits_per_weight: number; relative_error: number }>>;
 }
 
-/** The files besides the weights that make a folder a model. */
-const TEXT_FILES = [
-  "config.json",
-  "generation_config.json",
-  "tokenizer.model",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "chat_template.jinja",
-];
-
 /**
  * Writes a checkpoint in another format, merging it with its base where it is a delta. What is there of an earlier run is
  * kept where it is undamaged, and the bytes are the same however often it was stopped.
@@ -111,10 +99,9 @@ export async function convert(options: ConvertOptions): Promise<ConversionReport
     await removePartials(out);
     throw error;
   }
-  for (const name of TEXT_FILES) {
-    const file = await inputs.open(name);
-    if (file) await replaceFile(join(out, name), await file.read(0, file.size));
-  }
+  for (const [name, file] of inputs.texts) await replaceFile(join(out, name), await file.read(0, file.size));
+  // What was read of a file before it changed is in the result: nothing may have, up to the end.
+  for (const file of sources) await inputs.reopen(file);
   await journal.finish(plan);
   await rm(join(out, IMPORTANCE), { force: true });
   const seconds = (performance.now() - start) / 1000;

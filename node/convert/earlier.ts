@@ -17,7 +17,7 @@ import { createSha256 } from "../sha256.ts";
 import { describeFile, type SourceFile } from "./inputs.ts";
 
 /** Written into the journal; another number is another layout of it. */
-export const VERSION = 1;
+export const VERSION = 2;
 
 /** What decides every byte of the result. */
 export interface Conversion {

@@ -51,16 +51,34 @@ export interface Inputs {
   readonly tensors: readonly TensorInfo[];
   /** The folder with the model's own config and tokenizer: of a base and its delta, the delta's. */
   readonly open: OpenFile;
+  /** The files besides the weights that are there, by their names in `open`. */
+  readonly texts: ReadonlyMap<string, ByteSource>;
   /** Every file that was opened so far. */
   readonly files: ReadonlyMap<string, SourceFile>;
-  /** One of `files`, to be read whole. */
+  /**
+   * One of `files` as it is now, to be read whole.
+   * @throws CheckpointError when it is another than it was.
+   */
   reopen(file: SourceFile): Promise<ByteSource>;
   /** Bytes that are read for each weight of a tensor. */
   bytesPerWeight(tensor: string): number;
 }
 
+type Reopen = (name: string) => Promise<{ readonly file: ByteSource; readonly now: SourceFile } | undefined>;
+
 /** A config.json has less than a kilobyte. */
 const CONFIG_LIMIT = 1024 * 1024;
+/** The files besides the weights that make a folder a model. */
+const TEXT_FILES = [
+  "config.json",
+  "generation_config.json",
+  "tokenizer.model",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "chat_template.jinja",
+];
 /** Tensors that checkpoints carry and no model needs: every reader recomputes them. */
 const RECOMPUTED = /(^|\.)rotary_emb\.inv_freq$/;
 
@@ -70,10 +88,13 @@ const RECOMPUTED = /(^|\.)rotary_emb\.inv_freq$/;
  */
 export async function openInputs(description: InputDescription): Promise<Inputs> {
   const files = new Map<string, SourceFile>();
-  const opened = new Map<string, OpenFile>();
+  const reopeners = new Map<string, Reopen>();
   const openPart = async (part: string, source: SourceDescription): Promise<OpenFile> => {
     const open = await openSource(part, source);
-    opened.set(part, open);
+    reopeners.set(part, async (name) => {
+      const file = await open(name);
+      return file && { file, now: await identify(part, source, file) };
+    });
     return async (name) => {
       const file = await open(name);
       if (file) files.set(`${part}/${name}`, await identify(part, source, file));
@@ -99,18 +120,24 @@ export async function openInputs(description: InputDescription): Promise<Inputs>
   }
   const config = await readConfig(own);
   const tensors = tensorsOf(checkpoint, config);
+  const texts = new Map<string, ByteSource>();
+  for (const name of TEXT_FILES) {
+    const file = await own(name);
+    if (file) texts.set(name, file);
+  }
   return {
     checkpoint,
     config,
     calibration: await openCalibration(description.calibration, openPart),
     tensors,
     open: own,
+    texts,
     files,
-    async reopen({ name }) {
-      const [part, file] = [name.slice(0, name.indexOf("/")), name.slice(name.indexOf("/") + 1)];
-      const source = await opened.get(part)!(file);
-      if (!source) throw new CheckpointError(`${name} is no longer there: put it back and run again.`);
-      return source;
+    async reopen(before) {
+      const slash = before.name.indexOf("/");
+      const found = await reopeners.get(before.name.slice(0, slash))!(before.name.slice(slash + 1));
+      if (found && isSame(before, found.now)) return found.file;
+      throw changed(before, found?.now);
     },
     bytesPerWeight(name) {
       const read = WHOLE.has(name) ? parts.slice(-1) : parts;
@@ -126,12 +153,19 @@ export async function openInputs(description: InputDescription): Promise<Inputs>
 export function expectSameFiles(files: Inputs["files"], wanted: readonly SourceFile[]): void {
   for (const before of wanted) {
     const now = files.get(before.name);
-    if (now?.size === before.size && now.modified === before.modified) continue;
-    throw new CheckpointError(
-      `${before.name} changed while it was converted (${describeFile(before)}; ${now ? `now ${describeFile(now)}` : "now gone"}): ` +
-        `wait until it is complete, and begin again in an empty folder.`,
-    );
+    if (!now || !isSame(before, now)) throw changed(before, now);
   }
+}
+
+function isSame(before: SourceFile, now: SourceFile): boolean {
+  return now.size === before.size && now.modified === before.modified;
+}
+
+function changed(before: SourceFile, now: SourceFile | undefined): CheckpointError {
+  return new CheckpointError(
+    `${before.name} changed while it was converted (${describeFile(before)}; ${now ? `now ${describeFile(now)}` : "now gone"}): ` +
+      `wait until it is complete, and begin again in an empty folder.`,
+  );
 }
 
 /** For messages. */

@@ -60,6 +60,8 @@ async function perform(job: Job): Promise<Result> {
   expectSameFiles(opened.files, sources);
   if (job.kind === "hash") {
     const sum = await hashSource(await opened.reopen(job.file), createSha256());
+    // The file that was hashed is the one that was converted only if it is so still.
+    await opened.reopen(job.file);
     return { kind: "hash", sum: { ...sum, name: job.file.name } };
   }
   const onRead = (tensor: string, weights: number) =>
