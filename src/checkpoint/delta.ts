@@ -64,7 +64,7 @@ export async function mergeDelta(
   const tensors = matchTensors(base, delta);
   await refuseSwapped(base, delta);
   refuseSecondLlama(base, baseConfig);
-  await refuseStranger(base, delta);
+  await refuseWrongFamily(base, delta);
   const merged: Checkpoint = {
     name: `${base.name} + ${delta.name}`,
     tensors,
@@ -155,9 +155,10 @@ function refuseSecondLlama(base: Checkpoint, config: BaseConfig): void {
 
 /**
  * The delta carries whole embeddings, trained on from those of its own base: where the two do not resemble each other,
- * the base is another model of the same shape, whatever its config says.
+ * the base is another model of the same shape, whatever its config says; where they are the same, in as many rows, the
+ * base has been merged with the delta before.
  */
-async function refuseStranger(base: Checkpoint, delta: Checkpoint): Promise<void> {
+async function refuseWrongFamily(base: Checkpoint, delta: Checkpoint): Promise<void> {
   const [ours, theirs] = [base.tensors.get(EMBEDDING), delta.tensors.get(EMBEDDING)];
   if (!ours || !theirs) return;
   const rows = Math.min(ours.shape[0]!, theirs.shape[0]!);
@@ -168,6 +169,12 @@ async function refuseStranger(base: Checkpoint, delta: Checkpoint): Promise<void
     base.readRows(EMBEDDING, first, count),
     delta.readRows(EMBEDDING, first, count),
   ]);
+  if (ours.shape[0] === theirs.shape[0] && a.every((weight, i) => weight === b[i])) {
+    throw new CheckpointError(
+      `The base ${base.name} is the merged model already: its embeddings are those of the delta. Use it by itself, as ` +
+        `--model, or give the original LLaMA-1 as the base.`,
+    );
+  }
   let sum = 0;
   for (let row = 0; row < count; row++) {
     const [from, to] = [row * columns, (row + 1) * columns];

@@ -208,6 +208,13 @@ describe("refuses", () => {
       "is LLaMA-2 by its config",
     ],
     [
+      "a base that is merged already",
+      model(350, 20),
+      delta,
+      {},
+      "The base base is the merged model already: its embeddings are those of the delta. Use it by itself, as --model",
+    ],
+    [
       "a stranger of the same shape",
       model(320, 10, 2),
       delta,
@@ -218,6 +225,14 @@ describe("refuses", () => {
     const merging = mergeDelta(await open(baseTensors, "base"), await open(deltaTensors, "delta"), config);
     await expect(merging).rejects.toThrow(CheckpointError);
     await expect(merging).rejects.toThrow(message);
+  });
+
+  test("but not a base of the delta's vocabulary from which its embeddings were trained on", async () => {
+    const trained = {
+      ...delta,
+      [EMBED]: { ...delta[EMBED]!, values: delta[EMBED]!.values.map((x) => x * 1.01) },
+    };
+    await mergeDelta(await open(model(350, 10)), await open(trained));
   });
 
   test("but not LLaMA-1 by its config, nor one stretched by rope_scaling", async () => {
