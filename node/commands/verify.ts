@@ -1,5 +1,5 @@
 import { expectTensor } from "../../src/checkpoint/checkpoint.ts";
-import { sumOfSums, verifyShards } from "../../src/checkpoint/manifest.ts";
+import { sumOfSums, verifyFiles } from "../../src/checkpoint/manifest.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { readText } from "../../src/checkpoint/source.ts";
 import { parseConfig } from "../../src/model/config.ts";
@@ -13,7 +13,7 @@ import { progressBar } from "./progress.ts";
 export const verify: Command = {
   usage: "verify DIR",
   summary: "Check a folder that ziya convert made: its checksums, headers and shapes.",
-  details: `Every byte of the weights is read. Ends with exit code 1 at the first file that is wrong, and names it.
+  details: `Every byte is read. Ends with exit code 1 at the first file that is wrong, and names it.
 
 Prints one SHA-256 over those of the shards, by which owners can compare their results. With --json also the checksums
 of the files that it was converted from, to compare with those that the download page shows.`,
@@ -25,7 +25,7 @@ of the files that it was converted from, to compare with those that the download
     const open = openModel(folder);
     const bar = progressBar(io.stderr, "Checking");
     try {
-      const { shards, sources } = await verifyShards(open, createSha256, bar.show);
+      const { shards, sources } = await verifyFiles(open, createSha256, bar.show);
       const checkpoint = await openCheckpoint(open);
       const config = await open("config.json");
       if (!config) throw new CheckpointError(`${folder} has no config.json: fetch that file again.`);

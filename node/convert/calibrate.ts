@@ -2,11 +2,11 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isObject, parseObject } from "../../src/checkpoint/json.ts";
 import { CheckpointError, StorageError } from "../../src/errors.ts";
-import { loadText } from "../../src/generate/load.ts";
 import { openDevice } from "../../src/kernels/device.ts";
 import type { Importance } from "../../src/model/calibrate.ts";
 import { loadCheckpoint } from "../../src/model/load.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
+import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { dawnHost } from "../host.ts";
 import type { ConvertOptions } from "./convert.ts";
 import type { Inputs } from "./inputs.ts";
@@ -23,9 +23,12 @@ const MOST_BYTES = 64 * 1024 * 1024;
 /**
  * The calibration text as ids, cut into windows of one length (the last may be shorter), each behind its own
  * begin-of-sequence id; undefined where no text was given.
- * @throws CheckpointError about the text or the tokenizer.
+ * @throws CheckpointError about the text.
  */
-export async function readWindows({ calibration, config, open }: Inputs): Promise<number[][] | undefined> {
+export async function readWindows(
+  { calibration, config }: Inputs,
+  tokenizer: Tokenizer,
+): Promise<number[][] | undefined> {
   const source = calibration;
   if (!source) return undefined;
   if (source.size > MOST_BYTES) {
@@ -34,7 +37,6 @@ export async function readWindows({ calibration, config, open }: Inputs): Promis
         "characters are enough.",
     );
   }
-  const { tokenizer } = await loadText(open);
   const ids = tokenizer.encode(decode(await source.read(0, source.size), source.name));
   if (ids.length === 0) throw new CheckpointError(`${source.name} has no text to calibrate on.`);
   const length = Math.min(WINDOW, config.max_position_embeddings) - 1;

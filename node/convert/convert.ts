@@ -1,8 +1,14 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { type FileSum, hashSource } from "../../src/checkpoint/manifest.ts";
 import { type PlannedShard, planShards, SHARD_BYTES, type WrittenFormat } from "../../src/checkpoint/plan.ts";
+import { bytesSource } from "../../src/checkpoint/source.ts";
+import { CheckpointError, ConfigError } from "../../src/errors.ts";
+import { loadText } from "../../src/generate/load.ts";
 import type { DeviceOptions } from "../../src/kernels/device.ts";
 import { addErrors, NO_ERROR, type QuantisationError, summarise } from "../../src/quantize/report.ts";
+import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
+import { createSha256 } from "../sha256.ts";
 import { calibrateOnce, IMPORTANCE, readWindows } from "./calibrate.ts";
 import { type InputDescription, type Inputs, openInputs, type SourceFile } from "./inputs.ts";
 import { Journal } from "./journal.ts";
@@ -53,14 +59,14 @@ export interface ConversionReport {
  * Writes a checkpoint in another format, merging it with its base where it is a delta. What is there of an earlier run is
  * kept where it is undamaged, and the bytes are the same however often it was stopped.
  * @returns undefined when the folder holds the finished result already, undamaged.
- * @throws CheckpointError or ConfigError about the inputs, StorageError about the folder, or the signal's reason.
+ * @throws CheckpointError, ConfigError or TokenizerError about the inputs, StorageError about the folder, or the signal's reason.
  */
 export async function convert(options: ConvertOptions): Promise<ConversionReport | undefined> {
   const { weights, out, shardBytes = SHARD_BYTES, workers, signal } = options;
   const inputs = await openInputs(options.inputs);
   const sources = [...inputs.files.values()];
-  // Before the folder is begun, so that a text that cannot be used leaves nothing behind.
-  const windows = await readWindows(inputs);
+  // Before the folder is begun, so that a tokenizer or text that cannot be used leaves nothing behind.
+  const windows = await readWindows(inputs, await readTokenizer(inputs));
   const plan = planShards(inputs.tensors, weights, shardBytes);
   const journal = await Journal.open(out, { weights, shardBytes, sources }, plan, {
     signal,
@@ -99,13 +105,42 @@ export async function convert(options: ConvertOptions): Promise<ConversionReport
     await removePartials(out);
     throw error;
   }
-  for (const [name, file] of inputs.texts) await replaceFile(join(out, name), await file.read(0, file.size));
+  const files = await copyTexts(inputs, journal, out);
   // What was read of a file before it changed is in the result: nothing may have, up to the end.
   for (const file of sources) await inputs.reopen(file);
-  await journal.finish(plan);
+  await journal.finish(plan, files);
   await rm(join(out, IMPORTANCE), { force: true });
   const seconds = (performance.now() - start) / 1000;
   return report(options, plan, journal, { shards_found: found, input_bytes: read, seconds });
+}
+
+/**
+ * The tokenizer that the result will be used with: without one it would be no model.
+ * @throws TokenizerError, CheckpointError or ConfigError.
+ */
+async function readTokenizer({ open, config }: Inputs): Promise<Tokenizer> {
+  const { tokenizer } = await loadText(open);
+  if (tokenizer.size <= config.vocab_size) return tokenizer;
+  throw new ConfigError(
+    `The tokenizer has ${tokenizer.size} tokens, the model only ${config.vocab_size} rows: they do not belong together.`,
+  );
+}
+
+/** @throws CheckpointError for one that is not the source that an earlier run took the sum of. */
+async function copyTexts({ texts }: Inputs, journal: Journal, folder: string): Promise<FileSum[]> {
+  const sums: FileSum[] = [];
+  for (const [source, file] of texts) {
+    const bytes = await file.read(0, file.size);
+    const sum = await hashSource(bytesSource(file.name, bytes), createSha256());
+    if (sum.sha256 !== journal.sources.get(source)!.sha256) {
+      throw new CheckpointError(
+        `${source} has the size that it had when ${folder} was begun, and other contents: begin again in an empty folder.`,
+      );
+    }
+    await replaceFile(join(folder, file.name), bytes);
+    sums.push(sum);
+  }
+  return sums;
 }
 
 /**

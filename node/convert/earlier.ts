@@ -40,6 +40,8 @@ export interface Earlier {
   /** Whether it has the index of a finished checkpoint. */
   readonly finished: boolean;
   readonly shards: readonly FinishedShard[];
+  /** Sums of a finished checkpoint's files beside the shards. */
+  readonly files: readonly FileSum[];
   /** Sums of the source files that were read whole. */
   readonly sources: readonly FileSum[];
 }
@@ -63,6 +65,7 @@ export async function readEarlier(
     return {
       finished: false,
       shards: list(found.shards) as FinishedShard[],
+      files: [],
       sources: list(found.sums) as FileSum[],
     };
   }
@@ -72,14 +75,14 @@ export async function readEarlier(
       `${folder} holds ${stranger} and no conversion that was begun: choose a new or empty folder with --out.`,
     );
   }
-  return { finished: false, shards: [], sources: [] };
+  return { finished: false, shards: [], files: [], sources: [] };
 }
 
 /** @param onRead is told of bytes as they are read; what it throws ends the check. */
 export async function isIntact(
   folder: string,
   { name, size, sha256 }: FileSum,
-  onRead: (bytes: number) => void,
+  onRead?: (bytes: number) => void,
 ): Promise<boolean> {
   try {
     const source = await fileSource(join(folder, name));
@@ -134,7 +137,7 @@ async function readResult(
     );
   }
   const sums = await readSums(await fileSource(path));
-  return { finished: true, shards: sums.shards.map((sum) => ({ sum })), sources: sums.sources };
+  return { finished: true, ...sums, shards: sums.shards.map((sum) => ({ sum })) };
 }
 
 function sameSizes(sums: unknown, wanted: readonly { name: string; size: number }[]): boolean {

@@ -51,7 +51,7 @@ export interface Inputs {
   readonly tensors: readonly TensorInfo[];
   /** The folder with the model's own config and tokenizer: of a base and its delta, the delta's. */
   readonly open: OpenFile;
-  /** The files besides the weights that are there, by their names in `open`. */
+  /** The files of `open` besides the weights, as far as they are there, by their names in `files`. */
   readonly texts: ReadonlyMap<string, ByteSource>;
   /** Every file that was opened so far. */
   readonly files: ReadonlyMap<string, SourceFile>;
@@ -123,7 +123,7 @@ export async function openInputs(description: InputDescription): Promise<Inputs>
   const texts = new Map<string, ByteSource>();
   for (const name of TEXT_FILES) {
     const file = await own(name);
-    if (file) texts.set(name, file);
+    if (file) texts.set(`${"model" in description ? "model" : "delta"}/${name}`, file);
   }
   return {
     checkpoint,

@@ -43,11 +43,12 @@ export class Journal {
     options: JournalOptions = {},
   ): Promise<Journal | undefined> {
     await mkdir(folder, { recursive: true });
-    const { finished, shards, sources } = await readEarlier(folder, conversion, plan);
+    const { finished, shards, files, sources } = await readEarlier(folder, conversion, plan);
     await removePartials(folder);
     const journal = new Journal(folder, conversion);
     await journal.takeOver(shards, options);
-    if (finished && journal.lost.size === 0) {
+    const texts = await Promise.all(files.map((file) => isIntact(folder, file)));
+    if (finished && journal.lost.size === 0 && texts.every((intact) => intact)) {
       await rm(join(folder, UNFINISHED_INDEX), { force: true });
       return undefined;
     }
@@ -89,13 +90,18 @@ export class Journal {
     await replaceFile(join(this.folder, UNFINISHED_INDEX), text);
   }
 
-  /** Makes the folder a checkpoint: the index comes last, when all else is on the disk. */
-  async finish(plan: readonly PlannedShard[]): Promise<void> {
-    const { weights, sources } = this.conversion;
-    const shards = plan.map(({ file }) => this.shards.get(file)!.sum);
-    const sums = sources.map(({ name }) => this.sources.get(name)!);
+  /**
+   * Makes the folder a checkpoint: the index comes last, when all else is on the disk.
+   * @param files the sums of what was copied beside the shards
+   */
+  async finish(plan: readonly PlannedShard[], files: readonly FileSum[]): Promise<void> {
+    const sums = {
+      shards: plan.map(({ file }) => this.shards.get(file)!.sum),
+      files,
+      sources: this.conversion.sources.map(({ name }) => this.sources.get(name)!),
+    };
     await syncFolder(this.folder);
-    await replaceFile(join(this.folder, INDEX), indexJson(weights, plan, shards, sums));
+    await replaceFile(join(this.folder, INDEX), indexJson(this.conversion.weights, plan, sums));
     await rm(join(this.folder, UNFINISHED_INDEX), { force: true });
   }
 

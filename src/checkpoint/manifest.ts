@@ -13,6 +13,14 @@ export interface FileSum {
   readonly sha256: string;
 }
 
+/** What the index of a converted checkpoint says of its files, and of what they were made from. */
+export interface Sums {
+  readonly shards: readonly FileSum[];
+  /** Config, tokenizer and what else there is beside the weights. */
+  readonly files: readonly FileSum[];
+  readonly sources: readonly FileSum[];
+}
+
 /** SHA-256 over bytes that come in pieces: the host's, since Web Crypto wants a file at once. */
 export interface Sha256 {
   update(bytes: Uint8Array): void;
@@ -28,19 +36,18 @@ export const UNFINISHED_INDEX = "model.safetensors.index.partial.json";
 /** Bytes that are read and hashed at a time. */
 const HASH_BYTES = 8 * 1024 * 1024;
 
-/** The text of the index: HF's weight_map, and in its metadata the sums of the shards and of what they were made from. */
+/** The text of the index: HF's weight_map, and in its metadata the sums. */
 export function indexJson(
   format: WrittenFormat,
   plan: readonly PlannedShard[],
-  shards: readonly FileSum[],
-  sources: readonly FileSum[],
+  { shards, files, sources }: Sums,
 ): string {
   const weightMap = Object.fromEntries(
     plan.flatMap(({ file, tensors }) => tensors.map(({ name }) => [name, file])),
   );
   const packing = isPackedFormat(format) ? { format: PACKED, version: PACKED_VERSION, weights: format } : {};
   const total = plan.reduce((sum, { size, header }) => sum + size - header.length, 0);
-  const metadata = { total_size: total, ...packing, shards, sources };
+  const metadata = { total_size: total, ...packing, shards, files, sources };
   return `${JSON.stringify({ metadata, weight_map: weightMap }, undefined, 1)}\n`;
 }
 
@@ -48,14 +55,14 @@ export function indexJson(
  * What an index says of the files.
  * @throws CheckpointError when it says nothing, as those that other programs wrote.
  */
-export async function readSums(index: ByteSource): Promise<{ shards: FileSum[]; sources: FileSum[] }> {
+export async function readSums(index: ByteSource): Promise<Sums> {
   const { metadata } = parseObject(await readText(index), index.name);
   if (isObject(metadata)) {
-    const [shards, sources] = [
-      sumsOf(metadata, "shards", index.name),
-      sumsOf(metadata, "sources", index.name),
-    ];
-    if (shards && sources) return { shards, sources };
+    const [shards, files, sources] = ["shards", "files", "sources"].map((key) =>
+      sumsOf(metadata, key, index.name),
+    );
+    // The first conversions noted no sums of the files beside the shards.
+    if (shards && sources) return { shards, files: files ?? [], sources };
   }
   throw new CheckpointError(
     `${index.name} has no checksums of its shards: ziya convert writes them, and this checkpoint is by another program.`,
@@ -90,24 +97,25 @@ export async function hashSource(
 }
 
 /**
- * Holds every shard of a converted checkpoint to its index, and returns what the index says.
+ * Holds every file of a converted checkpoint to its index, and returns what the index says.
  * @throws CheckpointError at the first that is missing, of another size or of other contents.
  */
-export async function verifyShards(
+export async function verifyFiles(
   open: OpenFile,
   createSha256: () => Sha256,
   onProgress?: (bytes: number, total: number) => void,
-): Promise<{ readonly shards: readonly FileSum[]; readonly sources: readonly FileSum[] }> {
+): Promise<Sums> {
   const index = await open(INDEX);
   if (!index) {
     throw new CheckpointError(
       `The folder has no ${INDEX}: it is no converted checkpoint, or the conversion is not finished.`,
     );
   }
-  const { shards, sources } = await readSums(index);
-  const total = shards.reduce((sum, { size }) => sum + size, 0);
+  const sums = await readSums(index);
+  const all = [...sums.shards, ...sums.files];
+  const total = all.reduce((sum, { size }) => sum + size, 0);
   let done = 0;
-  for (const { name, size, sha256 } of shards) {
+  for (const { name, size, sha256 } of all) {
     checkFileName(name, index.name);
     const source = await open(name);
     if (source?.size !== size) {
@@ -126,7 +134,7 @@ export async function verifyShards(
       );
     }
   }
-  return { shards, sources };
+  return sums;
 }
 
 /** One sum for all weights, whatever names and order the sources had: equal for equal shards. */

@@ -7,7 +7,7 @@ import {
   indexJson,
   readSums,
   UNFINISHED_INDEX,
-  verifyShards,
+  verifyFiles,
 } from "../../src/checkpoint/manifest.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import {
@@ -62,11 +62,15 @@ async function convert(format: WrittenFormat, shardSize?: number): Promise<Recor
   const plan = planShards(tensors, format, shardSize);
   const files: Record<string, Uint8Array> = {};
   for (const shard of plan) files[shard.file] = await bytesOf(shard);
-  const sums = await Promise.all(
+  const shards = await Promise.all(
     Object.entries(files).map(([name, bytes]) => hashSource(bytesSource(name, bytes), sha256())),
   );
+  files["config.json"] = new TextEncoder().encode("{}");
+  const config = await hashSource(bytesSource("config.json", files["config.json"]), sha256());
   const source = { name: "pytorch_model.bin", size: 5, sha256: "0".repeat(64) };
-  files[INDEX] = new TextEncoder().encode(indexJson(format, plan, sums, [source]));
+  files[INDEX] = new TextEncoder().encode(
+    indexJson(format, plan, { shards, files: [config], sources: [source] }),
+  );
   return files;
 }
 
@@ -79,7 +83,7 @@ describe.each(["q8", "q4a", "q4"] as const)("packed as %s", (format) => {
     "shards of at most %s bytes hold what packRows() gave",
     async (shardSize) => {
       const files = await convert(format, shardSize);
-      expect(Object.keys(files).length > 2).toBe(shardSize !== undefined);
+      expect(Object.keys(files).length > 3).toBe(shardSize !== undefined);
       const checkpoint = await openCheckpoint(folder(files));
       expect(checkpoint.packed!.format).toBe(format);
       expect([...checkpoint.tensors.values()]).toEqual(
@@ -196,33 +200,35 @@ describe("verifying", () => {
   test("reads every byte of a sound folder, and says which files it was made from", async () => {
     const files = await convert("q4", 10_000);
     const progress: number[] = [];
-    const { shards: sums } = await verifyShards(folder(files), sha256, (done) => progress.push(done));
-    expect(sums.length).toBe(Object.keys(files).length - 1);
-    expect(progress.at(-1)).toBe(sums.reduce((sum, { size }) => sum + size, 0));
+    const { shards, files: others } = await verifyFiles(folder(files), sha256, (done) => progress.push(done));
+    expect([...shards, ...others].length).toBe(Object.keys(files).length - 1);
+    expect(progress.at(-1)).toBe([...shards, ...others].reduce((sum, { size }) => sum + size, 0));
     const { sources } = await readSums((await folder(files)(INDEX))!);
     expect(sources).toEqual([{ name: "pytorch_model.bin", size: 5, sha256: "0".repeat(64) }]);
   });
 
-  test("names the shard that is damaged, cut short or missing", async () => {
-    const files = await convert("q4", 10_000);
-    const name = "model-00002-of-00002.safetensors";
-    const bytes = files[name]!;
-    const damaged = bytes.slice();
-    damaged[bytes.length - 5]! ^= 1;
-    for (const [file, message] of [
-      [damaged, `${name} has the SHA-256`],
-      [bytes.slice(1), `${name} has ${bytes.length - 1} bytes; ${INDEX} says ${bytes.length}`],
-      [undefined, `${name} is missing`],
-    ] as const) {
-      const { [name]: _, ...others } = files;
-      const checking = verifyShards(folder(file ? { ...others, [name]: file } : others), sha256);
-      await expect(checking).rejects.toThrow(CheckpointError);
-      await expect(checking).rejects.toThrow(message);
-    }
-  });
+  test.each(["model-00002-of-00002.safetensors", "config.json"])(
+    "names the file that is damaged, cut short or missing: %s",
+    async (name) => {
+      const files = await convert("q4", 10_000);
+      const bytes = files[name]!;
+      const damaged = bytes.slice();
+      damaged[bytes.length - 1]! ^= 1;
+      for (const [file, message] of [
+        [damaged, `${name} has the SHA-256`],
+        [bytes.slice(1), `${name} has ${bytes.length - 1} bytes; ${INDEX} says ${bytes.length}`],
+        [undefined, `${name} is missing`],
+      ] as const) {
+        const { [name]: _, ...others } = files;
+        const checking = verifyFiles(folder(file ? { ...others, [name]: file } : others), sha256);
+        await expect(checking).rejects.toThrow(CheckpointError);
+        await expect(checking).rejects.toThrow(message);
+      }
+    },
+  );
 
   test("refuses an index without sums, with bad ones, or none", async () => {
-    const verify = (index: unknown) => verifyShards(folder({ [INDEX]: index }), sha256);
+    const verify = (index: unknown) => verifyFiles(folder({ [INDEX]: index }), sha256);
     await expect(verify({ weight_map: {} })).rejects.toThrow("by another program");
     await expect(
       verify({ metadata: { shards: [{ name: "a", size: 1, sha256: "x" }], sources: [] } }),
@@ -230,7 +236,7 @@ describe("verifying", () => {
     await expect(
       verify({ metadata: { shards: [{ name: "../a", size: 1, sha256: "0".repeat(64) }], sources: [] } }),
     ).rejects.toThrow("plain name");
-    await expect(verifyShards(folder({}), sha256)).rejects.toThrow("the conversion is not finished");
+    await expect(verifyFiles(folder({}), sha256)).rejects.toThrow("the conversion is not finished");
   });
 });
 

@@ -19,6 +19,7 @@ import { VERSION } from "../../node/convert/earlier.ts";
 import { createFile } from "../../node/convert/output.ts";
 import { openFolder } from "../../node/files.ts";
 import { packageRoot } from "../../node/host.ts";
+import { embeddedModel } from "../../node/index.ts";
 import { INDEX, readSums, UNFINISHED_INDEX } from "../../src/checkpoint/manifest.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { StorageError } from "../../src/errors.ts";
@@ -93,15 +94,15 @@ describe("ziya convert", () => {
     for (const name of ["config.json", "tokenizer.model"]) {
       expect(await readFile(join(out, name))).toEqual(await readFile(join(release.delta, name)));
     }
-    const { shards, sources } = await readSums((await openFolder(out)(INDEX))!);
+    const { shards, files, sources } = await readSums((await openFolder(out)(INDEX))!);
     expect(sources.length).toBe(9);
-    for (const { name, size, sha256: sum } of [...shards, ...sources]) {
+    for (const { name, size, sha256: sum } of [...shards, ...files, ...sources]) {
       const path = name.replace(/^base/, release.base).replace(/^delta/, release.delta);
       const bytes = await readFile(path === name ? join(out, name) : path);
       expect([name, size, sum]).toEqual([name, bytes.length, sha256(bytes)]);
     }
     expect((await readdir(out)).sort()).toEqual(
-      ["config.json", "tokenizer.model", INDEX, ...shards.map(({ name }) => name)].sort(),
+      [INDEX, ...[...shards, ...files].map(({ name }) => name)].sort(),
     );
   });
 
@@ -281,6 +282,25 @@ describe("inputs and outputs that do not do", () => {
     expect((await readdir(place("nan"))).filter((file) => file.endsWith(".partial"))).toEqual([]);
   });
 
+  test("a model without a tokenizer, or with one that cannot be read or has too many tokens", async () => {
+    const copy = place("speechless");
+    await cp(release.delta, copy, { recursive: true });
+    const refused = async () => {
+      const out = place("speechless out");
+      const { code, err } = await run("convert", "--base", release.base, "--delta", copy, "--out", out);
+      expect(await stat(out).catch(() => undefined)).toBeUndefined();
+      return `${code} ${err}`;
+    };
+    await writeFile(join(copy, "tokenizer.model"), "no tokenizer");
+    expect(await refused()).toMatch(/^1 ziya: .*tokenizer.model/);
+    await cp(join(embeddedModel, "tokenizer.model"), join(copy, "tokenizer.model"));
+    expect(await refused()).toMatch(/^1 ziya: The tokenizer has \d+ tokens, the model only 301 rows/);
+    await rm(join(copy, "tokenizer.model"));
+    expect(await refused()).toContain(
+      "1 ziya: The checkpoint has neither tokenizer.model nor tokenizer.json",
+    );
+  });
+
   /** The bytes of a tensor's last 32 halves. */
   function lastHalves(name: string): ArrayBuffer {
     const weights = release.merged.get(name)!.slice(-32);
@@ -350,12 +370,25 @@ describe("ziya verify", () => {
     );
     expect(await damaged("less", (path) => rm(join(path, shard)))).toContain(`${shard} is missing`);
     expect(await damaged("headless", (path) => rm(join(path, INDEX)))).toContain(`has no ${INDEX}`);
-    expect(await damaged("nameless", (path) => rm(join(path, "config.json")))).toContain("no config.json");
+    expect(await damaged("nameless", (path) => rm(join(path, "config.json")))).toContain(
+      "config.json is missing",
+    );
     const config = await readFile(join(good, "config.json"), "utf8");
     const taller = config.replace('"vocab_size":301', '"vocab_size":302');
     expect(await damaged("taller", (path) => writeFile(join(path, "config.json"), taller))).toContain(
-      "config.json calls for [302,128]",
+      `config.json has the SHA-256 ${sha256(Buffer.from(taller))}`,
     );
+    // With a sum to match, as of an index that was changed too.
+    const index = await readFile(join(good, INDEX), "utf8");
+    const matching = async (path: string) => {
+      await writeFile(join(path, "config.json"), taller);
+      await writeFile(
+        join(path, INDEX),
+        index.replace(sha256(Buffer.from(config)), sha256(Buffer.from(taller))),
+      );
+    };
+    expect(index.indexOf(sha256(Buffer.from(config)))).toBeLessThan(index.indexOf('"sources"'));
+    expect(await damaged("matching", matching)).toContain("config.json calls for [302,128]");
   });
 
   test("takes one folder", async () => {

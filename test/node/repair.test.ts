@@ -21,13 +21,13 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const again = (out: string) =>
+const again = (out: string, delta = release.delta) =>
   run(
     "convert",
     "--base",
     release.base,
     "--delta",
-    release.delta,
+    delta,
     "--out",
     out,
     "--shard-size",
@@ -37,7 +37,7 @@ const again = (out: string) =>
     "--json",
   );
 
-describe("shards of an earlier run that were damaged", () => {
+describe("files of an earlier run that were damaged", () => {
   const [first, second] = ["model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors"];
 
   /** A copy of the result, with one bit of a shard flipped. */
@@ -62,6 +62,33 @@ describe("shards of an earlier run that were damaged", () => {
     expect(await contents(out)).toEqual(whole);
     expect((await run("verify", out)).code).toBe(0);
     expect((await again(out)).out).toBe('{"finished_before":true}\n');
+  });
+
+  test("and so are the files beside them", async () => {
+    const out = place("texts");
+    await cp(place("undamaged"), out, { recursive: true });
+    await writeFile(join(out, "tokenizer.model"), "of something else");
+    const result = await again(out);
+    expect(result).toMatchObject({ code: 0, err: "" });
+    expect(JSON.parse(result.out)).toMatchObject({ shards: 3, shards_found: 3 });
+    expect(await contents(out)).toEqual(whole);
+  });
+
+  test("but not out of a tokenizer that is another now", async () => {
+    const copy = place("other tokenizer");
+    await cp(release.delta, copy, { recursive: true });
+    const out = place("texts of another");
+    await cp(place("undamaged"), out, { recursive: true });
+    const model = await readFile(join(out, "tokenizer.model"));
+    await rm(join(out, "tokenizer.model"));
+    model[model.lastIndexOf(0xe4) + 1]! ^= 1; // in the last character
+    await writeFile(join(copy, "tokenizer.model"), model);
+    const { code, err } = await again(out, copy);
+    expect({ code, err }).toEqual({
+      code: 1,
+      err: expect.stringContaining("delta/tokenizer.model has the size"),
+    });
+    expect(await readdir(out)).not.toContain(INDEX);
   });
 
   test("are made again by a conversion that goes on", async () => {

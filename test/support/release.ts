@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { llamaHead, writeModel } from "../../bench/model-proto.ts";
 import { torchFile, type VirtualTensor } from "../../bench/torch-file.ts";
 import { addHalves, narrowToHalves, widenHalves } from "../../src/f16.ts";
 import { parseConfig } from "../../src/model/config.ts";
@@ -35,12 +36,25 @@ export async function writeRelease(folder: string, changes: Record<string, unkno
   const baseJson = JSON.stringify({ ...JSON.parse(json), vocab_size: BASE_VOCAB });
   await writePart(base, baseJson, shapes, baseHalves);
   await writePart(delta, json, shapes, deltaHalves);
-  await writeFile(join(delta, "tokenizer.model"), "stands for a tokenizer");
+  await writeFile(
+    join(delta, "tokenizer.model"),
+    tokenizerModel(shapes.get("model.embed_tokens.weight")![0]!),
+  );
   const merged = new Map<string, Float32Array>();
   for (const [name, halves] of deltaHalves) {
     merged.set(name, WHOLE.test(name) ? widenHalves(halves) : addHalves(halves, baseHalves.get(name)!));
   }
   return { base, delta, merged, shapes };
+}
+
+/** The head of LLaMA's, and as many characters as there are tokens. */
+function tokenizerModel(tokens: number): Uint8Array {
+  const head = llamaHead();
+  const characters = Array.from({ length: tokens - head.length }, (_, i) => ({
+    piece: String.fromCodePoint(0x4e00 + i),
+    score: 0,
+  }));
+  return writeModel({ pieces: [...head, ...characters] });
 }
 
 function randomHalves(
