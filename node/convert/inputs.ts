@@ -8,7 +8,7 @@ import {
 } from "../../src/checkpoint/checkpoint.ts";
 import { mergeDelta, refuseUnmergedDelta, WHOLE } from "../../src/checkpoint/delta.ts";
 import { ELEMENT_BYTES } from "../../src/checkpoint/dtype.ts";
-import { isObject } from "../../src/checkpoint/json.ts";
+import { parseObject } from "../../src/checkpoint/json.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { type ByteSource, type OpenFile, readText } from "../../src/checkpoint/source.ts";
 import { CheckpointError } from "../../src/errors.ts";
@@ -218,13 +218,7 @@ async function readConfig(open: OpenFile): Promise<Config> {
 /** A base may come without a config, or with one that cannot be read: it only helps to tell a wrong one. */
 async function readBaseConfig(open: OpenFile): Promise<object> {
   const file = await open("config.json");
-  if (!file) return {};
-  try {
-    const config: unknown = JSON.parse(await readText(file, CONFIG_LIMIT));
-    return isObject(config) ? config : {};
-  } catch (cause) {
-    throw new CheckpointError(`config.json of the base is not JSON: fetch it again.`, { cause });
-  }
+  return file ? parseObject(await readText(file, CONFIG_LIMIT), "config.json of the base") : {};
 }
 
 function tensorsOf(checkpoint: Checkpoint, config: Config): TensorInfo[] {

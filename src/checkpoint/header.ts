@@ -58,7 +58,14 @@ export async function readHeader(source: ByteSource): Promise<Header> {
       );
     }
     if (name === "__metadata__") {
-      for (const [key, text] of Object.entries(value)) metadata.set(key, String(text));
+      for (const [key, text] of Object.entries(value)) {
+        if (typeof text !== "string") {
+          throw new CheckpointError(
+            `The header of ${file} has ${quote(key)} in its __metadata__ as ${quote(text)}; wanted a string.`,
+          );
+        }
+        metadata.set(key, text);
+      }
     } else entries.set(name, parseEntry(file, name, value, 8 + length));
   }
   checkCoverage(file, entries, 8 + length, size);

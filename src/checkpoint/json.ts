@@ -2,10 +2,14 @@ import { CheckpointError } from "../errors.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
+/** Deepest nesting that is believed: no file of a checkpoint comes near, and what prints or walks a value recurses. */
+const DEPTH_LIMIT = 64;
+
 /**
  * An object written as JSON, refusing a key that stands twice in one object: `JSON.parse` would silently keep the
  * last, so that two readers of one file could see different tensors.
  * @param what the text's name in messages
+ * @throws CheckpointError for that, for other text, and for nesting that no checkpoint has.
  */
 export function parseObject(text: string, what: string): JsonObject {
   let value: unknown;
@@ -18,12 +22,7 @@ export function parseObject(text: string, what: string): JsonObject {
     );
   }
   if (!isObject(value)) throw new CheckpointError(`${what} is JSON but not an object; wanted {...}.`);
-  const twice = repeatedKey(text);
-  if (twice !== undefined) {
-    throw new CheckpointError(
-      `${what} holds the key ${JSON.stringify(twice.slice(0, 200))} twice in one object.`,
-    );
-  }
+  checkStructure(text, what);
   return value;
 }
 
@@ -31,15 +30,20 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The first key that an object of valid JSON holds twice. */
-function repeatedKey(text: string): string | undefined {
+/** Reads valid JSON once more, for what `JSON.parse` does not tell. */
+function checkStructure(text: string, what: string): void {
   const objects: (Set<string> | undefined)[] = []; // the keys of each open object; undefined for an open array
   for (let at = 0; at < text.length; at++) {
     const character = text[at];
     if (character === "{") objects.push(new Set());
     else if (character === "[") objects.push(undefined);
     else if (character === "}" || character === "]") objects.pop();
-    else if (character === '"') {
+    if (objects.length > DEPTH_LIMIT) {
+      throw new CheckpointError(
+        `${what} is nested more than ${DEPTH_LIMIT} deep: it is no file of a checkpoint, so fetch it again.`,
+      );
+    }
+    if (character === '"') {
       const start = at++;
       for (; text[at] !== '"'; at++) if (text[at] === "\\") at++;
       let next = at + 1;
@@ -47,11 +51,14 @@ function repeatedKey(text: string): string | undefined {
       if (text[next] !== ":") continue;
       const key: string = JSON.parse(text.slice(start, at + 1));
       const keys = objects.at(-1);
-      if (keys?.has(key)) return key;
+      if (keys?.has(key)) {
+        throw new CheckpointError(
+          `${what} holds the key ${JSON.stringify(key.slice(0, 200))} twice in one object.`,
+        );
+      }
       keys?.add(key);
     }
   }
-  return undefined;
 }
 
 /** What JSON allows between a key and its colon. */

@@ -1,4 +1,5 @@
 import { ConfigError, type OptionError } from "../errors.ts";
+import { parseConfigObject } from "../model/config.ts";
 import { checkNumber, type GenerationDefaults, type NumericOption, show } from "./options.ts";
 
 /**
@@ -44,17 +45,7 @@ export interface GenerationConfig {
  * @throws ConfigError
  */
 export function parseGenerationConfig(text: string): GenerationConfig {
-  let json: Record<string, unknown>;
-  try {
-    json = JSON.parse(text) as Record<string, unknown>;
-  } catch (error) {
-    throw new ConfigError(`generation_config.json is not JSON: ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
-  if (typeof json !== "object" || json === null || Array.isArray(json)) {
-    throw new ConfigError("generation_config.json holds no object.");
-  }
+  const json = parseConfigObject(text, "generation_config.json");
   for (const [key, neutral] of Object.entries(UNSUPPORTED)) {
     const found = json[key] ?? neutral;
     if (found !== neutral) {

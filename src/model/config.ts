@@ -1,3 +1,4 @@
+import { type JsonObject, parseObject } from "../checkpoint/json.ts";
 import { ConfigError } from "../errors.ts";
 
 /** A LLaMA `config.json` with HF's names, checked; keys that a variant leaves out have HF's defaults. */
@@ -30,15 +31,7 @@ const HEAD_DIMS = { least: 32, most: 128, multiple: 16 };
  * @throws ConfigError
  */
 export function parseConfig(text: string): Config {
-  let json: Record<string, unknown>;
-  try {
-    json = JSON.parse(text) as Record<string, unknown>;
-  } catch (error) {
-    throw new ConfigError(`config.json is not JSON: ${(error as Error).message}`, { cause: error });
-  }
-  if (typeof json !== "object" || json === null || Array.isArray(json)) {
-    throw new ConfigError("config.json holds no object; wanted the config of a LlamaForCausalLM.");
-  }
+  const json = parseConfigObject(text, "config.json");
   expect(json, "model_type", "llama");
   expect(json, "hidden_act", "silu");
   expect(json, "attention_bias", false);
@@ -69,6 +62,18 @@ export function parseConfig(text: string): Config {
   return config;
 }
 
+/**
+ * The object that a config file holds.
+ * @throws ConfigError
+ */
+export function parseConfigObject(text: string, name: string): JsonObject {
+  try {
+    return parseObject(text, name);
+  } catch (cause) {
+    throw new ConfigError((cause as Error).message, { cause });
+  }
+}
+
 function checkShape(config: Config): void {
   for (const key of ["hidden_size", "intermediate_size"] as const) {
     if (config[key] % COLUMN_GROUP !== 0) {
@@ -93,7 +98,7 @@ function checkShape(config: Config): void {
   }
 }
 
-function expect(json: Record<string, unknown>, key: string, wanted: string | boolean): void {
+function expect(json: JsonObject, key: string, wanted: string | boolean): void {
   const found = json[key];
   if (found !== undefined && found !== null && found !== wanted) {
     throw new ConfigError(
@@ -102,7 +107,7 @@ function expect(json: Record<string, unknown>, key: string, wanted: string | boo
   }
 }
 
-function count(json: Record<string, unknown>, key: string, missing?: number): number {
+function count(json: JsonObject, key: string, missing?: number): number {
   const value = json[key] ?? missing;
   if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > MOST) {
     throw new ConfigError(
@@ -112,7 +117,7 @@ function count(json: Record<string, unknown>, key: string, missing?: number): nu
   return value;
 }
 
-function positive(json: Record<string, unknown>, key: string, missing: number): number {
+function positive(json: JsonObject, key: string, missing: number): number {
   const value = json[key] ?? missing;
   if (typeof value !== "number" || !(value > 0) || !Number.isFinite(value)) {
     throw new ConfigError(`config.json has ${key} ${JSON.stringify(json[key])}; wanted a positive number.`);
@@ -120,7 +125,7 @@ function positive(json: Record<string, unknown>, key: string, missing: number): 
   return value;
 }
 
-function flag(json: Record<string, unknown>, key: string, missing: boolean): boolean {
+function flag(json: JsonObject, key: string, missing: boolean): boolean {
   const value = json[key] ?? missing;
   if (typeof value !== "boolean") {
     throw new ConfigError(`config.json has ${key} ${JSON.stringify(value)}; wanted true or false.`);
@@ -129,16 +134,16 @@ function flag(json: Record<string, unknown>, key: string, missing: boolean): boo
 }
 
 /** Newer HF configs keep the RoPE settings in `rope_parameters`, older ones in `rope_scaling`. */
-function ropeSettings(json: Record<string, unknown>): Record<string, unknown> {
-  return (json.rope_scaling ?? json.rope_parameters ?? {}) as Record<string, unknown>;
+function ropeSettings(json: JsonObject): JsonObject {
+  return (json.rope_scaling ?? json.rope_parameters ?? {}) as JsonObject;
 }
 
-function ropeTheta(json: Record<string, unknown>): number {
+function ropeTheta(json: JsonObject): number {
   const theta = ropeSettings(json).rope_theta;
   return typeof theta === "number" ? theta : 10000;
 }
 
-function ropeFactor(json: Record<string, unknown>): number {
+function ropeFactor(json: JsonObject): number {
   const settings = ropeSettings(json);
   const type = settings.rope_type ?? settings.type ?? "default";
   if (type === "default") return 1;

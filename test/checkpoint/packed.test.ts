@@ -236,6 +236,8 @@ describe("verifying", () => {
     await expect(
       verify({ metadata: { shards: [{ name: "../a", size: 1, sha256: "0".repeat(64) }], sources: [] } }),
     ).rejects.toThrow("plain name");
+    const deep = `{"metadata":{"shards":[${"[".repeat(5000)}${"]".repeat(5000)}],"sources":[]}}`;
+    await expect(verify(new TextEncoder().encode(deep))).rejects.toThrow("is nested more than 64 deep");
     await expect(verifyFiles(folder({}), sha256)).rejects.toThrow("the conversion is not finished");
   });
 });

@@ -129,6 +129,11 @@ describe("bad bytes", () => {
       'has 4 bytes between "a" and "b"',
     ],
     ["a gap at the start", safetensors({ a: f32([4], 4, 20) }, 20), "has 4 bytes between the header and"],
+    [
+      "metadata that is no string",
+      safetensors({ __metadata__: { version: { major: 1 } } }),
+      'has "version" in its __metadata__ as {"major":1}; wanted a string',
+    ],
     ["a gap at the end", safetensors({ a: f32([4], 0, 16) }, 17), 'has 1 bytes after "a"'],
     ["offsets past the end", safetensors({ a: f32([4], 0, 16) }, 15), "it is cut short"],
     [
@@ -151,10 +156,20 @@ describe("bad bytes", () => {
     await expect(opening).rejects.toThrow(message);
   });
 
-  test("deep nesting", async () => {
-    await expect(open(safetensors(`{"a":${"[".repeat(1e6)}${"]".repeat(1e6)}}`))).rejects.toThrow(
-      CheckpointError,
-    );
+  const deep = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
+  test.each([
+    ["a tensor", `{"a":${deep(1e6)}}`],
+    ["a dtype", `{"a":{"dtype":${deep(5000)},"shape":[],"data_offsets":[0,4]}}`],
+    ["a shape", `{"a":{"dtype":"F32","shape":${deep(5000)},"data_offsets":[0,4]}}`],
+    ["metadata", `{"__metadata__":{"a":${deep(5000)}}}`],
+  ])("deep nesting of %s", async (_, text) => {
+    const opening = open(safetensors(text));
+    await expect(opening).rejects.toThrow(CheckpointError);
+    await expect(opening).rejects.toThrow("The header of model.safetensors is nested more than 64 deep");
+  });
+
+  test("nesting that is not deep is left to who reads the value", async () => {
+    await expect(open(safetensors(`{"a":{"dtype":${deep(62)}}}`))).rejects.toThrow("with the dtype [[[");
   });
 });
 

@@ -96,7 +96,7 @@ describe("parseGenerationConfig", () => {
     [{ do_sample: 1 }, "do_sample 1; wanted true or false"],
     [{ num_beams: 4 }, "num_beams 4; this runtime does not do that"],
     [{ eos_token_id: "2" }, 'eos_token_id "2"'],
-    [[1], "holds no object"],
+    [[1], "is JSON but not an object"],
   ])("refuses %j", (json, message) => {
     expect(() => parse(json)).toThrow(ConfigError);
     expect(() => parse(json)).toThrow(message);

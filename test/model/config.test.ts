@@ -94,8 +94,14 @@ describe("what this runtime does not do is refused by name", () => {
     expect(() => parse(changes)).toThrow(words);
   });
 
+  it("a value that is nested too deep to print", () => {
+    const deep = `{"model_type":${"[".repeat(5000)}${"]".repeat(5000)}}`;
+    expect(() => parseConfig(deep)).toThrow(ConfigError);
+    expect(() => parseConfig(deep)).toThrow("config.json is nested more than 64 deep");
+  });
+
   it("text that is no JSON, and JSON that is no object", () => {
     expect(() => parseConfig("{")).toThrow("config.json is not JSON");
-    expect(() => parseConfig("[]")).toThrow("holds no object");
+    expect(() => parseConfig("[]")).toThrow("config.json is JSON but not an object");
   });
 });
