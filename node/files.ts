@@ -1,7 +1,13 @@
 import type { FileHandle } from "node:fs/promises";
 import { open, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type ByteSource, checkFileName, checkRange, type OpenFile } from "../src/checkpoint/source.ts";
+import {
+  type ByteSource,
+  checkFileName,
+  checkRange,
+  type OpenFile,
+  refusePointers,
+} from "../src/checkpoint/source.ts";
 import { CheckpointError } from "../src/errors.ts";
 
 /** Node reads at most 2 GiB in one call. */
@@ -19,10 +25,10 @@ export async function fileSource(path: string, name: string = path): Promise<Byt
 
 /** The files of a folder by their plain names. Symbolic links are followed: Hugging Face's cache is made of them. */
 export function openFolder(folder: string): OpenFile {
-  return async (name) => {
+  return refusePointers(async (name) => {
     checkFileName(name, `Something in ${folder}`);
     return openIfThere(join(folder, name), name);
-  };
+  });
 }
 
 async function openIfThere(path: string, name: string): Promise<ByteSource | undefined> {

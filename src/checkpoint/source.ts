@@ -16,6 +16,26 @@ export interface ByteSource {
 /** Opens a file of a checkpoint folder by name; `undefined` when there is no such file. */
 export type OpenFile = (name: string) => Promise<ByteSource | undefined>;
 
+/** What Git LFS leaves in a file's place until the file is fetched begins so, and is shorter than this. */
+const POINTER = new TextEncoder().encode("version https://git-lfs.github.com/spec/v1");
+const POINTER_LIMIT = 1024;
+
+/**
+ * Opens files as `open` does.
+ * @throws CheckpointError for those that are Git LFS pointers, which no reader could name so clearly.
+ */
+export function refusePointers(open: OpenFile): OpenFile {
+  return async (name) => {
+    const file = await open(name);
+    if (!file || file.size >= POINTER_LIMIT || file.size < POINTER.length) return file;
+    const head = await file.read(0, POINTER.length);
+    if (!POINTER.every((byte, i) => head[i] === byte)) return file;
+    throw new CheckpointError(
+      `${file.name} is a Git LFS pointer, not the file itself: run \`git lfs pull\` in its folder, or download the file.`,
+    );
+  };
+}
+
 /** Bytes in memory. What is read shares their memory. */
 export function bytesSource(name: string, bytes: Uint8Array): ByteSource {
   return {

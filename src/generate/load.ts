@@ -1,5 +1,5 @@
 import { refuseUnfinished } from "../checkpoint/open.ts";
-import type { OpenFile } from "../checkpoint/source.ts";
+import { type OpenFile, refusePointers } from "../checkpoint/source.ts";
 import { CheckpointError, ConfigError, OptionError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { type DeviceOptions, openDevice } from "../kernels/device.ts";
@@ -45,11 +45,12 @@ const MOST_BYTES = 64 * 1024 * 1024;
  */
 export async function loadEngine(
   host: Host,
-  open: OpenFile,
+  openFile: OpenFile,
   options: EngineOptions = {},
   release: () => void = () => {},
 ): Promise<Engine<LlamaModel>> {
   checkOptions(options);
+  const open = refusePointers(openFile);
   const { tokenizer, addBos, chatTemplate, generation } = await loadText(open, options);
   const { defaults, eosIds = [tokenizer.eosId] } = generation;
   const stranger = eosIds.find((id) => id >= tokenizer.size);

@@ -1,5 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { blobSource, bytesSource, checkFileName, readText } from "../../src/checkpoint/source.ts";
+import {
+  blobSource,
+  bytesSource,
+  checkFileName,
+  readText,
+  refusePointers,
+} from "../../src/checkpoint/source.ts";
 import { CheckpointError } from "../../src/errors.ts";
 
 const bytes = Uint8Array.from({ length: 100 }, (_, i) => i);
@@ -58,4 +64,27 @@ test("file names are plain", () => {
   for (const name of ["", ".", "..", "../x", "a/b", "a\\b", "C:x", "a\0b", "x".repeat(256)]) {
     expect(() => checkFileName(name, "model.index.json")).toThrow("wanted the plain name of a file");
   }
+});
+
+describe("a Git LFS pointer", () => {
+  const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${"0".repeat(64)}\nsize 26000000000\n`;
+  const opening = (name: string, text: string) =>
+    refusePointers(async () => bytesSource(name, new TextEncoder().encode(text)))(name);
+
+  test.each(["tokenizer.model", "model.safetensors", "pytorch_model.bin.index.json", "config.json"])(
+    "in the place of %s is refused",
+    async (name) => {
+      await expect(opening(name, pointer)).rejects.toThrow(CheckpointError);
+      await expect(opening(name, pointer)).rejects.toThrow(
+        `${name} is a Git LFS pointer, not the file itself: run \`git lfs pull\` in its folder, or download the file.`,
+      );
+    },
+  );
+
+  test("is told from other files", async () => {
+    for (const text of ["", "{}", pointer.replace("v1", "v2"), pointer + " ".repeat(1024)]) {
+      expect((await opening("a", text))?.size).toBe(text.length);
+    }
+    expect(await refusePointers(async () => undefined)("a")).toBeUndefined();
+  });
 });

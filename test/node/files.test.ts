@@ -32,6 +32,14 @@ test("a folder opens plain names only", async () => {
   await expect(openFolder(folder)("inner")).rejects.toThrow("is not a file");
 });
 
+test("a folder opens no Git LFS pointer", async () => {
+  await writeFile(
+    join(folder, "pointer.bin"),
+    "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+  );
+  await expect(openFolder(folder)("pointer.bin")).rejects.toThrow("pointer.bin is a Git LFS pointer");
+});
+
 test("a symbolic link is followed, as in Hugging Face's cache", async () => {
   try {
     await symlink(join(folder, "a.bin"), join(folder, "inner", "link.bin"));
