@@ -129,15 +129,15 @@ async function readTokenizer({ open, config }: Inputs): Promise<Tokenizer> {
 /** @throws CheckpointError for one that is not the source that an earlier run took the sum of. */
 async function copyTexts({ texts }: Inputs, journal: Journal, folder: string): Promise<FileSum[]> {
   const sums: FileSum[] = [];
-  for (const [source, file] of texts) {
+  for (const [name, file] of texts) {
     const bytes = await file.read(0, file.size);
-    const sum = await hashSource(bytesSource(file.name, bytes), createSha256());
-    if (sum.sha256 !== journal.sources.get(source)!.sha256) {
+    const sum = await hashSource(bytesSource(name, bytes), createSha256());
+    if (sum.sha256 !== journal.sources.get(file.name)!.sha256) {
       throw new CheckpointError(
-        `${source} has the size that it had when ${folder} was begun, and other contents: begin again in an empty folder.`,
+        `${file.name} has the size that it had when ${folder} was begun, and other contents: begin again in an empty folder.`,
       );
     }
-    await replaceFile(join(folder, file.name), bytes);
+    await replaceFile(join(folder, name), bytes);
     sums.push(sum);
   }
   return sums;

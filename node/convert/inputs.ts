@@ -51,7 +51,7 @@ export interface Inputs {
   readonly tensors: readonly TensorInfo[];
   /** The folder with the model's own config and tokenizer: of a base and its delta, the delta's. */
   readonly open: OpenFile;
-  /** The files of `open` besides the weights, as far as they are there, by their names in `files`. */
+  /** The files of `open` besides the weights, as far as they are there, by their names there. */
   readonly texts: ReadonlyMap<string, ByteSource>;
   /** Every file that was opened so far. */
   readonly files: ReadonlyMap<string, SourceFile>;
@@ -97,8 +97,11 @@ export async function openInputs(description: InputDescription): Promise<Inputs>
     });
     return async (name) => {
       const file = await open(name);
-      if (file) files.set(`${part}/${name}`, await identify(part, source, file));
-      return file;
+      if (!file) return undefined;
+      const found = await identify(part, source, file);
+      files.set(found.name, found);
+      // Both parts have files of these names: messages say which is meant.
+      return { ...file, name: found.name };
     };
   };
 
@@ -107,14 +110,14 @@ export async function openInputs(description: InputDescription): Promise<Inputs>
   let own: OpenFile;
   if ("model" in description) {
     own = await openPart("model", description.model);
-    checkpoint = await openWeights("model", own);
+    checkpoint = await openWeights("model", description.model, own);
     await refuseUnmergedDelta(checkpoint);
     parts = [checkpoint];
   } else {
     const openBase = await openPart("base", description.base);
     own = await openPart("delta", description.delta);
-    const base = await openWeights("base", openBase);
-    const delta = await openWeights("delta", own);
+    const base = await openWeights("base", description.base, openBase);
+    const delta = await openWeights("delta", description.delta, own);
     checkpoint = await mergeDelta(base, delta, await readBaseConfig(openBase));
     parts = [base, delta];
   }
@@ -123,7 +126,7 @@ export async function openInputs(description: InputDescription): Promise<Inputs>
   const texts = new Map<string, ByteSource>();
   for (const name of TEXT_FILES) {
     const file = await own(name);
-    if (file) texts.set(`${"model" in description ? "model" : "delta"}/${name}`, file);
+    if (file) texts.set(name, file);
   }
   return {
     checkpoint,
@@ -200,9 +203,10 @@ async function identify(part: string, source: SourceDescription, file: ByteSourc
   return { name: `${part}/${name}`, size, modified: mtimeMs };
 }
 
-async function openWeights(part: string, open: OpenFile): Promise<Checkpoint> {
-  const checkpoint = await openCheckpoint(open);
-  if (!checkpoint.packed) return { ...checkpoint, name: `${part}/${checkpoint.name}` };
+async function openWeights(part: string, source: SourceDescription, open: OpenFile): Promise<Checkpoint> {
+  const folder = source.kind === "folder" ? `${source.path}, given as the ${part},` : `The ${part}`;
+  const checkpoint = await openCheckpoint(open, folder);
+  if (!checkpoint.packed) return checkpoint;
   throw new CheckpointError(
     `The ${part} is packed as ${checkpoint.packed.format} already, and its exact weights are not there: convert from the ` +
       `checkpoint it was made of.`,

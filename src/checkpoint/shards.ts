@@ -5,6 +5,8 @@ import { type ByteSource, checkFileName, type OpenFile, readText } from "./sourc
 
 /** More shards than any release has: 28 are Ziya's. */
 const SHARD_LIMIT = 4096;
+/** Missing shards that a message names. */
+const NAMED_LIMIT = 64;
 
 /**
  * A checkpoint in several files, as HF writes it: `index` is `*.index.json`, whose weight_map says which file holds
@@ -19,16 +21,8 @@ export async function openShards(
 ): Promise<Checkpoint> {
   const weightMap = parseWeightMap(await readText(index), index.name);
   const shards = new Map<string, Checkpoint>();
-  for (const file of new Set(weightMap.values())) {
-    const source = await open(file);
-    if (!source) {
-      const tensor = [...weightMap].find(([, holder]) => holder === file)![0];
-      throw new CheckpointError(
-        `${index.name} puts ${tensor} into ${file}, which is not there: fetch that file too.`,
-      );
-    }
-    shards.set(file, await openShard(source));
-  }
+  const sources = await openAll(index, open, new Set(weightMap.values()));
+  for (const [file, source] of sources) shards.set(file, await openShard(source));
 
   const tensors = new Map<string, TensorInfo>();
   const holders = new Map<string, Checkpoint>();
@@ -71,6 +65,28 @@ export async function openShards(
     }),
   };
   return checkpoint;
+}
+
+/** All of the files by name, before one of them is read: whoever lacks some hears of all. */
+async function openAll(
+  index: ByteSource,
+  open: OpenFile,
+  files: ReadonlySet<string>,
+): Promise<Map<string, ByteSource>> {
+  const sources = new Map<string, ByteSource>();
+  const missing: string[] = [];
+  for (const file of files) {
+    const source = await open(file);
+    if (source) sources.set(file, source);
+    else missing.push(file);
+  }
+  if (missing.length === 0) return sources;
+  const more = missing.length - NAMED_LIMIT;
+  const names = `${missing.slice(0, NAMED_LIMIT).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+  throw new CheckpointError(
+    `${index.name} puts tensors into ${names}, ` +
+      `${missing.length === 1 ? "which is not there: fetch that file" : "which are not there: fetch those files"} too.`,
+  );
 }
 
 /** How the shards are packed, which is one way or not at all. */

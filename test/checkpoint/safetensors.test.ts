@@ -218,7 +218,33 @@ describe("a folder", () => {
     [
       "a missing shard",
       index({ a: "1.safetensors", b: "3.safetensors" }),
-      "puts b into 3.safetensors, which is not there",
+      "puts tensors into 3.safetensors, which is not there: fetch that file too",
+    ],
+    [
+      "missing shards, all of them at once",
+      index({ a: "1.safetensors", b: "3.safetensors", c: "4.safetensors" }),
+      "puts tensors into 3.safetensors, 4.safetensors, which are not there: fetch those files too",
+    ],
+    [
+      "missing shards without end",
+      index(Object.fromEntries(Array.from({ length: 100 }, (_, i) => [i, `${i}.bin`]))),
+      "62.bin, 63.bin and 36 more, which are not there",
+    ],
+    ["Meta's layout", { "consolidated.00.pth": {}, "params.json": {} }, "The folder is in Meta's own layout"],
+    [
+      "Meta's layout without its weights",
+      { "params.json": {} },
+      "with transformers' convert_llama_weights_to_hf.py",
+    ],
+    [
+      "shards without their index",
+      { "pytorch_model-00001-of-00028.bin": {} },
+      "has shards (pytorch_model-00001-of-00028.bin) and no index of them: fetch pytorch_model.bin.index.json too",
+    ],
+    [
+      "shards of the other form without their index",
+      { "model-00001-of-00003.safetensors": {} },
+      "fetch model.safetensors.index.json too",
     ],
     [
       "a missing tensor",

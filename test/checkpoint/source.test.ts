@@ -7,6 +7,7 @@ import {
   refusePointers,
 } from "../../src/checkpoint/source.ts";
 import { CheckpointError } from "../../src/errors.ts";
+import { loadEngine } from "../../src/generate/load.ts";
 
 const bytes = Uint8Array.from({ length: 100 }, (_, i) => i);
 
@@ -80,6 +81,13 @@ describe("a Git LFS pointer", () => {
       );
     },
   );
+
+  test("is refused whatever host opens the files", async () => {
+    const gpu = {} as GPU;
+    const host = { gpu, readShader: async () => "" };
+    const loading = loadEngine(host, async (name) => bytesSource(name, new TextEncoder().encode(pointer)));
+    await expect(loading).rejects.toThrow("tokenizer.model is a Git LFS pointer");
+  });
 
   test("is told from other files", async () => {
     for (const text of ["", "{}", pointer.replace("v1", "v2"), pointer + " ".repeat(1024)]) {

@@ -107,7 +107,7 @@ describe("ziya convert --calibrate", () => {
     expect(await refused("text", "--weights", "q8")).toContain(
       "2 ziya: --calibrate chooses scales of q4 and q4a; --weights is q8.",
     );
-    expect(await refused("")).toContain("1 ziya: other.txt has no text to calibrate on");
+    expect(await refused("")).toContain("1 ziya: calibration/other.txt has no text to calibrate on");
     expect(await refused(new Uint8Array([0xff, 0xfe]))).toContain("other.txt is not UTF-8");
     expect(await refused("text", "--calibrate", place("none.txt"))).toContain(
       "none.txt, given as the calibration text",

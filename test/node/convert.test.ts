@@ -1,28 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import {
-  cp,
-  mkdir,
-  mkdtemp,
-  readdir,
-  readFile,
-  rm,
-  stat,
-  symlink,
-  utimes,
-  writeFile,
-} from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { VERSION } from "../../node/convert/earlier.ts";
-import { createFile } from "../../node/convert/output.ts";
 import { openFolder } from "../../node/files.ts";
 import { packageRoot } from "../../node/host.ts";
 import { embeddedModel } from "../../node/index.ts";
 import { INDEX, readSums, UNFINISHED_INDEX } from "../../src/checkpoint/manifest.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
-import { StorageError } from "../../src/errors.ts";
 import { toHalf } from "../../src/f16.ts";
 import { packRows, unpackRows } from "../../src/quantize/pack.ts";
 import { contents, run, sha256 } from "../support/convert.ts";
@@ -250,7 +237,12 @@ describe("inputs and outputs that do not do", () => {
     ["a base for both", () => ["--base", release.base, "--delta", release.base], 1, "is a whole model"],
     ["a folder that is not there", () => ["--model", place("none")], 1, "given as the model, is not there"],
     ["a file", () => ["--model", EXECUTABLE], 1, "given as the model, is a file"],
-    ["a folder without weights", () => ["--model", folder], 1, "The folder has no weights"],
+    [
+      "a folder without weights",
+      () => ["--model", folder],
+      1,
+      `${folder}, given as the model, has no weights`,
+    ],
   ];
   test.each(refusals)("%s", async (name, flags, code, reason) => {
     const out = place(`refused ${name}`);
@@ -270,7 +262,9 @@ describe("inputs and outputs that do not do", () => {
     const bytes = await readFile(shard);
     await rm(shard);
     const sources = ["--base", release.base, "--delta", join(holed, "delta")];
-    expect((await run("convert", ...sources, "--out", place("missing"))).err).toContain("which is not there");
+    expect((await run("convert", ...sources, "--out", place("missing"))).err).toContain(
+      "delta/pytorch_model.bin.index.json puts tensors into pytorch_model-00002-of-00002.bin, which is not there",
+    );
     // The last tensor's last half; the zip's directory is behind it.
     const name = "lm_head.weight";
     const at = bytes.indexOf(Buffer.from(new Uint8Array(lastHalves(name)))) + 62;
@@ -308,25 +302,6 @@ describe("inputs and outputs that do not do", () => {
     for (const [i, weight] of weights.entries()) halves[i] = toHalf(weight);
     return halves.buffer;
   }
-
-  test("a full disk is told as one, and nothing is left of the file", async () => {
-    const path = place("never");
-    const partial = `${path}.partial`;
-    await symlink("/dev/full", partial);
-    const file = await createFile(path, partial);
-    await expect(file.write(new Uint8Array(1))).rejects.toThrow(StorageError);
-    await expect(file.write(new Uint8Array(1))).rejects.toThrow(
-      `The disk is full: ${path} could not be written. Free some space and run the same command again`,
-    );
-    await file.discard();
-    expect((await readdir(folder)).filter((name) => name.startsWith("never"))).toEqual([]);
-  });
-
-  test("a folder that cannot be written is told as one", async () => {
-    await writeFile(place("a file"), "");
-    const result = await run("convert", ...merging(), "--out", join(place("a file"), "out"));
-    expect(result).toMatchObject({ code: 1, err: expect.stringMatching(/^ziya: .*a file/) });
-  });
 });
 
 describe("ziya verify", () => {

@@ -1,0 +1,46 @@
+import { mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createFile } from "../../node/convert/output.ts";
+import { StorageError } from "../../src/errors.ts";
+import { run } from "../support/convert.ts";
+import { type Release, writeRelease } from "../support/release.ts";
+
+let folder = "";
+let release: Release;
+const place = (name: string) => join(folder, name);
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ziya-output-"));
+  release = await writeRelease(place("release"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe("an output that does not do", () => {
+  test("a full disk is told as one, and nothing is left of the file", async () => {
+    const path = place("never");
+    const partial = `${path}.partial`;
+    await symlink("/dev/full", partial);
+    const file = await createFile(path, partial);
+    await expect(file.write(new Uint8Array(1))).rejects.toThrow(StorageError);
+    await expect(file.write(new Uint8Array(1))).rejects.toThrow(
+      `The disk is full: ${path} could not be written. Free some space and run the same command again`,
+    );
+    await file.discard();
+    expect((await readdir(folder)).filter((name) => name.startsWith("never"))).toEqual([]);
+  });
+
+  test("a folder that cannot be written is told as one", async () => {
+    await writeFile(place("a file"), "");
+    const result = await run(
+      "convert",
+      "--base",
+      release.base,
+      "--delta",
+      release.delta,
+      "--out",
+      join(place("a file"), "out"),
+    );
+    expect(result).toMatchObject({ code: 1, err: expect.stringMatching(/^ziya: .*a file/) });
+  });
+});
