@@ -56,13 +56,16 @@ export function indexJson(
  * @throws CheckpointError when it says nothing, as those that other programs wrote.
  */
 export async function readSums(index: ByteSource): Promise<Sums> {
-  const { metadata } = parseObject(await readText(index), index.name);
+  const { metadata, weight_map: weightMap } = parseObject(await readText(index), index.name);
   if (isObject(metadata)) {
     const [shards, files, sources] = ["shards", "files", "sources"].map((key) =>
       sumsOf(metadata, key, index.name),
     );
-    // The first conversions noted no sums of the files beside the shards.
-    if (shards && sources) return { shards, files: files ?? [], sources };
+    if (shards && sources) {
+      expectSameShards(shards, weightMap, index.name);
+      // The first conversions noted no sums of the files beside the shards.
+      return { shards, files: files ?? [], sources };
+    }
   }
   throw new CheckpointError(
     `${index.name} has no checksums of its shards: ziya convert writes them, and this checkpoint is by another program.`,
@@ -80,6 +83,18 @@ function sumsOf(metadata: JsonObject, key: string, file: string): FileSum[] | un
       throw new CheckpointError(`${file} has a checksum that is none: ${JSON.stringify(sum).slice(0, 200)}.`);
     return { name, size: Number(size), sha256: String(sha256) };
   });
+}
+
+/** A shard without a sum is read like the others, and one that is not read would be checked for nothing. */
+function expectSameShards(shards: readonly FileSum[], weightMap: unknown, file: string): void {
+  const summed = new Set(shards.map(({ name }) => name));
+  const read = new Set(Object.values(isObject(weightMap) ? weightMap : {}).map(String));
+  const stranger = [...summed, ...read].find((name) => !summed.has(name) || !read.has(name));
+  if (stranger === undefined) return;
+  throw new CheckpointError(
+    `${file} has ${summed.has(stranger) ? "a checksum" : "tensors"} of ${stranger} and no ` +
+      `${summed.has(stranger) ? "tensors in it" : "checksum of it"}: the index was changed, so fetch it again, or convert again.`,
+  );
 }
 
 /** The sum of a whole file, read piece by piece. */

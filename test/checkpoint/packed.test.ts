@@ -227,6 +227,23 @@ describe("verifying", () => {
     },
   );
 
+  test("refuses an index whose sums are not of the shards that are read", async () => {
+    const files = await convert("q4", 10_000);
+    const index = JSON.parse(new TextDecoder().decode(files[INDEX]));
+    const { shards } = index.metadata;
+    const checking = (sums: unknown) => {
+      const metadata = { ...index.metadata, shards: sums };
+      return verifyFiles(folder({ ...files, [INDEX]: { ...index, metadata } }), sha256);
+    };
+    await expect(checking(shards.slice(1))).rejects.toThrow(
+      `has tensors of ${shards[0].name} and no checksum of it`,
+    );
+    await expect(checking([...shards, { ...shards[0], name: "more" }])).rejects.toThrow(
+      "has a checksum of more and no tensors in it",
+    );
+    await checking(shards);
+  });
+
   test("refuses an index without sums, with bad ones, or none", async () => {
     const verify = (index: unknown) => verifyFiles(folder({ [INDEX]: index }), sha256);
     await expect(verify({ weight_map: {} })).rejects.toThrow("by another program");
@@ -234,7 +251,10 @@ describe("verifying", () => {
       verify({ metadata: { shards: [{ name: "a", size: 1, sha256: "x" }], sources: [] } }),
     ).rejects.toThrow("a checksum that is none");
     await expect(
-      verify({ metadata: { shards: [{ name: "../a", size: 1, sha256: "0".repeat(64) }], sources: [] } }),
+      verify({
+        metadata: { shards: [{ name: "../a", size: 1, sha256: "0".repeat(64) }], sources: [] },
+        weight_map: { a: "../a" },
+      }),
     ).rejects.toThrow("plain name");
     const deep = `{"metadata":{"shards":[${"[".repeat(5000)}${"]".repeat(5000)}],"sources":[]}}`;
     await expect(verify(new TextEncoder().encode(deep))).rejects.toThrow("is nested more than 64 deep");
