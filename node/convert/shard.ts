@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
+import { type Checkpoint, expectFinite } from "../../src/checkpoint/checkpoint.ts";
 import type { FileSum } from "../../src/checkpoint/manifest.ts";
 import { blocksOf, type PlannedShard, type ReadBlock, shardBytes } from "../../src/checkpoint/plan.ts";
 import { CheckpointError, OptionError } from "../../src/errors.ts";
@@ -32,7 +32,10 @@ export async function writeShard(
   const read: ReadBlock = async ({ name, columns, format }, first, count) => {
     const rows = await readRows();
     onRead(name, rows.length);
-    if (columns === 1) return { words: new Uint32Array(rows.buffer, rows.byteOffset, rows.length) };
+    if (columns === 1) {
+      expectFinite(name, rows);
+      return { words: new Uint32Array(rows.buffer, rows.byteOffset, rows.length) };
+    }
     try {
       const packed = packRows(format, rows, columns, importance?.get(name));
       errors[name] = addErrors(errors[name] ?? NO_ERROR, quantisationError(format, rows, packed, columns));

@@ -66,6 +66,19 @@ export function findTensor(checkpoint: Checkpoint, name: string): TensorInfo {
   );
 }
 
+/**
+ * The weights of a vector, of which nothing else looks at each: packing does that for matrices.
+ * @throws CheckpointError at the first that is not finite.
+ */
+export function expectFinite(name: string, weights: Float32Array): void {
+  const row = weights.findIndex((weight) => !Number.isFinite(weight));
+  if (row < 0) return;
+  throw new CheckpointError(
+    `${name}: The weight at row ${row} is ${weights[row]}: a checkpoint with weights that are not finite cannot be used, ` +
+      `so fetch or convert it again.`,
+  );
+}
+
 /** How rows lie in a tensor: a vector [N] is N rows of one, a scalar one row of one, [N, ...] N rows of the rest. */
 export function rowsOf(shape: readonly number[]): { rows: number; columns: number } {
   const [rows = 1, ...rest] = shape;

@@ -1,6 +1,13 @@
 import { CheckpointError } from "../errors.ts";
 import { addHalves, narrowToHalves, widenHalves } from "../f16.ts";
-import { type Checkpoint, checkRows, findTensor, rowsOf, type TensorInfo } from "./checkpoint.ts";
+import {
+  type Checkpoint,
+  checkRows,
+  expectFinite,
+  findTensor,
+  rowsOf,
+  type TensorInfo,
+} from "./checkpoint.ts";
 
 /** Tensors that the makers' apply_delta.py takes whole from the delta: its vocabulary is larger than the base's. */
 export const WHOLE: ReadonlySet<string> = new Set(["model.embed_tokens.weight", "lm_head.weight"]);
@@ -30,11 +37,13 @@ export interface BaseConfig {
 /**
  * Whether the tensors are differences to a base and not weights, told by the final norm: about zero instead of one.
  * A checkpoint without such a norm is none.
+ * @throws CheckpointError when a weight of that norm is not finite: its mean would be neither.
  */
 export async function looksLikeDelta(checkpoint: Checkpoint): Promise<boolean> {
   const norm = checkpoint.tensors.get(FINAL_NORM);
   if (!norm) return false;
   const weights = await checkpoint.readRows(FINAL_NORM, 0, rowsOf(norm.shape).rows);
+  expectFinite(FINAL_NORM, weights);
   const mean = weights.reduce((sum, weight) => sum + weight, 0) / weights.length;
   return Math.abs(mean) < DELTA_NORM;
 }

@@ -1,4 +1,4 @@
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { type Checkpoint, expectFinite } from "../checkpoint/checkpoint.ts";
 import type { Gpu } from "../kernels/device.ts";
 import { type Matrix, storedBytes } from "../kernels/matrix.ts";
 import type { PackedRows, WeightFormat } from "../quantize/format.ts";
@@ -60,6 +60,7 @@ class Uploader {
 
   async vector(buffer: GPUBuffer, name: string): Promise<void> {
     const values = await this.checkpoint.readRows(name, 0, this.rowsOf(name));
+    expectFinite(name, values);
     await this.upload(buffer, 0, values);
     this.advance(values.length);
   }

@@ -149,6 +149,14 @@ describe("a delta is known by its norm", () => {
     );
   });
 
+  test.each([Number.NaN, Number.POSITIVE_INFINITY])("and neither by one with %d in it", async (value) => {
+    const broken = model(300, 1);
+    broken[NORM]!.values[7] = value;
+    const checkpoint = await open(broken);
+    await expect(looksLikeDelta(checkpoint)).rejects.toThrow(CheckpointError);
+    await expect(refuseUnmergedDelta(checkpoint)).rejects.toThrow(`${NORM}: The weight at row 7 is ${value}`);
+  });
+
   test("and a checkpoint without a norm is none", async () => {
     expect(await looksLikeDelta(await open({ a: { shape: [1], values: new Float32Array(1) } }))).toBe(false);
   });

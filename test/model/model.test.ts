@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
+import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
+import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import type { Gpu } from "../../src/kernels/device.ts";
-import { type LoadOptions, loadModel } from "../../src/model/load.ts";
+import { type LoadOptions, loadCheckpoint, loadModel } from "../../src/model/load.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
 import { klDivergence, llamaOracle } from "../oracle/llama.ts";
 import { randomFolder, storedTensors } from "../support/checkpoint.ts";
@@ -199,6 +201,23 @@ it("refuses ids that are not in the vocabulary, and no tokens at all", async () 
     );
     await expect(model.forward([], "argmax")).rejects.toThrow("at least one token");
   });
+});
+
+it("refuses a norm with a weight that is no number", async () => {
+  const { config, open } = randomFolder({}, 1);
+  const checkpoint = await openCheckpoint(open);
+  const name = "model.layers.1.post_attention_layernorm.weight";
+  const broken: Checkpoint = {
+    ...checkpoint,
+    readRows: async (tensor, first, count) => {
+      const rows = await checkpoint.readRows(tensor, first, count);
+      if (tensor === name) rows[3] = Number.NaN;
+      return rows;
+    },
+  };
+  await expect(loadCheckpoint(gpu(), config, broken, { chunk: 16 })).rejects.toThrow(
+    `${name}: The weight at row 3 is NaN`,
+  );
 });
 
 // 301 rows of 128 weights in slabs of 192 and 109 rows; other matrices in up to six slabs.
