@@ -1,15 +1,17 @@
-import { readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { isObject, parseObject } from "../../src/checkpoint/json.ts";
-import { CheckpointError, StorageError } from "../../src/errors.ts";
+import { isObject, type JsonObject } from "../../src/checkpoint/json.ts";
+import { CheckpointError } from "../../src/errors.ts";
 import { openDevice } from "../../src/kernels/device.ts";
 import type { Importance } from "../../src/model/calibrate.ts";
 import { loadCheckpoint } from "../../src/model/load.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { dawnHost } from "../host.ts";
+import { createSha256 } from "../sha256.ts";
 import type { ConvertOptions } from "./convert.ts";
 import type { Inputs } from "./inputs.ts";
+import { damaged, readJson } from "./journal-file.ts";
 import { replaceFile } from "./output.ts";
 
 /** Where a conversion that is not finished keeps what it measured: another run would not measure the same bits. */
@@ -66,8 +68,7 @@ export async function calibrateOnce(
   options: ConvertOptions,
 ): Promise<Importance> {
   const path = join(options.out, IMPORTANCE);
-  const found = await readFile(path, "utf8").catch(() => undefined);
-  if (found !== undefined) return parseImportance(found, path, inputs);
+  if ((await readdir(options.out)).includes(IMPORTANCE)) return parseImportance(await readJson(path), path);
   const importance = await calibrate(inputs, windows, options);
   await replaceFile(path, importanceJson(importance));
   return importance;
@@ -104,31 +105,29 @@ async function calibrate(
   }
 }
 
-/** By tensor name, little-endian float32 in Base64. */
+/** By tensor name, little-endian float32 in Base64; with a sum, since another number would go unnoticed. */
 function importanceJson(importance: Importance): string {
-  return JSON.stringify(
-    Object.fromEntries(
-      Array.from(importance, ([name, { buffer, byteOffset, byteLength }]) => [
-        name,
-        Buffer.from(buffer, byteOffset, byteLength).toString("base64"),
-      ]),
-    ),
+  const tensors = Object.fromEntries(
+    Array.from(importance, ([name, { buffer, byteOffset, byteLength }]) => [
+      name,
+      Buffer.from(buffer, byteOffset, byteLength).toString("base64"),
+    ]),
   );
+  return JSON.stringify({ sha256: sumOf(tensors), tensors });
 }
 
-function parseImportance(text: string, path: string, { tensors }: Inputs): Importance {
-  const columns = new Map(tensors.map(({ name, shape }) => [name, shape[1]]));
-  const found = parseObject(text, path);
+function parseImportance({ sha256, tensors }: JsonObject, path: string): Importance {
+  if (!isObject(tensors) || sumOf(tensors) !== sha256) throw damaged(path);
   return new Map(
-    Object.entries(isObject(found) ? found : {}).map(([name, base64]) => {
+    Object.entries(tensors).map(([name, base64]) => {
       const bytes = Uint8Array.from(Buffer.from(String(base64), "base64"));
-      if (bytes.length !== 4 * (columns.get(name) ?? 0)) {
-        throw new StorageError(
-          `${path} has ${bytes.length} bytes for ${name}, whose ${columns.get(name) ?? 0} columns need ` +
-            `${4 * (columns.get(name) ?? 0)}: it was changed, so empty the folder and begin again.`,
-        );
-      }
       return [name, new Float32Array(bytes.buffer)];
     }),
   );
+}
+
+function sumOf(tensors: JsonObject): string {
+  const sha256 = createSha256();
+  sha256.update(Buffer.from(JSON.stringify(tensors)));
+  return sha256.hex();
 }

@@ -1,6 +1,6 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { isObject, parseObject } from "../../src/checkpoint/json.ts";
+import { isObject, type JsonObject } from "../../src/checkpoint/json.ts";
 import {
   type FileSum,
   hashSource,
@@ -15,6 +15,7 @@ import type { QuantisationError } from "../../src/quantize/report.ts";
 import { fileSource } from "../files.ts";
 import { createSha256 } from "../sha256.ts";
 import { describeFile, type SourceFile } from "./inputs.ts";
+import { damaged, parseShards, parseSources, parseSums, readJson } from "./journal-file.ts";
 
 /** Written into the journal; another number is another layout of it. */
 export const VERSION = 2;
@@ -59,15 +60,12 @@ export async function readEarlier(
   if (names.includes(INDEX)) return readResult(folder, conversion, plan);
   if (names.includes(UNFINISHED_INDEX)) {
     const path = join(folder, UNFINISHED_INDEX);
-    const found = parseObject(await readFile(path, "utf8"), path);
-    expectSame(folder, found, conversion);
-    const list = (value: unknown): unknown[] => (isObject(value) ? Object.values(value) : []);
-    return {
-      finished: false,
-      shards: list(found.shards) as FinishedShard[],
-      files: [],
-      sources: list(found.sums) as FileSum[],
-    };
+    const found = await readJson(path);
+    expectSame(folder, found, path, conversion);
+    const shards = parseShards(found.shards, path);
+    const sizes = new Map(plan.map(({ file, size }) => [file, size]));
+    if (shards.some(({ sum }) => sizes.get(sum.name) !== sum.size)) throw damaged(path);
+    return { finished: false, shards, files: [], sources: parseSums(found.sums, path) };
   }
   const [stranger] = names.filter((name) => !name.endsWith(".partial"));
   if (stranger !== undefined) {
@@ -95,7 +93,7 @@ export async function isIntact(
 }
 
 /** @throws StorageError telling the first thing in which the journal is of another conversion. */
-function expectSame(folder: string, found: Record<string, unknown>, wanted: Conversion): void {
+function expectSame(folder: string, found: JsonObject, path: string, wanted: Conversion): void {
   const refuse = (what: string): never => {
     throw new StorageError(
       `${folder} holds a conversion that was begun differently: ${what}. Run the command it was begun with, empty the ` +
@@ -107,7 +105,7 @@ function expectSame(folder: string, found: Record<string, unknown>, wanted: Conv
   if (found.shard_bytes !== wanted.shardBytes) {
     refuse(`with shards of ${found.shard_bytes} bytes, and now of ${wanted.shardBytes}`);
   }
-  const before = new Map((found.sources as SourceFile[]).map((file) => [file.name, file]));
+  const before = new Map(parseSources(found.sources, path).map((file) => [file.name, file]));
   for (const file of wanted.sources) {
     const old = before.get(file.name);
     if (!old) refuse(`without ${file.name}`);
@@ -126,7 +124,7 @@ async function readResult(
   plan: readonly PlannedShard[],
 ): Promise<Earlier> {
   const path = join(folder, INDEX);
-  const { metadata } = parseObject(await readFile(path, "utf8"), path);
+  const { metadata } = await readJson(path);
   const found = isObject(metadata) ? metadata : {};
   const sameFormat = found.weights === (isPackedFormat(weights) ? weights : undefined);
   const shards = plan.map(({ file, size }) => ({ name: file, size }));
@@ -136,11 +134,13 @@ async function readResult(
         `with --out.`,
     );
   }
-  const sums = await readSums(await fileSource(path));
+  const sums = await readSums(await fileSource(path)).catch((cause: unknown) => {
+    throw damaged(path, cause);
+  });
   return { finished: true, ...sums, shards: sums.shards.map((sum) => ({ sum })) };
 }
 
-function sameSizes(sums: unknown, wanted: readonly { name: string; size: number }[]): boolean {
-  const line = ({ name, size }: { name: string; size: number }) => `${name} ${size}`;
-  return Array.isArray(sums) && String((sums as FileSum[]).map(line)) === String(wanted.map(line));
+function sameSizes(sums: unknown, wanted: readonly object[]): boolean {
+  const line = (file: unknown) => (isObject(file) ? `${file.name} ${file.size}` : "");
+  return Array.isArray(sums) && String(sums.map(line)) === String(wanted.map(line));
 }

@@ -75,14 +75,19 @@ export async function readSums(index: ByteSource): Promise<Sums> {
 function sumsOf(metadata: JsonObject, key: string, file: string): FileSum[] | undefined {
   const sums = metadata[key];
   if (!Array.isArray(sums)) return undefined;
-  return sums.map((sum: unknown) => {
-    const { name, size, sha256 } = isObject(sum) ? sum : {};
-    const valid =
-      typeof name === "string" && Number.isSafeInteger(size) && /^[0-9a-f]{64}$/.test(String(sha256));
-    if (!valid)
-      throw new CheckpointError(`${file} has a checksum that is none: ${JSON.stringify(sum).slice(0, 200)}.`);
-    return { name, size: Number(size), sha256: String(sha256) };
+  return sums.map((value: unknown) => {
+    const sum = parseSum(value);
+    if (sum) return sum;
+    throw new CheckpointError(`${file} has a checksum that is none: ${JSON.stringify(value).slice(0, 200)}.`);
   });
+}
+
+/** Undefined for what is no sum of a file. */
+export function parseSum(value: unknown): FileSum | undefined {
+  const { name, size, sha256 } = isObject(value) ? value : {};
+  if (typeof name !== "string" || typeof size !== "number" || typeof sha256 !== "string") return undefined;
+  const valid = Number.isSafeInteger(size) && size >= 0 && /^[0-9a-f]{64}$/.test(sha256);
+  return valid ? { name, size, sha256 } : undefined;
 }
 
 /** A shard without a sum is read like the others, and one that is not read would be checked for nothing. */

@@ -88,10 +88,18 @@ describe("ziya convert --calibrate", () => {
 
     const path = join(place("stopped"), IMPORTANCE);
     const importance = JSON.parse(await readFile(path, "utf8"));
-    await writeFile(path, JSON.stringify({ ...importance, [MATRIX]: "AAAA" }));
-    expect((await run(...flags("stopped"))).err).toContain(
-      `has 3 bytes for ${MATRIX}, whose 704 columns need 2816`,
-    );
+    const { [MATRIX]: _, ...fewer } = importance.tensors;
+    for (const damaged of [
+      { ...importance, tensors: { ...importance.tensors, [MATRIX]: "AAAA" } },
+      { ...importance, tensors: fewer },
+      {},
+    ]) {
+      await writeFile(path, JSON.stringify(damaged));
+      expect(await run(...flags("stopped"))).toMatchObject({
+        code: 1,
+        err: `ziya: ${path} is damaged: empty the folder and begin again.\n`,
+      });
+    }
     await writeFile(path, JSON.stringify(importance));
     expect(await run(...flags("stopped"))).toMatchObject({ code: 0, err: "" });
     expect(await contents("stopped")).toEqual(await contents("whole"));

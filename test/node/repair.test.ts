@@ -116,6 +116,39 @@ describe("files of an earlier run that were damaged", () => {
     }
   });
 
+  test("but not from a journal or an index that is damaged itself", async () => {
+    const out = place("journal");
+    await cp(place("undamaged"), out, { recursive: true });
+    const index = JSON.parse(await readFile(join(out, INDEX), "utf8"));
+    await unfinish(out);
+    const refused = async (name: string, contents: unknown) => {
+      const path = join(out, name);
+      await writeFile(path, typeof contents === "string" ? contents : JSON.stringify(contents));
+      const message = `ziya: ${path} is damaged: empty the folder and begin again.\n`;
+      expect(await again(out)).toEqual({ code: 1, out: "", err: message });
+    };
+    const journal = JSON.parse(await readFile(join(out, UNFINISHED_INDEX), "utf8"));
+    const shard = journal.shards[first];
+    for (const changes of [
+      { sources: undefined },
+      { sources: [{}] },
+      { sources: [{ ...journal.sources[0], modified: 1e300 }] },
+      { shards: [] },
+      { shards: { [first]: {} } },
+      { shards: { [first]: { ...shard, errors: { a: {} } } } },
+      { shards: { [first]: { ...shard, errors: 1 } } },
+      { shards: { [first]: { sum: { ...shard.sum, name: "../a" } } } },
+      { sums: { a: null } },
+    ]) {
+      await refused(UNFINISHED_INDEX, { ...journal, ...changes });
+    }
+    await refused(UNFINISHED_INDEX, JSON.stringify(journal).slice(0, -9));
+    await refused(INDEX, "{");
+    const [sum, ...sums] = index.metadata.shards;
+    const shards = [{ ...sum, sha256: "none" }, ...sums];
+    await refused(INDEX, { ...index, metadata: { ...index.metadata, shards } });
+  });
+
   /** Puts a journal in the place of the index, as if the conversion had been stopped before its end. */
   async function unfinish(out: string): Promise<void> {
     const { shards, sources: sums } = await readSums((await openFolder(out)(INDEX))!);
