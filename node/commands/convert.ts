@@ -1,7 +1,9 @@
 import { writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
+import { dirname, resolve } from "node:path";
 import { type ConversionReport, convert as convertModel } from "../convert/convert.ts";
 import type { InputDescription } from "../convert/inputs.ts";
+import { expectWritable, unwritable } from "../convert/output.ts";
 import { WEIGHT_FORMATS, type WeightFormat } from "../index.ts";
 import { type Command, EXIT, type Io, UsageError, type Values, write } from "./command.ts";
 import { DEVICE_FLAGS, deviceOptions, JSON_FLAG } from "./engine.ts";
@@ -60,6 +62,9 @@ activations are then kept the most exactly. That loads the model onto the adapte
     const shardSize = readCount(values, "shard-size", 1024 * 1024);
     const workers = readCount(values, "workers", 64) ?? Math.min(MOST_WORKERS, availableParallelism());
 
+    const file = values.text("report");
+    // The folder for the result may be there only later, and then can be written.
+    if (file !== undefined && resolve(dirname(file)) !== resolve(out)) await expectWritable(file);
     const interrupted = new AbortController();
     const stop = () => interrupted.abort();
     process.on("SIGINT", stop);
@@ -142,7 +147,11 @@ async function tell(report: ConversionReport | undefined, values: Values, io: Io
   }
   const { tensors, ...summary } = report;
   const file = values.text("report");
-  if (file !== undefined) await writeFile(file, `${JSON.stringify(report, undefined, 1)}\n`);
+  if (file !== undefined) {
+    await writeFile(file, `${JSON.stringify(report, undefined, 1)}\n`).catch((cause: unknown) => {
+      throw unwritable(file, cause);
+    });
+  }
   await write(io.stdout, `${values.on("json") ? JSON.stringify(summary) : describe(report)}\n`);
   return EXIT.ok;
 }

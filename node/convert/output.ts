@@ -1,5 +1,6 @@
-import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { constants } from "node:fs";
+import { access, type FileHandle, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join, sep } from "node:path";
 import { StorageError } from "../../src/errors.ts";
 
 /** Written bytes after which the disk is asked to begin with them, so that the end need not wait for all. */
@@ -64,6 +65,21 @@ export async function createFile(
   };
 }
 
+/**
+ * Before hours of work whose result is to be a file there: tells what can be told without writing it.
+ * @throws StorageError when it cannot be written.
+ */
+export async function expectWritable(path: string): Promise<void> {
+  try {
+    const found = await stat(path).catch(() => undefined);
+    await access(found ? path : `${dirname(path)}${sep}.`, constants.W_OK);
+    if (!found?.isDirectory()) return;
+  } catch (cause) {
+    throw unwritable(path, cause);
+  }
+  throw new StorageError(`${path} could not be written: it is a folder; wanted the name of a file.`);
+}
+
 /** A small file at once, in place of what had its name. */
 export async function replaceFile(path: string, contents: string | Uint8Array): Promise<void> {
   const file = await createFile(path);
@@ -109,7 +125,8 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-function unwritable(path: string, cause: unknown): StorageError {
+/** What the system says of a path, as a sentence. */
+export function unwritable(path: string, cause: unknown): StorageError {
   const { code, message } = cause as NodeJS.ErrnoException;
   const full = code === "ENOSPC" || code === "EDQUOT";
   return new StorageError(

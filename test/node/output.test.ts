@@ -43,4 +43,22 @@ describe("an output that does not do", () => {
     );
     expect(result).toMatchObject({ code: 1, err: expect.stringMatching(/^ziya: .*a file/) });
   });
+
+  test("a report that cannot be written is told before the conversion begins", async () => {
+    const out = place("reported");
+    const convert = (report: string) =>
+      run("convert", "--base", release.base, "--delta", release.delta, "--out", out, "--report", report);
+    for (const [report, reason] of [
+      [join(place("no folder"), "report.json"), "ENOENT"],
+      [folder, "it is a folder"],
+      [join(release.delta, "config.json", "report.json"), "ENOTDIR"],
+    ] as const) {
+      const { code, err } = await convert(report);
+      expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining(reason) });
+      expect(err).toContain(`ziya: ${report} could not be written: `);
+      await expect(readdir(out)).rejects.toThrow("ENOENT");
+    }
+    expect((await convert(join(out, "report.json"))).code).toBe(0);
+    expect(await readdir(out)).toContain("report.json");
+  });
 });
