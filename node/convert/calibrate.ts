@@ -19,6 +19,8 @@ export const IMPORTANCE = "importance.partial.json";
 
 /** Tokens that are run together: enough for attention to matter, and its cost small beside the matrices'. */
 const WINDOW = 512;
+/** Of a text; fewer say of most columns only what chance says. */
+const LEAST_TOKENS = 256;
 /** Of a text; more of them than fit here would take days on any adapter. */
 const MOST_BYTES = 64 * 1024 * 1024;
 
@@ -39,8 +41,15 @@ export async function readWindows(
         "characters are enough.",
     );
   }
-  const ids = tokenizer.encode(decode(await source.read(0, source.size), source.name));
-  if (ids.length === 0) throw new CheckpointError(`${source.name} has no text to calibrate on.`);
+  const text = decode(await source.read(0, source.size), source.name);
+  if (text.trim() === "") throw new CheckpointError(`${source.name} has no text to calibrate on.`);
+  const ids = tokenizer.encode(text);
+  if (ids.length < LEAST_TOKENS) {
+    throw new CheckpointError(
+      `${source.name} has ${ids.length} tokens; a calibration text has at least ${LEAST_TOKENS}, and some ten thousand ` +
+        "characters are enough.",
+    );
+  }
   const length = Math.min(WINDOW, config.max_position_embeddings) - 1;
   const count = Math.ceil(ids.length / length);
   return Array.from({ length: count }, (_, i) => [

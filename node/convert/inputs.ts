@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { join, parse } from "node:path";
 import {
   type Checkpoint,
   type Dtype,
@@ -10,11 +10,11 @@ import { mergeDelta, refuseUnmergedDelta, WHOLE } from "../../src/checkpoint/del
 import { ELEMENT_BYTES } from "../../src/checkpoint/dtype.ts";
 import { parseObject } from "../../src/checkpoint/json.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
-import { type ByteSource, type OpenFile, readText } from "../../src/checkpoint/source.ts";
+import { type ByteSource, type OpenFile, readText, refusePointers } from "../../src/checkpoint/source.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import { type Config, parseConfig } from "../../src/model/config.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
-import { openFolder } from "../files.ts";
+import { fileSource, openFolder } from "../files.ts";
 
 /** Where the files of a checkpoint come from, in words that a worker thread can be told. */
 export type SourceDescription =
@@ -90,15 +90,17 @@ export async function openInputs(description: InputDescription): Promise<Inputs>
   const files = new Map<string, SourceFile>();
   const reopeners = new Map<string, Reopen>();
   const openPart = async (part: string, source: SourceDescription): Promise<OpenFile> => {
-    const open = await openSource(part, source);
+    return track(part, source, await openSource(part, source));
+  };
+  const track = (part: string, source: SourceDescription, open: OpenFile): OpenFile => {
     reopeners.set(part, async (name) => {
       const file = await open(name);
-      return file && { file, now: await identify(part, source, file) };
+      return file && { file, now: await identify(part, source, name, file) };
     });
     return async (name) => {
       const file = await open(name);
       if (!file) return undefined;
-      const found = await identify(part, source, file);
+      const found = await identify(part, source, name, file);
       files.set(found.name, found);
       // Both parts have files of these names: messages say which is meant.
       return { ...file, name: found.name };
@@ -131,7 +133,7 @@ export async function openInputs(description: InputDescription): Promise<Inputs>
   return {
     checkpoint,
     config,
-    calibration: await openCalibration(description.calibration, openPart),
+    calibration: await openCalibration(description.calibration, track),
     tensors,
     open: own,
     texts,
@@ -185,19 +187,27 @@ async function openSource(part: string, source: SourceDescription): Promise<Open
   );
 }
 
+/** A text of any name, unlike the files of a checkpoint. */
 async function openCalibration(
   path: string | undefined,
-  openPart: (part: string, source: SourceDescription) => Promise<OpenFile>,
+  track: (part: string, source: SourceDescription, open: OpenFile) => OpenFile,
 ): Promise<ByteSource | undefined> {
   if (path === undefined) return undefined;
-  const open = await openPart("calibration", { kind: "folder", path: dirname(path) });
-  const text = await open(basename(path));
-  if (text) return text;
-  throw new CheckpointError(`${path}, given as the calibration text, is not there.`);
+  const text = refusePointers(() => fileSource(path));
+  if (!(await stat(path).catch(() => undefined))) {
+    throw new CheckpointError(`${path}, given as the calibration text, is not there.`);
+  }
+  const { dir, base } = parse(path);
+  return track("calibration", { kind: "folder", path: dir }, text)(base);
 }
 
-async function identify(part: string, source: SourceDescription, file: ByteSource): Promise<SourceFile> {
-  const { name, size } = file;
+async function identify(
+  part: string,
+  source: SourceDescription,
+  name: string,
+  file: ByteSource,
+): Promise<SourceFile> {
+  const { size } = file;
   if (source.kind === "module") return { name: `${part}/${name}`, size };
   const { mtimeMs } = await stat(join(source.path, name));
   return { name: `${part}/${name}`, size, modified: mtimeMs };

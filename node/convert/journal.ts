@@ -1,10 +1,10 @@
-import { mkdir, rm, statfs } from "node:fs/promises";
+import { rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { type FileSum, INDEX, indexJson, UNFINISHED_INDEX } from "../../src/checkpoint/manifest.ts";
 import type { PlannedShard } from "../../src/checkpoint/plan.ts";
 import { StorageError } from "../../src/errors.ts";
 import { type Conversion, type FinishedShard, isIntact, readEarlier, VERSION } from "./earlier.ts";
-import { removePartials, replaceFile, syncFolder } from "./output.ts";
+import { makeFolder, removePartials, replaceFile, syncFolder } from "./output.ts";
 
 export interface JournalOptions {
   readonly signal?: AbortSignal | undefined;
@@ -42,7 +42,7 @@ export class Journal {
     plan: readonly PlannedShard[],
     options: JournalOptions = {},
   ): Promise<Journal | undefined> {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     const { finished, shards, files, sources } = await readEarlier(folder, conversion, plan);
     await removePartials(folder);
     const journal = new Journal(folder, conversion);

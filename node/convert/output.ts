@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { access, type FileHandle, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { access, type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { StorageError } from "../../src/errors.ts";
 
@@ -89,6 +89,19 @@ export async function replaceFile(path: string, contents: string | Uint8Array): 
   } catch (error) {
     await file.discard();
     throw error;
+  }
+}
+
+/** @throws StorageError when the folder for a result is not there and cannot be made, or cannot be read. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+    await readdir(path);
+  } catch (cause) {
+    throw new StorageError(
+      `${path} is no folder that can be used: ${(cause as Error).message}. Choose another one with --out.`,
+      { cause },
+    );
   }
 }
 

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { main } from "../../node/commands/main.ts";
 import { IMPORTANCE } from "../../node/convert/calibrate.ts";
+import { openInputs } from "../../node/convert/inputs.ts";
 import { packageRoot } from "../../node/host.ts";
 import { embeddedModel, load, openFolder } from "../../node/index.ts";
 import { INDEX, readSums } from "../../src/checkpoint/manifest.ts";
@@ -105,6 +106,17 @@ describe("ziya convert --calibrate", () => {
     expect(await contents("stopped")).toEqual(await contents("whole"));
   });
 
+  test("takes a text of any name", async () => {
+    await writeFile(place("a:b.txt"), TEXT);
+    const inputs = await openInputs({
+      model: { kind: "folder", path: embeddedModel },
+      calibration: place("a:b.txt"),
+    });
+    expect(inputs.calibration!.size).toBe(Buffer.byteLength(TEXT));
+    const file = inputs.files.get("calibration/a:b.txt")!;
+    expect((await inputs.reopen(file)).size).toBe(file.size);
+  });
+
   test("is refused where it cannot be", async () => {
     const refused = async (text: string | Uint8Array, ...more: string[]) => {
       await writeFile(place("other.txt"), text);
@@ -116,6 +128,10 @@ describe("ziya convert --calibrate", () => {
       "2 ziya: --calibrate chooses scales of q4 and q4a; --weights is q8.",
     );
     expect(await refused("")).toContain("1 ziya: calibration/other.txt has no text to calibrate on");
+    expect(await refused(" \n\u3000\n".repeat(1000))).toContain("calibration/other.txt has no text");
+    expect(await refused("一篇短文。")).toMatch(
+      /other.txt has \d tokens; a calibration text has at least 256/,
+    );
     expect(await refused(new Uint8Array([0xff, 0xfe]))).toContain("other.txt is not UTF-8");
     expect(await refused("text", "--calibrate", place("none.txt"))).toContain(
       "none.txt, given as the calibration text",

@@ -30,18 +30,17 @@ describe("an output that does not do", () => {
     expect((await readdir(folder)).filter((name) => name.startsWith("never"))).toEqual([]);
   });
 
-  test("a folder that cannot be written is told as one", async () => {
-    await writeFile(place("a file"), "");
-    const result = await run(
-      "convert",
-      "--base",
-      release.base,
-      "--delta",
-      release.delta,
-      "--out",
-      join(place("a file"), "out"),
-    );
-    expect(result).toMatchObject({ code: 1, err: expect.stringMatching(/^ziya: .*a file/) });
+  test("a folder that cannot be made is told as one", async () => {
+    const file = place("a file");
+    await writeFile(file, "");
+    for (const out of [file, join(file, "out")]) {
+      const result = await run("convert", "--base", release.base, "--delta", release.delta, "--out", out);
+      expect(result.code).toBe(1);
+      expect(result.err).toMatch(
+        /^ziya: .* is no folder that can be used: .* Choose another one with --out.\n$/,
+      );
+      expect(result.err).toContain(`ziya: ${out} is`);
+    }
   });
 
   test("a report that cannot be written is told before the conversion begins", async () => {

@@ -61,7 +61,9 @@ describe("files of an earlier run that were damaged", () => {
     expect(report).not.toHaveProperty("relative_error");
     expect(await contents(out)).toEqual(whole);
     expect((await run("verify", out)).code).toBe(0);
+    await writeFile(join(out, "config.json.2147483647.partial"), "of a process that was killed");
     expect((await again(out)).out).toBe('{"finished_before":true}\n');
+    expect(await contents(out)).toEqual(whole);
   });
 
   test("and so are the files beside them", async () => {
