@@ -141,7 +141,7 @@ export async function openInputs(description: InputDescription): Promise<Inputs>
     async reopen(before) {
       const slash = before.name.indexOf("/");
       const found = await reopeners.get(before.name.slice(0, slash))!(before.name.slice(slash + 1));
-      if (found && isSame(before, found.now)) return found.file;
+      if (found && isSame(before, found.now)) return { ...found.file, name: before.name };
       throw changed(before, found?.now);
     },
     bytesPerWeight(name) {

@@ -1,11 +1,13 @@
 import { utimesSync } from "node:fs";
-import { cp, mkdtemp, readdir, rm, utimes } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as zlib from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { convert } from "../../node/convert/convert.ts";
 import { expectSameFiles, openInputs } from "../../node/convert/inputs.ts";
 import { INDEX } from "../../src/checkpoint/manifest.ts";
+import { run } from "../support/convert.ts";
 import { type Release, writeRelease } from "../support/release.ts";
 
 let folder = "";
@@ -66,4 +68,23 @@ describe("a conversion whose sources change", () => {
     await rm(join(copy, "pytorch_model-00001-of-00002.bin"));
     await expect(reopen(file)).rejects.toThrow("now gone");
   });
+});
+
+test.skipIf(!zlib.crc32)("a conversion of a damaged PyTorch file is not finished", async () => {
+  const delta = place("damaged");
+  await cp(release.delta, delta, { recursive: true });
+  const shard = join(delta, "pytorch_model-00001-of-00002.bin");
+  const bytes = await readFile(shard);
+  // The checksum that the directory gives of the first tensor: before its name, at byte 46 of the record.
+  bytes.writeUInt32LE(1, bytes.lastIndexOf("archive/data/0") - 46 + 16);
+  await writeFile(shard, bytes);
+  const out = place("damaged out");
+  const { code, err } = await run("convert", "--base", release.base, "--delta", delta, "--out", out);
+  expect({ code, err }).toEqual({
+    code: 1,
+    err: expect.stringContaining(
+      "archive/data/0 in delta/pytorch_model-00001-of-00002.bin does not have the checksum",
+    ),
+  });
+  expect(await readdir(out)).not.toContain(INDEX);
 });
