@@ -10,6 +10,9 @@ import { type Command, EXIT, UsageError, write } from "./command.ts";
 import { JSON_FLAG } from "./engine.ts";
 import { progressBar } from "./progress.ts";
 
+/** The file that is loaded where there is one, index or not. */
+const SINGLE = "model.safetensors";
+
 export const verify: Command = {
   usage: "verify DIR",
   summary: "Check a folder that ziya convert made: its checksums, headers and shapes.",
@@ -27,6 +30,11 @@ of the files that it was converted from, to compare with those that the download
     try {
       const { shards, sources } = await verifyFiles(open, createSha256, bar.show);
       const checkpoint = await openCheckpoint(open);
+      if (!shards.some(({ name }) => name === SINGLE) && (await open(SINGLE))) {
+        throw new CheckpointError(
+          `${folder} has ${SINGLE} beside the shards, and it would be loaded in their place: remove it, or it is not what was converted.`,
+        );
+      }
       const config = await open("config.json");
       if (!config) throw new CheckpointError(`${folder} has no config.json: fetch that file again.`);
       const shapes = tensorShapes(parseConfig(await readText(config)));

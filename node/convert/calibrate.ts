@@ -1,18 +1,30 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { isObject, type JsonObject } from "../../src/checkpoint/json.ts";
+import type { WrittenFormat } from "../../src/checkpoint/plan.ts";
 import { CheckpointError } from "../../src/errors.ts";
-import { openDevice } from "../../src/kernels/device.ts";
+import { type DeviceOptions, openDevice } from "../../src/kernels/device.ts";
 import type { Importance } from "../../src/model/calibrate.ts";
 import { loadCheckpoint } from "../../src/model/load.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { dawnHost } from "../host.ts";
 import { createSha256 } from "../sha256.ts";
-import type { ConvertOptions } from "./convert.ts";
 import type { Inputs } from "./inputs.ts";
 import { damaged, readJson } from "./journal-file.ts";
 import { replaceFile } from "./output.ts";
+
+export interface CalibrateOptions {
+  /** How the model is packed while it runs, and will be. */
+  readonly weights: WrittenFormat;
+  /** The folder for the result: new, empty, or with the same conversion begun. */
+  readonly out: string;
+  /** The adapter that runs the model over a calibration text. */
+  readonly device?: DeviceOptions | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called while the model is calibrated, with steps done and in all: half are the model's loading. */
+  readonly onCalibration?: ((done: number, total: number) => void) | undefined;
+}
 
 /** Where a conversion that is not finished keeps what it measured: another run would not measure the same bits. */
 export const IMPORTANCE = "importance.partial.json";
@@ -74,7 +86,7 @@ function decode(bytes: Uint8Array, name: string): string {
 export async function calibrateOnce(
   inputs: Inputs,
   windows: readonly (readonly number[])[],
-  options: ConvertOptions,
+  options: CalibrateOptions,
 ): Promise<Importance> {
   const path = join(options.out, IMPORTANCE);
   if ((await readdir(options.out)).includes(IMPORTANCE)) return parseImportance(await readJson(path), path);
@@ -87,7 +99,7 @@ export async function calibrateOnce(
 async function calibrate(
   { config, checkpoint }: Inputs,
   windows: readonly (readonly number[])[],
-  { weights, device, signal, onCalibration }: ConvertOptions,
+  { weights, device, signal, onCalibration }: CalibrateOptions,
 ): Promise<Importance> {
   const host = dawnHost();
   try {

@@ -5,33 +5,24 @@ import { type PlannedShard, planShards, SHARD_BYTES, type WrittenFormat } from "
 import { bytesSource } from "../../src/checkpoint/source.ts";
 import { CheckpointError, ConfigError } from "../../src/errors.ts";
 import { loadText } from "../../src/generate/load.ts";
-import type { DeviceOptions } from "../../src/kernels/device.ts";
 import { addErrors, NO_ERROR, type QuantisationError, summarise } from "../../src/quantize/report.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { createSha256 } from "../sha256.ts";
-import { calibrateOnce, IMPORTANCE, readWindows } from "./calibrate.ts";
+import { type CalibrateOptions, calibrateOnce, IMPORTANCE, readWindows } from "./calibrate.ts";
 import { type InputDescription, type Inputs, openInputs, type SourceFile } from "./inputs.ts";
 import { Journal } from "./journal.ts";
 import { removePartials, replaceFile } from "./output.ts";
 import { runJobs } from "./pool.ts";
 import type { Job } from "./worker.ts";
 
-export interface ConvertOptions {
+export interface ConvertOptions extends CalibrateOptions {
   readonly inputs: InputDescription;
-  readonly weights: WrittenFormat;
-  /** The folder for the result: new, empty, or with the same conversion begun. */
-  readonly out: string;
   /** What a shard holds at most, in bytes. */
   readonly shardBytes?: number | undefined;
   /** Threads that work at a time. */
   readonly workers: number;
-  /** The adapter that runs the model over a calibration text. */
-  readonly device?: DeviceOptions | undefined;
-  readonly signal?: AbortSignal | undefined;
   /** Called while the shards of an earlier run are held to their sums, with bytes done and in all. */
   readonly onCheck?: ((done: number, total: number) => void) | undefined;
-  /** Called while the model is calibrated, with steps done and in all: half are the model's loading. */
-  readonly onCalibration?: ((done: number, total: number) => void) | undefined;
   /** Called as weights are read, with bytes of the inputs: what this run has read, what is done in all, and the total. */
   readonly onProgress?: ((read: number, done: number, total: number) => void) | undefined;
 }

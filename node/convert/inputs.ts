@@ -123,7 +123,7 @@ export async function openInputs(description: InputDescription): Promise<Inputs>
     checkpoint = await mergeDelta(base, delta, await readBaseConfig(openBase));
     parts = [base, delta];
   }
-  const config = await readConfig(own);
+  const config = await readConfig("model" in description ? "model" : "delta", own);
   const tensors = tensorsOf(checkpoint, config);
   const texts = new Map<string, ByteSource>();
   for (const name of TEXT_FILES) {
@@ -223,10 +223,10 @@ async function openWeights(part: string, source: SourceDescription, open: OpenFi
   );
 }
 
-async function readConfig(open: OpenFile): Promise<Config> {
+async function readConfig(part: string, open: OpenFile): Promise<Config> {
   const file = await open("config.json");
   if (file) return parseConfig(await readText(file, CONFIG_LIMIT));
-  throw new CheckpointError("The folder has no config.json: fetch that file too.");
+  throw new CheckpointError(`The ${part} has no config.json: fetch that file too.`);
 }
 
 /** A base may come without a config, or with one that cannot be read: it only helps to tell a wrong one. */

@@ -340,6 +340,9 @@ describe("ziya verify", () => {
     expect(await damaged("changed", (path) => writeFile(join(path, shard), changed))).toContain(
       `${shard} has the SHA-256 ${sha256(changed)}`,
     );
+    expect(
+      await damaged("shadowed", (path) => cp(join(path, shard), join(path, "model.safetensors"))),
+    ).toContain("has model.safetensors beside the shards");
     expect(await damaged("cut", (path) => writeFile(join(path, shard), bytes.subarray(1)))).toContain(
       `${shard} has ${bytes.length - 1} bytes`,
     );
