@@ -1,3 +1,4 @@
+import { crc32, shiftCrc32 } from "../src/checkpoint/crc32.ts";
 import { bytesSource, type OpenFile } from "../src/checkpoint/source.ts";
 import { toHalf } from "../src/f16.ts";
 import { tensorShapes } from "../src/model/weights.ts";
@@ -22,8 +23,8 @@ const MOST_SHARD = { delta: 1e9, base: 1e10 };
 const BASE_VOCAB = 32000;
 /** Halves in a pool of random weights; a power of two. */
 const POOL = 1 << 20;
-/** Halves that are copied from one place of the pool. */
-const RUN = 4096;
+/** Bytes that are copied from one place of the pool. */
+const RUN = 8192;
 
 /**
  * Ziya-LLaMA-13B-v1 as it is published, of random weights: 28 shards of a delta in PyTorch's format, or LLaMA-1 13B in
@@ -34,7 +35,7 @@ export function syntheticRelease({ part, seed, layers }: SyntheticOptions): Open
   const vocab = part === "base" ? BASE_VOCAB : config.vocab_size;
   const tensors: VirtualTensor[] = [];
   for (const [name, shape] of tensorShapes({ ...config, vocab_size: vocab })) {
-    tensors.push({ name, dtype: "F16", shape, fill: filler(part, name, seed) });
+    tensors.push({ name, dtype: "F16", shape, ...contents(part, name, shape, seed) });
     if (name.endsWith("o_proj.weight")) tensors.push(inverseFrequencies(name, config.head_dim));
   }
   const json = {
@@ -100,6 +101,7 @@ function inverseFrequencies(name: string, headDim: number): VirtualTensor {
     dtype: "F32",
     shape: [headDim / 2],
     fill: (into, from) => into.set(bytes.subarray(from, from + into.length)),
+    crc32: () => crc32(bytes),
   };
 }
 
@@ -111,26 +113,67 @@ function statistics(part: Part, name: string): { mean: number; spread: number } 
 }
 
 /** Every tensor reads one pool of its statistics, each run of it from a place that its name and the seed decide. */
-function filler(part: Part, name: string, seed: number): VirtualTensor["fill"] {
-  const pool = poolOf(statistics(part, name));
+function contents(
+  part: Part,
+  name: string,
+  shape: readonly number[],
+  seed: number,
+): Pick<VirtualTensor, "fill" | "crc32"> {
+  const { bytes, sums } = poolOf(statistics(part, name));
   // A delta carries the base's embeddings, trained on and with more rows: here the rows that both have are the same.
   const shared = name.includes("embed_tokens") || name.includes("lm_head");
   const salt = hash(seed, shared ? 0 : part === "base" ? 1 : 2, ...new TextEncoder().encode(name));
-  return (into, from) => {
-    for (let at = from; at < from + into.length; ) {
-      const run = Math.floor(at / (2 * RUN));
-      const start = 2 * (hash(salt, run) % (POOL - RUN)) + (at - run * 2 * RUN);
-      const length = Math.min((run + 1) * 2 * RUN, from + into.length) - at;
-      into.set(pool.subarray(start, start + length), at - from);
-      at += length;
-    }
+  const placeOf = (run: number) => 2 * (hash(salt, run) % (POOL - RUN / 2));
+  return {
+    fill(into, from) {
+      for (let at = from; at < from + into.length; ) {
+        const run = Math.floor(at / RUN);
+        const start = placeOf(run) + (at - run * RUN);
+        const length = Math.min((run + 1) * RUN, from + into.length) - at;
+        into.set(bytes.subarray(start, start + length), at - from);
+        at += length;
+      }
+    },
+    crc32() {
+      const size = 2 * shape.reduce((a, b) => a * b, 1);
+      const runs = Math.floor(size / RUN);
+      let crc = 0;
+      for (let run = 0; run < runs; run++) {
+        const place = placeOf(run) / 2;
+        crc = shiftRun(crc ^ sums[place]!) ^ sums[place + RUN / 2]!;
+      }
+      const rest = size - runs * RUN;
+      const last = bytes.subarray(placeOf(runs), placeOf(runs) + rest);
+      return (shiftCrc32(crc, rest) ^ crc32(last)) >>> 0;
+    },
   };
 }
 
-const pools = new Map<string, Uint8Array>();
+/** A tensor's checksum out of those of a pool's beginnings: to sum 52 GB of bytes would take as long as to convert them. */
+const SHIFT_RUN = Int32Array.from({ length: 4 * 256 }, (_, i) =>
+  shiftCrc32((i & 255) << (8 * (i >> 8)), RUN),
+);
+
+/** shiftCrc32(crc, RUN), which is linear in the bytes of crc. */
+function shiftRun(crc: number): number {
+  return (
+    SHIFT_RUN[crc & 255]! ^
+    SHIFT_RUN[256 | ((crc >>> 8) & 255)]! ^
+    SHIFT_RUN[512 | ((crc >>> 16) & 255)]! ^
+    SHIFT_RUN[768 | (crc >>> 24)]!
+  );
+}
+
+interface Pool {
+  readonly bytes: Uint8Array;
+  /** [POOL + 1]: the checksums of its first 0, 1, 2 .. POOL halves. */
+  readonly sums: Int32Array;
+}
+
+const pools = new Map<string, Pool>();
 
 /** Roughly normal halves with the heavy tail of trained weights: one in 2,000 is an outlier of up to 20 spreads. */
-function poolOf({ mean, spread }: { mean: number; spread: number }): Uint8Array {
+function poolOf({ mean, spread }: { mean: number; spread: number }): Pool {
   const key = `${mean} ${spread}`;
   let pool = pools.get(key);
   if (!pool) {
@@ -141,7 +184,12 @@ function poolOf({ mean, spread }: { mean: number; spread: number }): Uint8Array 
       const outlier = hash(i, 5) % 2000 === 0 ? 1 + 6 * uniform(6) : 1;
       halves[i] = toHalf(mean + normal * spread * outlier);
     }
-    pool = new Uint8Array(halves.buffer);
+    const bytes = new Uint8Array(halves.buffer);
+    const sums = new Int32Array(POOL + 1);
+    for (let i = 0; i < POOL; i++) {
+      sums[i + 1] = shiftCrc32(sums[i]!, 2) ^ crc32(bytes.subarray(2 * i, 2 * i + 2));
+    }
+    pool = { bytes, sums };
     pools.set(key, pool);
   }
   return pool;

@@ -1,5 +1,5 @@
+import { crc32 } from "../src/checkpoint/crc32.ts";
 import type { ByteSource } from "../src/checkpoint/source.ts";
-import { crc32 } from "../src/checkpoint/zip.ts";
 
 /** One F16 or F32 tensor of a file of `torch.save`, whose bytes are made when they are read. */
 export interface VirtualTensor {
@@ -8,6 +8,8 @@ export interface VirtualTensor {
   readonly shape: readonly number[];
   /** Writes bytes [from, from + into.length) of the tensor. */
   fill(into: Uint8Array, from: number): void;
+  /** The checksum of all its bytes. */
+  crc32(): number;
 }
 
 /** A part of a file: bytes that are there, or a tensor's. */
@@ -22,10 +24,7 @@ const BYTES = { F16: 2, F32: 4 };
 const ALIGNMENT = 64;
 const LOCAL_HEADER = 30;
 
-/**
- * A zip file as `torch.save(state_dict)` writes it, without its bytes in memory. The checksums of the tensors' entries
- * are zero: nothing that reads by range can check them.
- */
+/** A zip file as `torch.save(state_dict)` writes it, without its bytes in memory. */
 export function torchFile(name: string, tensors: readonly VirtualTensor[]): ByteSource {
   const parts: Part[] = [];
   const directory: Uint8Array[] = [];
@@ -50,8 +49,8 @@ export function torchFile(name: string, tensors: readonly VirtualTensor[]): Byte
       into.set(bytes.subarray(from, from + into.length)),
     );
   addText("data.pkl", stateDictPickle(tensors));
-  for (const [i, { dtype, shape, fill }] of tensors.entries()) {
-    addEntry(`data/${i}`, BYTES[dtype] * shape.reduce((a, b) => a * b, 1), 0, fill);
+  for (const [i, { dtype, shape, fill, crc32 }] of tensors.entries()) {
+    addEntry(`data/${i}`, BYTES[dtype] * shape.reduce((a, b) => a * b, 1), crc32(), fill);
   }
   addText("version", new TextEncoder().encode("3\n"));
   const start = end;

@@ -1,9 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
-import * as zlib from "node:zlib";
 import { type FileSum, hashSource } from "../../src/checkpoint/manifest.ts";
 import type { PlannedShard } from "../../src/checkpoint/plan.ts";
-import type { ByteSource } from "../../src/checkpoint/source.ts";
-import { checkZip } from "../../src/checkpoint/zip-sums.ts";
 import { ZiyaError } from "../../src/errors.ts";
 import type { Importance } from "../../src/model/calibrate.ts";
 import { createSha256 } from "../sha256.ts";
@@ -42,9 +39,6 @@ export interface Failure {
   readonly message: string;
 }
 
-/** Since Node 20.15. What this project has itself takes four times as long as the SHA-256. */
-const crc32 = zlib.crc32 as typeof zlib.crc32 | undefined;
-
 const port = parentPort!;
 const { inputs, sources, folder, importance } = workerData as WorkerData;
 const opening = openInputs(inputs);
@@ -65,7 +59,7 @@ async function perform(job: Job): Promise<Result> {
   const opened = await opening;
   expectSameFiles(opened.files, sources);
   if (job.kind === "hash") {
-    const sum = await hashFile(await opened.reopen(job.file));
+    const sum = await hashSource(await opened.reopen(job.file), createSha256());
     // The file that was hashed is the one that was converted only if it is so still.
     await opened.reopen(job.file);
     return { kind: "hash", sum };
@@ -74,18 +68,6 @@ async function perform(job: Job): Promise<Result> {
     post({ kind: "read", bytes: weights * opened.bytesPerWeight(tensor) });
   const shard = await writeShard(opened.checkpoint, job.shard, folder, { importance, onRead });
   return { kind: "shard", shard };
-}
-
-/** The sum of a source file; a PyTorch file's entries are held to their own on the way, for a third of its cost. */
-async function hashFile(source: ByteSource): Promise<FileSum> {
-  const sha256 = createSha256();
-  if (!crc32 || !source.name.endsWith(".bin")) return hashSource(source, sha256);
-  const check = await checkZip(source, crc32);
-  const update = (bytes: Uint8Array) => {
-    sha256.update(bytes);
-    check.update(bytes);
-  };
-  return hashSource(source, { update, hex: sha256.hex });
 }
 
 function post(message: Message): void {

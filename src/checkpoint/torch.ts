@@ -1,10 +1,11 @@
 import { CheckpointError } from "../errors.ts";
+import { CheckedEntry, type Range } from "./checked-entry.ts";
 import { type Checkpoint, checkRows, findTensor, rowsOf, type TensorInfo } from "./checkpoint.ts";
 import { ELEMENT_BYTES, toWords, widen } from "./dtype.ts";
 import { PICKLE_LIMIT } from "./pickle.ts";
 import type { ByteSource } from "./source.ts";
 import { gather, isContiguous, parseStateDict, type Storage, span, type View } from "./state-dict.ts";
-import { entryStart, readEntry, readZip, type ZipEntry } from "./zip.ts";
+import { readEntry, readZip, type ZipEntry } from "./zip.ts";
 
 /** A tensor that is not contiguous is gathered from its storage, which then is in memory: at most this much of it. */
 const GATHER_LIMIT = 64 * 1024 * 1024;
@@ -30,6 +31,7 @@ export async function openTorch(source: ByteSource): Promise<Checkpoint> {
   const views = parseStateDict(await readEntry(source, pickle[0]!, PICKLE_LIMIT), what);
 
   const tensors = new Map<string, TensorInfo>();
+  const storages = new Map<string, { entry: ZipEntry; wanted: Range[] }>();
   for (const [name, view] of views) {
     const { key, dtype, length } = view.storage;
     const entry = entries.get(`${folder}data/${key}`);
@@ -40,41 +42,40 @@ export async function openTorch(source: ByteSource): Promise<Checkpoint> {
       );
     }
     checkGather(name, view);
+    const storage = storages.get(key) ?? { entry, wanted: [] };
+    storages.set(key, storage);
+    const [first, end] = [view.offset, view.offset + span(view)];
+    storage.wanted.push([first * ELEMENT_BYTES[dtype], end * ELEMENT_BYTES[dtype]]);
     tensors.set(name, { name, dtype, shape: view.shape });
   }
 
-  const starts = new Map<string, number>();
-  const startOf = async ({ key }: Storage): Promise<number> => {
-    const start = starts.get(key) ?? (await entryStart(source, entries.get(`${folder}data/${key}`)!));
-    starts.set(key, start);
-    return start;
-  };
+  const checked = new Map<string, CheckedEntry>();
+  for (const [key, { entry, wanted }] of storages) checked.set(key, new CheckedEntry(source, entry, wanted));
+  const read = ({ key, dtype }: Storage, first: number, elements: number) =>
+    checked.get(key)!.read(first * ELEMENT_BYTES[dtype], elements * ELEMENT_BYTES[dtype]);
   const checkpoint: Checkpoint = {
     name: source.name,
     tensors,
     async readRows(name, first, count) {
       checkRows(findTensor(checkpoint, name), first, count);
       const view = views.get(name)!;
-      const { dtype } = view.storage;
-      const start = await startOf(view.storage);
       const { columns } = rowsOf(view.shape);
-      const read = (at: number, elements: number) =>
-        source.read(start + at * ELEMENT_BYTES[dtype], elements * ELEMENT_BYTES[dtype]);
-      if (isContiguous(view)) return widen(dtype, await read(view.offset + first * columns, count * columns));
-      const rows = {
-        ...view,
-        offset: view.offset + first * view.strides[0]!,
-        shape: [count, ...view.shape.slice(1)],
-      };
-      return gather(widen(dtype, await read(rows.offset, span(rows))), rows);
+      const { storage } = view;
+      if (isContiguous(view)) {
+        return widen(storage.dtype, await read(storage, view.offset + first * columns, count * columns));
+      }
+      const [stride] = view.strides as [number, ...number[]];
+      const rows = { ...view, shape: [count, ...view.shape.slice(1)] };
+      // Up to the next row, so that nothing between rows remains unread when they are read a few at a time.
+      const elements = Math.min(Math.max(span(rows), count * stride), span(view) - first * stride);
+      return gather(widen(storage.dtype, await read(storage, view.offset + first * stride, elements)), rows);
     },
     async readHalves(name, first, count) {
       checkRows(findTensor(checkpoint, name), first, count);
       const view = views.get(name)!;
       if (view.storage.dtype !== "F16" || !isContiguous(view)) return undefined;
       const { columns } = rowsOf(view.shape);
-      const start = await startOf(view.storage);
-      return toWords(await source.read(start + (view.offset + first * columns) * 2, count * columns * 2));
+      return toWords(await read(view.storage, view.offset + first * columns, count * columns));
     },
   };
   return checkpoint;

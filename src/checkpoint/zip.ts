@@ -1,11 +1,13 @@
 import { CheckpointError } from "../errors.ts";
+import { crc32 } from "./crc32.ts";
 import { type ByteSource, decodeText } from "./source.ts";
 
 /** An entry that is stored, not compressed: its bytes lie in the file as they are. */
 export interface ZipEntry {
   readonly name: string;
   readonly size: number;
-  readonly crc32: number;
+  /** None in a file that was written without checksums, as PyTorch does when it is told to. */
+  readonly crc32: number | undefined;
   /** Where its local header begins; how long that is only the header itself says. */
   readonly headerOffset: number;
   /** Where the next entry or the directory begins. */
@@ -77,13 +79,16 @@ export async function readEntry(source: ByteSource, entry: ZipEntry, limit: numb
     );
   }
   const bytes = await source.read(await entryStart(source, entry), entry.size);
-  if (crc32(bytes) !== entry.crc32) {
-    throw new CheckpointError(
-      `${entry.name} in ${source.name} does not have the checksum that the directory gives: the file is damaged, ` +
-        `so fetch it again.`,
-    );
-  }
+  if (entry.crc32 !== undefined && crc32(bytes) !== entry.crc32) throw damagedEntry(source, entry);
   return bytes;
+}
+
+/** The error for an entry whose bytes have another checksum than the directory gives. */
+export function damagedEntry(source: ByteSource, { name }: ZipEntry): CheckpointError {
+  return new CheckpointError(
+    `${name} in ${source.name} does not have the checksum that the file's directory gives: the file is damaged, so ` +
+      `fetch it again.`,
+  );
 }
 
 /** The index in `tail` of the record that ends the file. */
@@ -224,8 +229,10 @@ function zip64Fields(
 /** Entries follow each other before the directory, so that no two share a byte. */
 function withLimits(file: string, entries: readonly Omit<ZipEntry, "limit">[], end: number): ZipEntry[] {
   const inOrder = [...entries].sort((a, b) => a.headerOffset - b.headerOffset);
+  const summed = entries.some(({ crc32 }) => crc32 !== 0);
   return inOrder.map((entry, i) => {
-    const limited = { ...entry, limit: inOrder[i + 1]?.headerOffset ?? end };
+    const crc32 = summed ? entry.crc32 : undefined;
+    const limited = { ...entry, crc32, limit: inOrder[i + 1]?.headerOffset ?? end };
     // The local header's extra field adds to this, and is not known before entryStart().
     const start = entry.headerOffset + LOCAL_HEADER + entry.name.length;
     if (start + entry.size > limited.limit) throw overlap(file, limited, start);
@@ -253,17 +260,4 @@ function viewOf(bytes: Uint8Array): DataView {
 
 function quote(name: string): string {
   return JSON.stringify(name.slice(0, 200));
-}
-
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  return crc;
-});
-
-/** The checksum of zip entries. */
-export function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (let i = 0; i < bytes.length; i++) crc = (crc >>> 8) ^ CRC_TABLE[(crc ^ bytes[i]!) & 255]!;
-  return ~crc >>> 0;
 }

@@ -6,8 +6,8 @@ import { randomStream } from "../support/random.ts";
 import { safetensors } from "./bytes.ts";
 import { mutate } from "./mutate.ts";
 
-/** Files to damage: a thousand in a second or so; the 50,000 over all formats by ZIYA_FUZZ=17000. */
-const FILES = Number(process.env.ZIYA_FUZZ ?? 1000);
+/** Files to damage, as many as of each kind in torch.fuzz.test.ts. */
+const FILES = Number(process.env.ZIYA_FUZZ ?? 12_500);
 
 const original = safetensors(
   {

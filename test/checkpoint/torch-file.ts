@@ -1,4 +1,4 @@
-import { crc32 } from "../../src/checkpoint/zip.ts";
+import { crc32 } from "../../src/checkpoint/crc32.ts";
 
 const encoder = new TextEncoder();
 

@@ -117,6 +117,40 @@ test("a tensor costs its own bytes, and its local header once", async () => {
   await expect(checkpoint.readRows("a", 3, 2)).rejects.toThrow("Wanted 2 rows from row 3 of a, which has 4");
 });
 
+describe("a damaged weight is refused when the last of its storage is read", () => {
+  const values = Array.from({ length: 60 }, (_, i) => i);
+  test.each<[string, Partial<SavedTensor>, rows: number]>([
+    ["a vector", {}, 60],
+    ["a matrix", { shape: [12, 5] }, 12],
+    ["a part of a storage", { shape: [4, 5], offset: 20 }, 4],
+    ["some columns of a larger matrix", { shape: [12, 2], strides: [5, 1], offset: 1 }, 12],
+    ["every other row", { shape: [6, 5], strides: [10, 1] }, 6],
+    ["a matrix laid by columns", { shape: [12, 5], strides: [1, 12] }, 12],
+  ])("%s", async (_, more, rows) => {
+    const file = torchFile([float("a", values, more)]);
+    const whole = await (await open(file)).readRows("a", 0, rows);
+    // The first and the last number of the storage, and some between.
+    for (const element of [0, 7, 21, 22, 23, 59]) {
+      const damaged = file.slice();
+      const at = Buffer.from(file).indexOf(Buffer.from(Float32Array.from(values).buffer));
+      damaged[at + 4 * element + 3]! ^= 1;
+      for (const step of [1, 2, 5, rows]) {
+        const [good, bad] = [await open(file), await open(damaged)];
+        for (let row = 0; row < rows; row += step) {
+          const count = Math.min(step, rows - row);
+          const columns = whole.length / rows;
+          const wanted = whole.subarray(row * columns, (row + count) * columns);
+          expect(await good.readRows("a", row, count)).toEqual(wanted);
+          const reading = bad.readRows("a", row, count);
+          if (row + count === rows)
+            await expect(reading).rejects.toThrow("archive/data/0 in pytorch_model.bin");
+          else await reading;
+        }
+      }
+    }
+  });
+});
+
 describe("refuses", () => {
   const values = [1, 2, 3, 4];
   const call = (module: string, name: string, ...args: (number | readonly number[])[]) =>

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type ByteSource, bytesSource } from "../../src/checkpoint/source.ts";
-import { crc32, entryStart, readEntry, readZip } from "../../src/checkpoint/zip.ts";
+import { entryStart, readEntry, readZip } from "../../src/checkpoint/zip.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import { zip } from "./torch-file.ts";
 
@@ -18,10 +18,6 @@ function patched(bytes: Uint8Array, at: number, value: number, size = 4): Uint8A
     result[(at + result.length + i) % result.length] = (value / 2 ** (8 * i)) % 256;
   return result;
 }
-
-test("the checksum is that of the format", () => {
-  expect(crc32(encoder.encode("123456789"))).toBe(0xcbf43926);
-});
 
 describe.each([false, true])("zip64 %s", (zip64) => {
   test("entries are found and read", async () => {

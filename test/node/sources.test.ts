@@ -2,7 +2,6 @@ import { utimesSync } from "node:fs";
 import { cp, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import * as zlib from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { convert } from "../../node/convert/convert.ts";
 import { expectSameFiles, openInputs } from "../../node/convert/inputs.ts";
@@ -70,7 +69,7 @@ describe("a conversion whose sources change", () => {
   });
 });
 
-test.skipIf(!zlib.crc32)("a conversion of a damaged PyTorch file is not finished", async () => {
+test("a conversion of a damaged PyTorch file is not finished", async () => {
   const delta = place("damaged");
   await cp(release.delta, delta, { recursive: true });
   const shard = join(delta, "pytorch_model-00001-of-00002.bin");

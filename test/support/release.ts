@@ -2,6 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { llamaHead, writeModel } from "../../bench/model-proto.ts";
 import { torchFile, type VirtualTensor } from "../../bench/torch-file.ts";
+import { crc32 } from "../../src/checkpoint/crc32.ts";
 import { addHalves, narrowToHalves, widenHalves } from "../../src/f16.ts";
 import { parseConfig } from "../../src/model/config.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
@@ -85,6 +86,7 @@ async function writePart(
       dtype: "F16",
       shape: [halves.length / rest.reduce((a, b) => a * b, 1), ...rest],
       fill: (into, from) => into.set(bytes.subarray(from, from + into.length)),
+      crc32: () => crc32(bytes),
     };
   });
   const frequencies: VirtualTensor = {
@@ -92,6 +94,7 @@ async function writePart(
     dtype: "F32",
     shape: [16],
     fill: (into) => into.fill(0),
+    crc32: () => crc32(new Uint8Array(64)),
   };
   const middle = Math.floor(tensors.length / 2);
   const weightMap: Record<string, string> = {};
