@@ -1,9 +1,14 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { torchFile } from "../../bench/torch-file.ts";
 import { dawnHost } from "../../node/host.ts";
+import { crc32 } from "../../src/checkpoint/crc32.ts";
 import { DeviceError, OptionError } from "../../src/errors.ts";
 import { type Gpu, openDevice } from "../../src/kernels/device.ts";
+import { parseConfig } from "../../src/model/config.ts";
 import { type LoadOptions, loadModel } from "../../src/model/load.ts";
-import { randomFolder } from "../support/checkpoint.ts";
+import { tensorShapes } from "../../src/model/weights.ts";
+import { folder } from "../checkpoint/bytes.ts";
+import { configJson, randomFolder, randomTensors } from "../support/checkpoint.ts";
 import { useGpu } from "../support/gpu.ts";
 
 const gpu = useGpu();
@@ -115,6 +120,30 @@ describe("a load that fails releases what it allocated", () => {
     expect(left).toMatchObject({ read: 0, kept: 0 });
     small.destroy();
     host.release();
+  });
+
+  it("when a weight of a PyTorch file is damaged, whichever tensor it is of", async () => {
+    const json = configJson({ num_hidden_layers: 1 });
+    const config = parseConfig(json);
+    const tensors = Array.from(randomTensors(config, 7), ([name, values]) => {
+      const shape = tensorShapes(config).get(name)!;
+      const bytes = new Uint8Array(values.buffer);
+      const fill = (into: Uint8Array, from: number) => into.set(bytes.subarray(from, from + into.length));
+      return { name, dtype: "F32", shape, bytes, fill, crc32: () => crc32(bytes) } as const;
+    });
+    const source = torchFile("pytorch_model.bin", tensors);
+    const file = await source.read(0, source.size);
+    const load = (bytes: Uint8Array) =>
+      loadModel(gpu(), folder({ "config.json": JSON.parse(json), [source.name]: bytes }), { chunk: 16 });
+    (await load(file)).destroy();
+    for (const [key, { bytes }] of tensors.entries()) {
+      const damaged = Buffer.from(file);
+      damaged[damaged.indexOf(bytes) + bytes.length / 2]! ^= 1;
+      const { made, released } = watchBuffers(gpu());
+      await expect(load(damaged)).rejects.toThrow(`archive/data/${key} in pytorch_model.bin does not have`);
+      expect(released).toEqual(made);
+      vi.restoreAllMocks();
+    }
   });
 
   it("when it is stopped in the middle", async () => {
