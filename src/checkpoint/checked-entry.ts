@@ -17,7 +17,7 @@ export class CheckedEntry {
   private readonly source: ByteSource;
   private readonly entry: ZipEntry;
   private readonly gapBytes: number;
-  private start: Promise<number> | undefined;
+  private start: number | undefined;
   private readonly unread: Range[];
   private unreadBytes: number;
   /** Of the bytes that were read, each shifted to its place. */
@@ -38,7 +38,7 @@ export class CheckedEntry {
     const { crc32: wanted } = this.entry;
     if (wanted === undefined || count === 0) return bytes;
     this.add(offset, bytes);
-    if (this.unreadBytes === this.gapBytes) {
+    if (this.unreadBytes <= this.gapBytes) {
       for (const [from, to] of [...this.unread]) await this.readGap(from, to);
     }
     if (this.unreadBytes === 0 && this.sum >>> 0 !== wanted) throw damagedEntry(this.source, this.entry);
@@ -46,8 +46,8 @@ export class CheckedEntry {
   }
 
   private async readUnchecked(offset: number, count: number): Promise<Uint8Array> {
-    this.start ??= entryStart(this.source, this.entry);
-    return this.source.read((await this.start) + offset, count);
+    this.start ??= await entryStart(this.source, this.entry);
+    return this.source.read(this.start + offset, count);
   }
 
   private async readGap(from: number, to: number): Promise<void> {

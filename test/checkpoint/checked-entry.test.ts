@@ -159,6 +159,20 @@ test("two reads at a time complete an entry as one after the other do", async ()
   expect(settled.map(({ status }) => status)).toContain("rejected");
 });
 
+test("a read that failed can be tried again, of whatever", async () => {
+  const memory = bytesSource(NAME, await damaged(30));
+  const entry = (await readZip(memory)).get("a")!;
+  // The local header, what is wanted, the gap before and the gap behind: each fails once.
+  const fails = [true, false, true, false, true, false, false, true];
+  const read: ByteSource["read"] = async (offset, length) => {
+    if (fails.shift()) throw new Error("the line is down");
+    return memory.read(offset, length);
+  };
+  const checked = new CheckedEntry({ ...memory, read }, entry, [[40, 60]]);
+  for (let i = 0; i < 4; i++) await expect(checked.read(40, 20)).rejects.toThrow("the line is down");
+  await expect(checked.read(40, 20)).rejects.toThrow("does not have the checksum");
+});
+
 describe("checksums of zero", () => {
   /** Zeroes the checksums that the directory gives: of the last `count` entries. */
   const without = (of: Uint8Array, count: number) => {
