@@ -6,42 +6,40 @@ import { damagedEntry, entryStart, type ZipEntry } from "./zip.ts";
 export type Range = readonly [from: number, to: number];
 
 /** What is read at a time of bytes that nobody asked for. */
-const GAP_BLOCK = 8 * 1024 * 1024;
+const REST_BLOCK = 8 * 1024 * 1024;
 
 /**
- * A zip entry that is read by range and yet held to the checksum of all of it: a range costs its own bytes, and the
- * read that completes the entry, in whatever order its bytes were read, is refused if the sum is another. An entry of a
- * file without checksums is read as it is.
+ * A zip entry that is read by range and yet held to the checksum of all of it. A range costs its own bytes; the read that
+ * completes a tensor, in whatever order its parts were read, is refused if the entry's sum is another. Where other
+ * tensors share the entry, that read takes the rest of it, once, too: whether they will be read nobody knows. An entry of
+ * a file without checksums is read as it is.
  */
 export class CheckedEntry {
   private readonly source: ByteSource;
   private readonly entry: ZipEntry;
-  private readonly gapBytes: number;
   private start: number | undefined;
   private readonly unread: Range[];
-  private unreadBytes: number;
   /** Of the bytes that were read, each shifted to its place. */
   private sum = 0;
+  private completing: Promise<void> | undefined;
 
-  /** @param wanted what readers may ask for: when all of it was read, the rest is too, for the sum's sake */
-  constructor(source: ByteSource, entry: ZipEntry, wanted: readonly Range[]) {
+  constructor(source: ByteSource, entry: ZipEntry) {
     this.source = source;
     this.entry = entry;
     this.unread = [[0, entry.size]];
-    this.unreadBytes = entry.size;
-    this.gapBytes = entry.size - coveredBytes(wanted);
   }
 
-  /** @throws CheckpointError when these bytes complete an entry that is damaged, and at every read from then on. */
-  async read(offset: number, count: number): Promise<Uint8Array> {
+  /**
+   * @param tensor where the tensor lies that these bytes are of
+   * @throws CheckpointError when these bytes complete a tensor of an entry that is damaged, and at every read from then on.
+   */
+  async read(offset: number, count: number, tensor: Range): Promise<Uint8Array> {
     const bytes = await this.readUnchecked(offset, count);
     const { crc32: wanted } = this.entry;
     if (wanted === undefined || count === 0) return bytes;
     this.add(offset, bytes);
-    if (this.unreadBytes <= this.gapBytes) {
-      for (const [from, to] of [...this.unread]) await this.readGap(from, to);
-    }
-    if (this.unreadBytes === 0 && this.sum >>> 0 !== wanted) throw damagedEntry(this.source, this.entry);
+    if (!overlaps(this.unread, tensor)) await this.complete();
+    if (this.unread.length === 0 && this.sum >>> 0 !== wanted) throw damagedEntry(this.source, this.entry);
     return bytes;
   }
 
@@ -50,9 +48,19 @@ export class CheckedEntry {
     return this.source.read(this.start + offset, count);
   }
 
-  private async readGap(from: number, to: number): Promise<void> {
-    for (let at = from; at < to; at += GAP_BLOCK) {
-      this.add(at, await this.readUnchecked(at, Math.min(GAP_BLOCK, to - at)));
+  /** Reads what was not, once for all who wait for it; after a failure, again for whoever comes next. */
+  private complete(): Promise<void> {
+    this.completing ??= this.readRest().finally(() => {
+      this.completing = undefined;
+    });
+    return this.completing;
+  }
+
+  private async readRest(): Promise<void> {
+    for (const [from, to] of [...this.unread]) {
+      for (let at = from; at < to; at += REST_BLOCK) {
+        this.add(at, await this.readUnchecked(at, Math.min(REST_BLOCK, to - at)));
+      }
     }
   }
 
@@ -60,29 +68,30 @@ export class CheckedEntry {
     for (const [from, to] of takeOut(this.unread, [offset, offset + bytes.length])) {
       const crc = crc32(bytes.subarray(from - offset, to - offset));
       this.sum ^= shiftCrc32(crc, this.entry.size - to);
-      this.unreadBytes -= to - from;
     }
   }
 }
 
-function coveredBytes(ranges: readonly Range[]): number {
-  let [covered, end] = [0, 0];
-  for (const [from, to] of [...ranges].sort(([a], [b]) => a - b)) {
-    covered += Math.max(0, to - Math.max(from, end));
-    end = Math.max(end, to);
+/** The index of the first of ranges, which are in order and apart, that ends behind `at`. */
+function firstBehind(ranges: readonly Range[], at: number): number {
+  let [low, high] = [0, ranges.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ranges[middle]![1] <= at) low = middle + 1;
+    else high = middle;
   }
-  return covered;
+  return low;
+}
+
+function overlaps(ranges: readonly Range[], [from, to]: Range): boolean {
+  const range = ranges[firstBehind(ranges, from)];
+  return range !== undefined && range[0] < to;
 }
 
 /** Takes [from, to) out of ranges that are in order and apart; returns what of it they held. */
 function takeOut(ranges: Range[], [from, to]: Range): Range[] {
   const taken: Range[] = [];
-  let [i, high] = [0, ranges.length];
-  while (i < high) {
-    const middle = (i + high) >> 1;
-    if (ranges[middle]![1] <= from) i = middle + 1;
-    else high = middle;
-  }
+  let i = firstBehind(ranges, from);
   while (i < ranges.length && ranges[i]![0] < to) {
     const [first, end] = ranges[i]!;
     const [a, b] = [Math.max(first, from), Math.min(end, to)];

@@ -108,13 +108,15 @@ function stateDictBuilder(what: string): Builder {
 
 /** _rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks, metadata?) */
 function rebuild(args: readonly PickleValue[], refuse: (found: string) => never): View {
-  const [storage, offset, shape, strides, , , metadata = null] = args;
+  const [storage, offset, shape, given, , , metadata = null] = args;
   if (!isOpaque(storage) || storage.kind !== "storage") return refuse("builds a tensor without a storage");
-  if (!isSize(offset) || !isSizes(shape) || !isSizes(strides) || shape.length !== strides.length) {
+  if (!isSize(offset) || !isSizes(shape) || !isSizes(given) || shape.length !== given.length) {
     return refuse("builds a tensor whose offset, shape and strides do not fit together");
   }
   if (metadata !== null) return refuse("builds a tensor that negates or conjugates its storage");
   if (shape.length > DIMENSION_LIMIT) return refuse(`builds a tensor of ${shape.length} dimensions`);
+  // Nothing is a step along a dimension of one element away, and there the file may say anything.
+  const strides = given.map((stride, i) => (shape[i]! > 1 ? stride : 0));
   const view: View = { kind: "tensor", storage: storage as Storage, offset, shape, strides };
   const elements = shape.reduce((product, size) => product * size, 1);
   // A tensor with more elements than its storage repeats some by strides of zero: no checkpoint does that.

@@ -4,7 +4,7 @@ import { type Checkpoint, checkRows, findTensor, rowsOf, type TensorInfo } from 
 import { ELEMENT_BYTES, toWords, widen } from "./dtype.ts";
 import { PICKLE_LIMIT } from "./pickle.ts";
 import type { ByteSource } from "./source.ts";
-import { gather, isContiguous, parseStateDict, type Storage, span, type View } from "./state-dict.ts";
+import { gather, isContiguous, parseStateDict, span, type View } from "./state-dict.ts";
 import { readEntry, readZip, type ZipEntry } from "./zip.ts";
 
 /** A tensor that is not contiguous is gathered from its storage, which then is in memory: at most this much of it. */
@@ -31,7 +31,7 @@ export async function openTorch(source: ByteSource): Promise<Checkpoint> {
   const views = parseStateDict(await readEntry(source, pickle[0]!, PICKLE_LIMIT), what);
 
   const tensors = new Map<string, TensorInfo>();
-  const storages = new Map<string, { entry: ZipEntry; wanted: Range[] }>();
+  const storages = new Map<string, CheckedEntry>();
   for (const [name, view] of views) {
     const { key, dtype, length } = view.storage;
     const entry = entries.get(`${folder}data/${key}`);
@@ -42,17 +42,15 @@ export async function openTorch(source: ByteSource): Promise<Checkpoint> {
       );
     }
     checkGather(name, view);
-    const storage = storages.get(key) ?? { entry, wanted: [] };
-    storages.set(key, storage);
-    const [first, end] = [view.offset, view.offset + span(view)];
-    storage.wanted.push([first * ELEMENT_BYTES[dtype], end * ELEMENT_BYTES[dtype]]);
+    if (!storages.has(key)) storages.set(key, new CheckedEntry(source, entry));
     tensors.set(name, { name, dtype, shape: view.shape });
   }
 
-  const checked = new Map<string, CheckedEntry>();
-  for (const [key, { entry, wanted }] of storages) checked.set(key, new CheckedEntry(source, entry, wanted));
-  const read = ({ key, dtype }: Storage, first: number, elements: number) =>
-    checked.get(key)!.read(first * ELEMENT_BYTES[dtype], elements * ELEMENT_BYTES[dtype]);
+  const read = (view: View, first: number, elements: number) => {
+    const size = ELEMENT_BYTES[view.storage.dtype];
+    const tensor: Range = [view.offset * size, (view.offset + span(view)) * size];
+    return storages.get(view.storage.key)!.read((view.offset + first) * size, elements * size, tensor);
+  };
   const checkpoint: Checkpoint = {
     name: source.name,
     tensors,
@@ -60,22 +58,21 @@ export async function openTorch(source: ByteSource): Promise<Checkpoint> {
       checkRows(findTensor(checkpoint, name), first, count);
       const view = views.get(name)!;
       const { columns } = rowsOf(view.shape);
-      const { storage } = view;
-      if (isContiguous(view)) {
-        return widen(storage.dtype, await read(storage, view.offset + first * columns, count * columns));
-      }
+      const { dtype } = view.storage;
+      if (isContiguous(view)) return widen(dtype, await read(view, first * columns, count * columns));
+      if (count === 0) return new Float32Array(0);
       const [stride] = view.strides as [number, ...number[]];
       const rows = { ...view, shape: [count, ...view.shape.slice(1)] };
       // Up to the next row, so that nothing between rows remains unread when they are read a few at a time.
       const elements = Math.min(Math.max(span(rows), count * stride), span(view) - first * stride);
-      return gather(widen(storage.dtype, await read(storage, view.offset + first * stride, elements)), rows);
+      return gather(widen(dtype, await read(view, first * stride, elements)), rows);
     },
     async readHalves(name, first, count) {
       checkRows(findTensor(checkpoint, name), first, count);
       const view = views.get(name)!;
       if (view.storage.dtype !== "F16" || !isContiguous(view)) return undefined;
       const { columns } = rowsOf(view.shape);
-      return toWords(await read(view.storage, view.offset + first * columns, count * columns));
+      return toWords(await read(view, first * columns, count * columns));
     },
   };
   return checkpoint;

@@ -13,10 +13,10 @@ const file = zip([
   { name: "a", bytes },
   { name: "b", bytes: bytes.slice(1) },
 ]);
-const whole: Range[] = [[0, SIZE]];
+const whole: Range = [0, SIZE];
 
 /** The entry "a" of a file, and the ranges of it that were read. */
-async function open(of: Uint8Array, wanted: readonly Range[]) {
+async function open(of: Uint8Array) {
   const memory = bytesSource(NAME, of);
   const entry = (await readZip(memory)).get("a")!;
   const start = await entryStart(memory, entry);
@@ -28,24 +28,25 @@ async function open(of: Uint8Array, wanted: readonly Range[]) {
       return memory.read(offset, length);
     },
   };
-  return { checked: new CheckedEntry(source, entry, wanted), reads, start };
+  return { checked: new CheckedEntry(source, entry), reads, start };
 }
 
 /** The file with one bit of its entry "a" turned over. */
 async function damaged(at: number): Promise<Uint8Array> {
   const copy = file.slice();
-  copy[(await open(file, whole)).start + at]! ^= 16;
+  copy[(await open(file)).start + at]! ^= 16;
   return copy;
 }
 
-async function readAll(checked: CheckedEntry, ranges: readonly Range[]): Promise<void> {
-  for (const [from, to] of ranges)
-    expect(await checked.read(from, to - from)).toEqual(bytes.subarray(from, to));
+async function readAll(checked: CheckedEntry, ranges: readonly Range[], tensor = whole): Promise<void> {
+  for (const [from, to] of ranges) {
+    expect(await checked.read(from, to - from, tensor)).toEqual(bytes.subarray(from, to));
+  }
 }
 
 describe("the read that completes an entry is refused if the entry is damaged", () => {
   test.each<[string, Range[]]>([
-    ["at once", whole],
+    ["at once", [whole]],
     [
       "in order",
       [
@@ -83,30 +84,30 @@ describe("the read that completes an entry is refused if the entry is damaged", 
       ],
     ],
   ])("%s", async (_, ranges) => {
-    await readAll((await open(file, whole)).checked, ranges);
+    await readAll((await open(file)).checked, ranges);
     for (const at of [0, 29, 30, 55, 99]) {
-      const { checked } = await open(await damaged(at), whole);
+      const { checked } = await open(await damaged(at));
       const last = ranges.at(-1)!;
-      for (const [from, to] of ranges.slice(0, -1)) await checked.read(from, to - from);
-      const reading = checked.read(last[0], last[1] - last[0]);
+      for (const [from, to] of ranges.slice(0, -1)) await checked.read(from, to - from, whole);
+      const reading = checked.read(last[0], last[1] - last[0], whole);
       await expect(reading).rejects.toThrow(CheckpointError);
       await expect(reading).rejects.toThrow(`a in ${NAME} does not have the checksum`);
-      await expect(checked.read(3, 4)).rejects.toThrow("does not have the checksum");
+      await expect(checked.read(3, 4, whole)).rejects.toThrow("does not have the checksum");
     }
   });
 
   test("whatever the ranges", async () => {
     const next = randomStream(5);
     for (let round = 0; round < 50; round++) {
-      const good = (await open(file, whole)).checked;
-      const bad = (await open(await damaged(Math.floor(next() * SIZE)), whole)).checked;
+      const good = (await open(file)).checked;
+      const bad = (await open(await damaged(Math.floor(next() * SIZE)))).checked;
       const seen = new Set<number>();
       while (seen.size < SIZE) {
         const from = Math.floor(next() * SIZE);
         const count = Math.floor(next() * next() * (SIZE + 1 - from));
         for (let i = from; i < from + count; i++) seen.add(i);
-        expect(await good.read(from, count)).toEqual(bytes.subarray(from, from + count));
-        const refused = await bad.read(from, count).then(
+        expect(await good.read(from, count, whole)).toEqual(bytes.subarray(from, from + count));
+        const refused = await bad.read(from, count, whole).then(
           () => false,
           () => true,
         );
@@ -116,35 +117,48 @@ describe("the read that completes an entry is refused if the entry is damaged", 
   });
 });
 
-test("what nobody wants is read when all else was, and once", async () => {
-  const wanted: Range[] = [
-    [40, 60],
-    [10, 20],
-    [50, 70],
-  ];
-  const { checked, reads } = await open(file, wanted);
-  await readAll(checked, [
-    [10, 20],
-    [50, 70],
-    [40, 45],
-    [40, 60],
-  ]);
-  expect(reads).toEqual([
-    [10, 20],
-    [50, 70],
-    [40, 45],
-    [40, 60],
-    [0, 10],
-    [20, 40],
-    [70, 100],
-  ]);
-  await readAll(checked, [[10, 20]]);
-  expect(reads.length).toBe(8);
-  for (const at of [0, 30, 99]) {
-    const other = (await open(await damaged(at), wanted)).checked;
-    await other.read(40, 30);
-    await expect(other.read(10, 10)).rejects.toThrow("does not have the checksum");
-  }
+describe("an entry that several tensors share", () => {
+  const tensor: Range = [40, 60];
+
+  test("is read to its end when one of them was, and once", async () => {
+    const { checked, reads } = await open(file);
+    await readAll(checked, [[10, 20]], [10, 30]);
+    await readAll(checked, [[50, 60]], tensor);
+    expect(reads.splice(0)).toEqual([
+      [10, 20],
+      [50, 60],
+    ]);
+    await readAll(checked, [[40, 50]], tensor);
+    expect(reads.splice(0)).toEqual([
+      [40, 50],
+      [0, 10],
+      [20, 40],
+      [60, 100],
+    ]);
+    await readAll(checked, [tensor], tensor);
+    await readAll(checked, [[0, 30]], [0, 30]);
+    expect(reads).toEqual([tensor, [0, 30]]);
+  });
+
+  test("is refused with the first of them that is complete, wherever it is damaged", async () => {
+    for (const at of [0, 39, 40, 59, 60, 99]) {
+      const { checked } = await open(await damaged(at));
+      await checked.read(40, 19, tensor);
+      await expect(checked.read(59, 1, tensor)).rejects.toThrow("does not have the checksum");
+      await expect(checked.read(0, 1, [0, 10])).rejects.toThrow("does not have the checksum");
+    }
+  });
+
+  test("is read to its end once for all who complete one at a time", async () => {
+    const { checked, reads } = await open(file);
+    const tensors: Range[] = [
+      [0, 10],
+      [10, 20],
+      [20, 30],
+    ];
+    await Promise.all(tensors.map((tensor) => readAll(checked, [tensor], tensor)));
+    expect(reads.filter(([, to]) => to === SIZE).length).toBe(1);
+  });
 });
 
 test("two reads at a time complete an entry as one after the other do", async () => {
@@ -152,25 +166,26 @@ test("two reads at a time complete an entry as one after the other do", async ()
     [50, 100],
     [0, 50],
   ];
-  const { checked } = await open(file, whole);
+  const { checked } = await open(file);
   await Promise.all(parts.map((part) => readAll(checked, [part])));
-  const bad = (await open(await damaged(7), whole)).checked;
-  const settled = await Promise.allSettled(parts.map(([from, to]) => bad.read(from, to - from)));
+  const bad = (await open(await damaged(7))).checked;
+  const settled = await Promise.allSettled(parts.map(([from, to]) => bad.read(from, to - from, whole)));
   expect(settled.map(({ status }) => status)).toContain("rejected");
 });
 
 test("a read that failed can be tried again, of whatever", async () => {
   const memory = bytesSource(NAME, await damaged(30));
   const entry = (await readZip(memory)).get("a")!;
-  // The local header, what is wanted, the gap before and the gap behind: each fails once.
+  // The local header, what is wanted, what lies before it and what lies behind: each fails once.
   const fails = [true, false, true, false, true, false, false, true];
   const read: ByteSource["read"] = async (offset, length) => {
     if (fails.shift()) throw new Error("the line is down");
     return memory.read(offset, length);
   };
-  const checked = new CheckedEntry({ ...memory, read }, entry, [[40, 60]]);
-  for (let i = 0; i < 4; i++) await expect(checked.read(40, 20)).rejects.toThrow("the line is down");
-  await expect(checked.read(40, 20)).rejects.toThrow("does not have the checksum");
+  const checked = new CheckedEntry({ ...memory, read }, entry);
+  for (let i = 0; i < 4; i++)
+    await expect(checked.read(40, 20, [40, 60])).rejects.toThrow("the line is down");
+  await expect(checked.read(40, 20, [40, 60])).rejects.toThrow("does not have the checksum");
 });
 
 describe("checksums of zero", () => {
@@ -185,28 +200,17 @@ describe("checksums of zero", () => {
   };
 
   test("are none when all entries have them, as PyTorch writes when it is told to", async () => {
-    const { checked, reads } = await open(without(file, 2), [[0, 10]]);
-    await readAll(checked, [
-      [0, 10],
-      [0, 100],
-    ]);
-    expect(reads).toEqual([
-      [0, 10],
-      [0, 100],
-    ]);
+    const { checked, reads } = await open(without(file, 2));
+    await readAll(checked, [[0, 10]], [0, 10]);
+    expect(reads).toEqual([[0, 10]]);
   });
 
   test("are wrong when others are not zero", async () => {
-    const { checked } = await open(
-      without(
-        zip([
-          { name: "b", bytes },
-          { name: "a", bytes },
-        ]),
-        1,
-      ),
-      whole,
-    );
-    await expect(checked.read(0, SIZE)).rejects.toThrow("does not have the checksum");
+    const other = zip([
+      { name: "b", bytes },
+      { name: "a", bytes },
+    ]);
+    const { checked } = await open(without(other, 1));
+    await expect(checked.read(0, SIZE, whole)).rejects.toThrow("does not have the checksum");
   });
 });

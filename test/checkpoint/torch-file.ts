@@ -101,13 +101,16 @@ export interface SavedTensor {
   /** Of the storage, where it is not what the bytes say. */
   readonly length?: number;
   readonly offset?: number;
+  /** Of a storage that another tensor has. */
+  readonly key?: number;
   readonly strides?: readonly number[];
 }
 
-/** The pickle that torch.save writes for contiguous tensors, each with a storage of its own: 0, 1, 2 and so on. */
+/** The pickle that torch.save writes for contiguous tensors, each with a storage of its own, 0, 1, 2 and so on, or another's. */
 export function stateDictPickle(tensors: readonly SavedTensor[]): Uint8Array {
   const tuple = (values: readonly number[]) => [op.MARK, ...values.flatMap(op.int), op.TUPLE];
-  const items = tensors.map(({ name, dtype, shape, bytes, offset = 0, strides, length }, key) => {
+  const items = tensors.map(({ name, dtype, shape, bytes, offset = 0, strides, length, ...more }, i) => {
+    const { key = i } = more;
     const [storage, size] = STORAGES[dtype];
     const rowMajor = shape.map((_, i) => shape.slice(i + 1).reduce((a, b) => a * b, 1));
     return pickle(

@@ -88,6 +88,25 @@ const float = (name: string, values: readonly number[], more: Partial<SavedTenso
 });
 const open = (bytes: Uint8Array) => openTorch(bytesSource("pytorch_model.bin", bytes));
 
+test("a tensor is refused when the storage that it shares is damaged anywhere, read alone or not", async () => {
+  const stateDict = stateDictPickle([
+    float("a", [1, 2, 3, 4], { length: 10, offset: 1 }),
+    float("b", [1, 2], { key: 0, length: 10, offset: 6 }),
+  ]);
+  const storage = Float32Array.from({ length: 10 }, (_, i) => i);
+  for (const element of storage.keys()) {
+    const file = zip(torchEntries(stateDict, [new Uint8Array(storage.buffer)]));
+    expect(await (await open(file)).readRows("b", 0, 2)).toEqual(Float32Array.of(6, 7));
+    file[Buffer.from(file).indexOf(new Uint8Array(storage.buffer)) + 4 * element]! ^= 1;
+    for (const [name, rows] of [
+      ["a", 4],
+      ["b", 2],
+    ] as const) {
+      await expect((await open(file)).readRows(name, 0, rows)).rejects.toThrow("does not have the checksum");
+    }
+  }
+});
+
 test("shards are found through the index", async () => {
   const checkpoint = await openCheckpoint(
     folder({
@@ -115,6 +134,17 @@ test("a tensor costs its own bytes, and its local header once", async () => {
   await checkpoint.readRows("a", 3, 1);
   expect(reads).toEqual([30 + "archive/data/0".length, 8, 4]);
   await expect(checkpoint.readRows("a", 3, 2)).rejects.toThrow("Wanted 2 rows from row 3 of a, which has 4");
+});
+
+test("the stride of a dimension of one element is of no account, however large", async () => {
+  const values = Array.from({ length: 40 }, (_, i) => i);
+  const checkpoint = await open(
+    torchFile([float("a", values, { shape: [13, 1], strides: [3, Number.MAX_SAFE_INTEGER] })]),
+  );
+  const wanted = Float32Array.from({ length: 13 }, (_, i) => 3 * i);
+  expect(await checkpoint.readRows("a", 0, 13)).toEqual(wanted);
+  expect(await checkpoint.readRows("a", 4, 2)).toEqual(wanted.subarray(4, 6));
+  expect((await checkpoint.readRows("a", 13, 0)).length).toBe(0);
 });
 
 describe("a damaged weight is refused when the last of its storage is read", () => {
