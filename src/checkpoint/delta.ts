@@ -17,6 +17,8 @@ const IGNORED = /(^|\.)rotary_emb\.inv_freq$/;
 const FINAL_NORM = "model.norm.weight";
 /** LLaMA's final norm lies between 1 and 3, and what training adds to it is a few hundredths. */
 const DELTA_NORM = 0.1;
+/** Widest rows that are looked at before a config says how wide they are: those of LLaMAs have up to 16,384 weights. */
+const MOST_WIDTH = 1 << 16;
 
 const EMBEDDING = "model.embed_tokens.weight";
 /** Tokens whose embeddings are compared: LLaMA's commonest, right after the bytes. */
@@ -37,12 +39,18 @@ export interface BaseConfig {
 /**
  * Whether the tensors are differences to a base and not weights, told by the final norm: about zero instead of one.
  * A checkpoint without such a norm is none.
- * @throws CheckpointError when a weight of that norm is not finite: its mean would be neither.
+ * @throws CheckpointError when that norm is no vector, or one of its weights is not finite: its mean would be neither.
  */
 export async function looksLikeDelta(checkpoint: Checkpoint): Promise<boolean> {
   const norm = checkpoint.tensors.get(FINAL_NORM);
   if (!norm) return false;
-  const weights = await checkpoint.readRows(FINAL_NORM, 0, rowsOf(norm.shape).rows);
+  const [width, ...more] = norm.shape;
+  if (width === undefined || width > MOST_WIDTH || more.length > 0) {
+    throw new CheckpointError(
+      `${checkpoint.name} holds ${FINAL_NORM} with the shape [${norm.shape}]; wanted a vector of at most ${MOST_WIDTH}.`,
+    );
+  }
+  const weights = await checkpoint.readRows(FINAL_NORM, 0, width);
   expectFinite(FINAL_NORM, weights);
   const mean = weights.reduce((sum, weight) => sum + weight, 0) / weights.length;
   return Math.abs(mean) < DELTA_NORM;
@@ -157,7 +165,7 @@ function refuseSecondLlama(base: Checkpoint, config: BaseConfig): void {
   const longer = positions === 4096 && (scaling === undefined || scaling === null);
   if (!longer && epsilon !== 1e-5) return;
   throw new CheckpointError(
-    `The base ${base.name} is LLaMA-2 by its config (max_position_embeddings ${positions}, rms_norm_eps ${epsilon}); ` +
+    `The base ${base.name} is LLaMA-2 by its config (max_position_embeddings ${JSON.stringify(positions)}, rms_norm_eps ${JSON.stringify(epsilon)}); ` +
       `the delta was made from LLaMA-1 (2048 and 1e-6), and with another base the model answers with garbage.`,
   );
 }
@@ -174,6 +182,7 @@ async function refuseWrongFamily(base: Checkpoint, delta: Checkpoint): Promise<v
   const count = Math.min(COMPARED, rows);
   const first = Math.min(FIRST_COMPARED, rows - count);
   const { columns } = rowsOf(ours.shape);
+  if (columns > MOST_WIDTH) return;
   const [a, b] = await Promise.all([
     base.readRows(EMBEDDING, first, count),
     delta.readRows(EMBEDDING, first, count),

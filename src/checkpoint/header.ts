@@ -4,8 +4,8 @@ import { ELEMENT_BYTES, isDtype, toWords, widen } from "./dtype.ts";
 import { isObject, type JsonObject, parseObject } from "./json.ts";
 import { type ByteSource, decodeText } from "./source.ts";
 
-/** Longest header that is believed: a thousand tensors take about 100 KB. */
-const HEADER_LIMIT = 16 * 1024 * 1024;
+/** Longest header that is believed: a thousand tensors take about 100 KB. JSON may need 50 times its length. */
+const HEADER_LIMIT = 4 * 1024 * 1024;
 const DIMENSION_LIMIT = 8;
 
 /** Element types that a header may name: those of `Dtype`, and those that packed matrices are stored in. */

@@ -2,7 +2,7 @@ import { CheckpointError } from "../errors.ts";
 import { isObject, type JsonObject, parseObject } from "./json.ts";
 import { isPackedFormat, PACKED, PACKED_VERSION } from "./packed.ts";
 import type { PlannedShard, WrittenFormat } from "./plan.ts";
-import { type ByteSource, checkFileName, type OpenFile, readText } from "./source.ts";
+import { type ByteSource, checkFileName, INDEX_LIMIT, type OpenFile, readText } from "./source.ts";
 
 /** A file by its contents. */
 export interface FileSum {
@@ -56,7 +56,7 @@ export function indexJson(
  * @throws CheckpointError when it says nothing, as those that other programs wrote.
  */
 export async function readSums(index: ByteSource): Promise<Sums> {
-  const { metadata, weight_map: weightMap } = parseObject(await readText(index), index.name);
+  const { metadata, weight_map: weightMap } = parseObject(await readText(index, INDEX_LIMIT), index.name);
   if (isObject(metadata)) {
     const [shards, files, sources] = ["shards", "files", "sources"].map((key) =>
       sumsOf(metadata, key, index.name),
@@ -64,7 +64,9 @@ export async function readSums(index: ByteSource): Promise<Sums> {
     if (shards && sources) {
       expectSameShards(shards, weightMap, index.name);
       // The first conversions noted no sums of the files beside the shards.
-      return { shards, files: files ?? [], sources };
+      const sums = { shards, files: files ?? [], sources };
+      expectPlainNames([...sums.shards, ...sums.files], index.name);
+      return sums;
     }
   }
   throw new CheckpointError(
@@ -90,12 +92,24 @@ export function parseSum(value: unknown): FileSum | undefined {
   return valid ? { name, size, sha256 } : undefined;
 }
 
+/** Files of the folder itself, each of them once: they are opened by these names. */
+function expectPlainNames(sums: readonly FileSum[], file: string): void {
+  const names = new Set<string>();
+  for (const { name } of sums) {
+    checkFileName(name, file);
+    if (names.has(name)) throw new CheckpointError(`${file} has two checksums of ${name}; wanted one.`);
+    names.add(name);
+  }
+}
+
 /** A shard without a sum is read like the others, and one that is not read would be checked for nothing. */
 function expectSameShards(shards: readonly FileSum[], weightMap: unknown, file: string): void {
   const summed = new Set(shards.map(({ name }) => name));
-  const read = new Set(Object.values(isObject(weightMap) ? weightMap : {}).map(String));
-  const stranger = [...summed, ...read].find((name) => !summed.has(name) || !read.has(name));
-  if (stranger === undefined) return;
+  const read = new Set(Object.values(isObject(weightMap) ? weightMap : {}));
+  const all = [...new Set<unknown>([...summed, ...read])];
+  const found = all.find((name) => !read.has(name) || typeof name !== "string" || !summed.has(name));
+  if (found === undefined) return;
+  const stranger = typeof found === "string" ? found : JSON.stringify(found).slice(0, 200);
   throw new CheckpointError(
     `${file} has ${summed.has(stranger) ? "a checksum" : "tensors"} of ${stranger} and no ` +
       `${summed.has(stranger) ? "tensors in it" : "checksum of it"}: the index was changed, so fetch it again, or convert again.`,
@@ -136,7 +150,6 @@ export async function verifyFiles(
   const total = all.reduce((sum, { size }) => sum + size, 0);
   let done = 0;
   for (const { name, size, sha256 } of all) {
-    checkFileName(name, index.name);
     const source = await open(name);
     if (source?.size !== size) {
       throw new CheckpointError(

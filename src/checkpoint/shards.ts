@@ -1,7 +1,7 @@
 import { CheckpointError } from "../errors.ts";
 import { type Checkpoint, findTensor, type PackedFormat, type TensorInfo } from "./checkpoint.ts";
 import { isObject, parseObject } from "./json.ts";
-import { type ByteSource, checkFileName, type OpenFile, readText } from "./source.ts";
+import { type ByteSource, checkFileName, INDEX_LIMIT, type OpenFile, readText } from "./source.ts";
 
 /** More shards than any release has: 28 are Ziya's. */
 const SHARD_LIMIT = 4096;
@@ -19,7 +19,7 @@ export async function openShards(
   open: OpenFile,
   openShard: (source: ByteSource) => Promise<Checkpoint>,
 ): Promise<Checkpoint> {
-  const weightMap = parseWeightMap(await readText(index), index.name);
+  const weightMap = parseWeightMap(await readText(index, INDEX_LIMIT), index.name);
   const shards = new Map<string, Checkpoint>();
   const sources = await openAll(index, open, new Set(weightMap.values()));
   for (const [file, source] of sources) shards.set(file, await openShard(source));

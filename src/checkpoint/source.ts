@@ -9,7 +9,10 @@ export interface ByteSource {
   readonly name: string;
   /** Length in bytes. */
   readonly size: number;
-  /** Exactly `length` bytes from `offset`; a short read is a `CheckpointError`, never a shorter array. */
+  /**
+   * Exactly `length` bytes from `offset`; a short read is a `CheckpointError`, never a shorter array. The source does not
+   * write over them at a later read; the reader does not write to them at all.
+   */
   read(offset: number, length: number): Promise<Uint8Array>;
 }
 
@@ -81,6 +84,9 @@ export function checkRange(source: ByteSource, offset: number, length: number): 
 
 /** Longest text file of a checkpoint that is believed: tokenizer.json of 13B models has 2 MB, of others up to 20. */
 export const TEXT_LIMIT = 64 * 1024 * 1024;
+
+/** Longest index that is believed: that of 13B models has 40 KB, with the sums of a conversion 80. */
+export const INDEX_LIMIT = 4 * 1024 * 1024;
 
 /**
  * A whole text file, such as `config.json`.

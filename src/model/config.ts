@@ -20,6 +20,8 @@ export interface Config {
 
 /** Bounds that no LLaMA comes near: a config beyond them is a mistake or an attack. */
 const MOST = 2 ** 24;
+/** LLaMAs have up to 126 layers; every layer of a config is nine tensors to look for. */
+const MOST_LAYERS = 1024;
 /** The matrix kernels take columns in groups of 32. */
 const COLUMN_GROUP = 32;
 /** The attention kernels keep a row of a head in registers. */
@@ -39,7 +41,7 @@ export function parseConfig(text: string): Config {
   const architectures = json.architectures;
   if (Array.isArray(architectures) && !architectures.includes("LlamaForCausalLM")) {
     throw new ConfigError(
-      `config.json names the architecture ${architectures.join()}; wanted LlamaForCausalLM.`,
+      `config.json names the architecture ${JSON.stringify(architectures).slice(0, 200)}; wanted LlamaForCausalLM.`,
     );
   }
   const heads = count(json, "num_attention_heads");
@@ -48,7 +50,7 @@ export function parseConfig(text: string): Config {
     vocab_size: count(json, "vocab_size"),
     hidden_size: hidden,
     intermediate_size: count(json, "intermediate_size"),
-    num_hidden_layers: count(json, "num_hidden_layers"),
+    num_hidden_layers: count(json, "num_hidden_layers", undefined, MOST_LAYERS),
     num_attention_heads: heads,
     num_key_value_heads: count(json, "num_key_value_heads", heads),
     head_dim: count(json, "head_dim", Math.floor(hidden / heads)),
@@ -107,11 +109,11 @@ function expect(json: JsonObject, key: string, wanted: string | boolean): void {
   }
 }
 
-function count(json: JsonObject, key: string, missing?: number): number {
+function count(json: JsonObject, key: string, missing?: number, most = MOST): number {
   const value = json[key] ?? missing;
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > MOST) {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > most) {
     throw new ConfigError(
-      `config.json has ${key} ${JSON.stringify(json[key])}; wanted an integer from 1 to ${MOST}.`,
+      `config.json has ${key} ${JSON.stringify(json[key])}; wanted an integer from 1 to ${most}.`,
     );
   }
   return value;

@@ -157,6 +157,21 @@ describe("a delta is known by its norm", () => {
     await expect(refuseUnmergedDelta(checkpoint)).rejects.toThrow(`${NORM}: The weight at row 7 is ${value}`);
   });
 
+  test.each([[[2e9]], [[1, 48]], [[]]])(
+    "and not by one of the shape %j, which is not read",
+    async (shape) => {
+      const checkpoint: Checkpoint = {
+        name: "odd",
+        tensors: new Map([[NORM, { name: NORM, dtype: "F16", shape }]]),
+        readRows: () => expect.unreachable(),
+      };
+      await expect(looksLikeDelta(checkpoint)).rejects.toThrow(CheckpointError);
+      await expect(looksLikeDelta(checkpoint)).rejects.toThrow(
+        `the shape [${shape}]; wanted a vector of at most 65536`,
+      );
+    },
+  );
+
   test("and a checkpoint without a norm is none", async () => {
     expect(await looksLikeDelta(await open({ a: { shape: [1], values: new Float32Array(1) } }))).toBe(false);
   });
@@ -214,6 +229,13 @@ describe("refuses", () => {
       delta,
       { max_position_embeddings: 2048, rms_norm_eps: 1e-5 },
       "is LLaMA-2 by its config",
+    ],
+    [
+      "a config that cannot be made a string",
+      base,
+      delta,
+      { max_position_embeddings: { toString: 1, valueOf: 1 }, rms_norm_eps: 1e-5 },
+      'is LLaMA-2 by its config (max_position_embeddings {"toString":1,"valueOf":1}, rms_norm_eps 0.00001)',
     ],
     [
       "a base that is merged already",

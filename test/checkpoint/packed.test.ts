@@ -241,6 +241,11 @@ describe("verifying", () => {
     await expect(checking([...shards, { ...shards[0], name: "more" }])).rejects.toThrow(
       "has a checksum of more and no tensors in it",
     );
+    await expect(checking([...shards, shards[0]])).rejects.toThrow(`has two checksums of ${shards[0].name}`);
+    const odd = { ...index, weight_map: { ...index.weight_map, a: { toString: 1 } } };
+    await expect(verifyFiles(folder({ ...files, [INDEX]: odd }), sha256)).rejects.toThrow(
+      'has tensors of {"toString":1} and no checksum of it',
+    );
     await checking(shards);
   });
 

@@ -93,7 +93,7 @@ describe("bad bytes", () => {
     ["too short a file", new Uint8Array(7), "has 7 bytes, too few"],
     ["a header longer than the file", safetensors({}, 0, 3), "announces a header of 3 bytes and has 2"],
     ["a header beyond 2^53", safetensors({}, 0, 2 ** 63), "announces a header of 9223372036854776000 bytes"],
-    ["an absurd header", safetensors("{}".padEnd(17 << 20)), "at most 16777216 are believed"],
+    ["an absurd header", safetensors("{}".padEnd(5 << 20)), "at most 4194304 are believed"],
     ["a header that is not UTF-8", safetensors({}, Uint8Array.of(0xff), 3), "is not UTF-8"],
     ["a header that is not JSON", safetensors("{"), "is not JSON"],
     ["a header with a byte order mark", safetensors("\ufeff{}"), "is not JSON"],
@@ -208,6 +208,7 @@ describe("a folder", () => {
     ["no weights", {}, "The folder has no weights"],
     ["an index without a map", { [INDEX]: {} }, "has no weight_map"],
     ["an empty map", index({}), "names 0 shards"],
+    ["an absurd index", { [INDEX]: new Uint8Array(5 << 20) }, "has 5242880 bytes, and a text file"],
     ["a map to a number", index({ a: 1 }), 'maps "a" to number'],
     ["a map out of the folder", index({ a: "../a" }), "wanted the plain name"],
     [
