@@ -101,6 +101,7 @@ function expectSame(folder: string, found: JsonObject, path: string, wanted: Con
     );
   };
   if (found.conversion !== VERSION) refuse(`by another version of ziya`);
+  if (typeof found.weights !== "string" || typeof found.shard_bytes !== "number") throw damaged(path);
   if (found.weights !== wanted.weights) refuse(`as ${found.weights}, and now as ${wanted.weights}`);
   if (found.shard_bytes !== wanted.shardBytes) {
     refuse(`with shards of ${found.shard_bytes} bytes, and now of ${wanted.shardBytes}`);
@@ -141,6 +142,6 @@ async function readResult(
 }
 
 function sameSizes(sums: unknown, wanted: readonly object[]): boolean {
-  const line = (file: unknown) => (isObject(file) ? `${file.name} ${file.size}` : "");
+  const line = (file: unknown) => (isObject(file) ? JSON.stringify([file.name, file.size]) : "");
   return Array.isArray(sums) && String(sums.map(line)) === String(wanted.map(line));
 }

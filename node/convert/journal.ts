@@ -47,8 +47,9 @@ export class Journal {
     await removePartials(folder);
     const journal = new Journal(folder, conversion);
     await journal.takeOver(shards, options);
-    const texts = await Promise.all(files.map((file) => isIntact(folder, file)));
-    if (finished && journal.lost.size === 0 && texts.every((intact) => intact)) {
+    let whole = finished && journal.lost.size === 0;
+    for (const file of files) whole &&= await isIntact(folder, file);
+    if (whole) {
       await rm(join(folder, UNFINISHED_INDEX), { force: true });
       return undefined;
     }

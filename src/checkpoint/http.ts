@@ -31,7 +31,7 @@ export async function httpSource(url: string | URL, fetch: Fetch = globalThis.fe
 
 async function openUrl(url: string, fetch: Fetch): Promise<ByteSource | undefined> {
   // One byte by range tells the size and whether ranges work: HEAD tells only the first, and signed URLs refuse it.
-  const response = await request(fetch, url, 0, 1);
+  const response = await requestRange(fetch, url, 0, 1);
   if (response.status === 404) {
     await discard(response);
     return undefined;
@@ -46,7 +46,8 @@ async function openUrl(url: string, fetch: Fetch): Promise<ByteSource | undefine
     async read(offset, length) {
       checkRange(source, offset, length);
       if (length === 0) return new Uint8Array(0);
-      const part = await request(fetch, url, offset, length);
+      const bytes = allocate(url, length);
+      const part = await requestRange(fetch, url, offset, length);
       const range = await contentRange(url, part);
       if (part.headers.get("etag") !== etag || (range && range.size !== size)) {
         await discard(part);
@@ -62,15 +63,19 @@ async function openUrl(url: string, fetch: Fetch): Promise<ByteSource | undefine
             `ranges wrong, so serve the file from elsewhere.`,
         );
       }
-      return readBody(url, part, length);
+      return readBody(url, part, bytes);
     },
   };
   return source;
 }
 
-async function request(fetch: Fetch, url: string, offset: number, length: number): Promise<Response> {
+function requestRange(fetch: Fetch, url: string, offset: number, length: number): Promise<Response> {
+  return request(fetch, url, { headers: { range: `bytes=${offset}-${offset + length - 1}` } });
+}
+
+async function request(fetch: Fetch, url: string, init: Parameters<Fetch>[1]): Promise<Response> {
   try {
-    return await fetch(url, { headers: { range: `bytes=${offset}-${offset + length - 1}` } });
+    return await fetch(url, init);
   } catch (cause) {
     throw new CheckpointError(
       `${url} could not be fetched: ${cause instanceof Error ? cause.message : cause}. Check the connection and, ` +
@@ -89,7 +94,7 @@ async function sizeOf(fetch: Fetch, url: string, response: Response): Promise<nu
   const range = await contentRange(url, response);
   if (range) return range.size;
   // A page may read Content-Range of another origin only if that server exposes it; Content-Length it always may.
-  const head = await fetch(url, { method: "HEAD" });
+  const head = await request(fetch, url, { method: "HEAD" });
   const size = Number(head.headers.get("content-length") ?? Number.NaN);
   if (head.ok && Number.isSafeInteger(size)) return size;
   throw new CheckpointError(
@@ -129,9 +134,23 @@ function noRanges(url: string): CheckpointError {
   );
 }
 
-/** The body, checked against `length` as it arrives: a server that sends more is cut off, not believed. */
-async function readBody(url: string, response: Response, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
+/** Before it is asked for: what a server claims to have need not fit in memory. */
+function allocate(url: string, length: number): Uint8Array {
+  try {
+    return new Uint8Array(length);
+  } catch (cause) {
+    throw new CheckpointError(
+      `${length} bytes of ${url} were wanted at once, and they do not fit in memory.`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+/** The body into `bytes`, checked against their length as it arrives: a server that sends more is cut off, not believed. */
+async function readBody(url: string, response: Response, bytes: Uint8Array): Promise<Uint8Array> {
+  const { length } = bytes;
   let filled = 0;
   for await (const chunk of chunksOf(url, response, `${length} bytes`)) {
     if (filled + chunk.length <= length) bytes.set(chunk, filled);

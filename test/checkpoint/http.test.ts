@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { httpFolder, httpSource } from "../../src/checkpoint/http.ts";
+import { CheckpointError } from "../../src/errors.ts";
 
 const bytes = Uint8Array.from({ length: 1000 }, (_, i) => i);
 const url = "https://example.org/weights/model.bin";
@@ -115,6 +116,13 @@ describe("refuses at opening", () => {
   ] as const)("%s", async (_, fault, message) => {
     await expect(httpSource(url, serve(() => fault).fetch)).rejects.toThrow(message);
   });
+
+  test("a connection that is lost before the size is known", async () => {
+    const { fetch } = serve((request) => (request ? { fail: true } : { contentRange: () => null }));
+    const opening = httpSource(url, fetch);
+    await expect(opening).rejects.toThrow(CheckpointError);
+    await expect(opening).rejects.toThrow("could not be fetched: fetch failed");
+  });
 });
 
 describe("refuses at reading", () => {
@@ -133,6 +141,15 @@ describe("refuses at reading", () => {
   ] as const)("%s", async (_, fault, message) => {
     const source = await httpSource(url, serve((request) => (request ? fault : {})).fetch);
     await expect(source.read(500, 10)).rejects.toThrow(message);
+  });
+
+  test("more than fits in memory, before it is asked for", async () => {
+    const { fetch, requests } = serve(() => ({ contentRange: () => `bytes 0-0/${2 ** 49}` }));
+    const source = await httpSource(url, fetch);
+    const reading = source.read(0, 2 ** 48);
+    await expect(reading).rejects.toThrow(CheckpointError);
+    await expect(reading).rejects.toThrow(`${2 ** 48} bytes of ${url} were wanted at once`);
+    expect(requests.length).toBe(1);
   });
 
   test("a connection that breaks", async () => {

@@ -141,6 +141,8 @@ describe("files of an earlier run that were damaged", () => {
       { shards: { [first]: { ...shard, errors: 1 } } },
       { shards: { [first]: { sum: { ...shard.sum, name: "../a" } } } },
       { sums: { a: null } },
+      { weights: { toString: 1 } },
+      { shard_bytes: { toString: 1 } },
     ]) {
       await refused(UNFINISHED_INDEX, { ...journal, ...changes });
     }
