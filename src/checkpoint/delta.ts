@@ -145,7 +145,8 @@ async function refuseSwapped(base: Checkpoint, delta: Checkpoint): Promise<void>
   const [baseIsDelta, deltaIsDelta] = [await looksLikeDelta(base), await looksLikeDelta(delta)];
   if (baseIsDelta && !deltaIsDelta) {
     throw new CheckpointError(
-      `Base and delta are swapped: ${base.name}, given as the base, has a final norm about 0, as deltas have.`,
+      `Base and delta are swapped: ${base.name}, given as the base, has a final norm about 0, as deltas have. Give each ` +
+        `as the other.`,
     );
   }
   if (baseIsDelta) {
@@ -155,7 +156,8 @@ async function refuseSwapped(base: Checkpoint, delta: Checkpoint): Promise<void>
   }
   if (!deltaIsDelta) {
     throw new CheckpointError(
-      `${delta.name}, given as the delta, is a whole model (its final norm is not about 0): use it by itself, as --model.`,
+      `${delta.name}, given as the delta, is a whole model (its final norm is not about 0): wanted what Ziya's makers publish; a model ` +
+        `that is merged already is used by itself, as --model.`,
     );
   }
 }

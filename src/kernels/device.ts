@@ -8,13 +8,15 @@ import type { Host } from "../host.ts";
 export const RUNGS = ["core", "subgroups"] as const;
 export type Rung = (typeof RUNGS)[number];
 
+const LIMITS = ["adapter", "default"] as const;
+
 export interface DeviceOptions {
   /** Part of an adapter's vendor, architecture or description, any case; without it hardware comes before software. */
   readonly adapter?: string;
   /** Force a lower rung than the adapter allows. */
   readonly rung?: Rung;
   /** "default" leaves every limit at WebGPU's guaranteed value. */
-  readonly limits?: "adapter" | "default";
+  readonly limits?: (typeof LIMITS)[number];
 }
 
 /** The limits that sizes of buffers depend on; everything else fits WebGPU's defaults. */
@@ -175,8 +177,12 @@ export async function openDevice(host: Host, options: DeviceOptions = {}): Promi
   if (RUNGS.indexOf(rung) > RUNGS.indexOf(highest)) {
     throw new DeviceError(`Rung "${rung}" was asked for, but ${names[index]} reaches only "${highest}".`);
   }
+  const { limits = "adapter" } = options;
+  if (!LIMITS.includes(limits)) {
+    throw new OptionError(`There are no limits "${limits}"; wanted ${LIMITS.join(" or ")}.`);
+  }
   const requiredLimits: Record<string, number> = {};
-  if (options.limits !== "default") {
+  if (limits === "adapter") {
     for (const limit of RAISED_LIMITS) requiredLimits[limit] = adapter.limits[limit];
   }
   try {

@@ -71,6 +71,9 @@ describe("openDevice", () => {
     const { maxBufferSize, maxStorageBufferBindingSize } = raised.adapter.limits;
     expect(raised.device.limits).toMatchObject({ maxBufferSize, maxStorageBufferBindingSize });
     raised.destroy();
+    await expect(openDevice(host, { limits: "bogus" as "default" })).rejects.toThrow(
+      'There are no limits "bogus"',
+    );
     const gpu = await openDevice(host, { limits: "default" });
     expect(gpu.device.limits.maxBufferSize).toBe(256 << 20);
     expect(gpu.bindingLimit).toBe(128 << 20);
