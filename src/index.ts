@@ -1,5 +1,6 @@
 /** The host-free core: it needs WebGPU and a way to read the checkpoint's files. Hosts: `ziya-webgpu/node`. */
-export type { ByteSource, OpenFile } from "./checkpoint/source.ts";
+export { httpFolder, httpSource } from "./checkpoint/http.ts";
+export { type ByteSource, blobSource, bytesSource, type OpenFile } from "./checkpoint/source.ts";
 export * from "./errors.ts";
 export { ChatFormat } from "./generate/chat.ts";
 export { Engine, type EngineModel, type EngineParts } from "./generate/engine.ts";
@@ -10,6 +11,7 @@ export type { GenerationResult, GenerationStream } from "./generate/stream.ts";
 export type { Message } from "./generate/template.ts";
 export type { Host } from "./host.ts";
 export { type DeviceOptions, RUNGS, type Rung } from "./kernels/device.ts";
+export type { Importance } from "./model/calibrate.ts";
 export type { Config } from "./model/config.ts";
 export type { Candidates, LanguageModel, Want } from "./model/language-model.ts";
 export type { LlamaModel } from "./model/model.ts";

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { readOrEmpty } from "./files.mjs";
 import { lastLines, SetupError, say } from "./report.mjs";
@@ -44,6 +44,8 @@ export function ensureBuild(root) {
   const sources = fingerprint(root);
   if (readOrEmpty(stamp) === sources) return;
   say("building");
+  // What has no source any more would go into a package that is made of it.
+  rmSync(join(root, "dist"), { recursive: true, force: true });
   const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
   const { status, stdout, stderr } = spawnSync(process.execPath, [compiler, "-p", "tsconfig.build.json"], {
     cwd: root,

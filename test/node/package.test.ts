@@ -26,19 +26,28 @@ async function compile(source: string, options: object): Promise<string> {
 
 test("programs of others compile against the types as they are", async () => {
   const source = `
-    import { type Host, loadEngine, type OpenFile } from "ziya-webgpu";
+    import { type Host, httpFolder, type Importance, loadEngine, type OpenFile } from "ziya-webgpu";
     import { load } from "ziya-webgpu/node";
     const engine = await load({ weights: "q8" });
     for await (const piece of engine.chat([{ role: "user", content: "" }])) console.log(piece);
     const host: Host = { gpu: navigator.gpu, readShader: async (name) => name };
-    export const open = (files: OpenFile) => loadEngine(host, files);`;
+    export const open = (files: OpenFile, importance: Importance) => loadEngine(host, files, { importance });
+    export const page = open(httpFolder("https://example.org/model"), new Map());`;
   expect(await compile(source, {})).toBe("");
+});
+
+test("a page finds the shaders in the package", async () => {
+  await writeFile(join(folder, "package.json"), JSON.stringify({ type: "module" }));
+  const program = 'console.log(import.meta.resolve("ziya-webgpu/shaders/matvec.wgsl"))';
+  await writeFile(join(folder, "program.mjs"), program);
+  const { stdout } = spawnSync(process.execPath, [join(folder, "program.mjs")], { encoding: "utf8" });
+  expect(await readFile(new URL(stdout.trim()), "utf8")).toContain("fn main(");
 });
 
 test("TypeScript below 6 is given WebGPU's types, which it has not itself", async () => {
   const { exports, dependencies } = JSON.parse(await readFile(join(packageRoot, "package.json"), "utf8"));
   expect(Object.keys(dependencies)).toContain("@webgpu/types");
-  for (const entry of Object.values<Record<string, string>>(exports)) {
+  for (const entry of [".", "./node"].map((name): Record<string, string> => exports[name])) {
     expect(Object.keys(entry)[0]).toBe("types@<6");
     // A library without WebGPU, as the older ones are.
     const source = `
