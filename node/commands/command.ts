@@ -112,7 +112,7 @@ export function parseCommandLine(command: Command, args: readonly string[]): Omi
   }
   if (parsed.positionals.length > command.positionals) {
     throw new UsageError(
-      `There are ${parsed.positionals.length} arguments besides the flags; wanted ${command.positionals === 0 ? "none" : `at most ${command.positionals}`}.`,
+      `${parsed.positionals.length === 1 ? "There is 1 argument" : `There are ${parsed.positionals.length} arguments`} besides the flags; wanted ${command.positionals === 0 ? "none" : `at most ${command.positionals}`}.`,
     );
   }
   return { values: new Values(parsed.values), positionals: parsed.positionals };

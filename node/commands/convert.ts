@@ -1,8 +1,9 @@
 import { writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { dirname, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
+import { StorageError } from "../../src/errors.ts";
 import { type ConversionReport, convert as convertModel } from "../convert/convert.ts";
-import type { InputDescription } from "../convert/inputs.ts";
+import { type InputDescription, TEXT_FILES } from "../convert/inputs.ts";
 import { expectWritable, unwritable } from "../convert/output.ts";
 import { WEIGHT_FORMATS, type WeightFormat } from "../index.ts";
 import { type Command, EXIT, type Io, UsageError, type Values, write } from "./command.ts";
@@ -42,7 +43,10 @@ activations are then kept the most exactly. That loads the model onto the adapte
       value: "FILE",
       help: "A text in UTF-8 to choose scales by; for weights q4 and q4a. Some ten thousand characters are enough.",
     },
-    "shard-size": { value: "MIB", help: "What a file of the result holds at most. Default: 256." },
+    "shard-size": {
+      value: "MIB",
+      help: "What a file of the result holds at most, unless one tensor is larger. Default: 256.",
+    },
     workers: { value: "N", help: `Threads. Default: one for each processor, at most ${MOST_WORKERS}.` },
     report: { value: "FILE", help: "Write bits per weight and relative error of each tensor, as JSON." },
     ...DEVICE_FLAGS,
@@ -62,9 +66,16 @@ activations are then kept the most exactly. That loads the model onto the adapte
     const shardSize = readCount(values, "shard-size", 1024 * 1024);
     const workers = readCount(values, "workers", 64) ?? Math.min(MOST_WORKERS, availableParallelism());
 
+    const device = deviceOptions(values);
+    const [flag] = Object.keys(device);
+    if (flag !== undefined && calibration === undefined) {
+      throw new UsageError(
+        `--${flag} is for the adapter that --calibrate needs; without it, leave --${flag} out.`,
+      );
+    }
+
     const file = values.text("report");
-    // The folder for the result may be there only later, and then can be written.
-    if (file !== undefined && resolve(dirname(file)) !== resolve(out)) await expectWritable(file);
+    if (file !== undefined) await expectReportable(file, out, values);
     const interrupted = new AbortController();
     const stop = () => interrupted.abort();
     process.on("SIGINT", stop);
@@ -77,11 +88,17 @@ activations are then kept the most exactly. That loads the model onto the adapte
         out,
         shardBytes: shardSize && shardSize * MIB,
         workers,
-        device: deviceOptions(values),
+        device,
         signal: interrupted.signal,
         onCheck: (done, total) => status.show(`Checking what is there ${Math.floor((done / total) * 100)} %`),
         onCalibration: (done, total) => status.show(`Calibrating ${Math.floor((done / total) * 100)} %`),
         onProgress: progress(status.show),
+        onReport: async (report) => {
+          if (file === undefined) return;
+          await writeFile(file, `${JSON.stringify(report, undefined, 1)}\n`).catch((cause: unknown) => {
+            throw unwritable(file, cause);
+          });
+        },
       });
       status.clear();
       return await tell(report, values, io);
@@ -96,6 +113,24 @@ activations are then kept the most exactly. That loads the model onto the adapte
     }
   },
 };
+
+/**
+ * Before hours of work: the report can be written, and is not written over what is read or made.
+ * @throws UsageError or StorageError
+ */
+async function expectReportable(file: string, out: string, values: Values): Promise<void> {
+  const folder = resolve(dirname(file));
+  const sources = ["base", "delta", "model"].flatMap((flag) => values.text(flag) ?? []);
+  const own =
+    /\.(safetensors|partial)$|\.(index|partial)\.json$/.test(file) || TEXT_FILES.includes(basename(file));
+  if (sources.some((source) => resolve(source) === folder) || (folder === resolve(out) && own)) {
+    throw new UsageError(
+      `--report ${file} would be among the files of a checkpoint: choose another place for it.`,
+    );
+  }
+  // The folder for the result may be there only later, and then can be written.
+  if (folder !== resolve(out)) await expectWritable(file);
+}
 
 function readInputs(values: Values): InputDescription {
   const [base, delta, model] = ["base", "delta", "model"].map((name) => {
@@ -121,13 +156,15 @@ function readCount(values: Values, name: string, most: number): number | undefin
 
 /** A line with the rate of this run, of which an earlier one may have done a part. */
 function progress(show: (line: string) => void) {
-  const start = performance.now();
-  let last = start;
+  // From the first weights on: what is checked or calibrated before them takes its own time.
+  let start: { readonly time: number; readonly read: number } | undefined;
+  let last = 0;
   return (read: number, done: number, total: number) => {
     const now = performance.now();
-    if (now - last < STATUS_MS) return;
+    start ??= { time: now, read };
+    if (now - Math.max(last, start.time) < STATUS_MS) return;
     last = now;
-    const rate = read / (now - start); // bytes a millisecond
+    const rate = (read - start.read) / (now - start.time); // bytes a millisecond
     const left = Math.ceil((total - done) / rate / 1000);
     const share = Math.floor((done / total) * 100);
     show(
@@ -139,6 +176,12 @@ function progress(show: (line: string) => void) {
 async function tell(report: ConversionReport | undefined, values: Values, io: Io): Promise<number> {
   const out = values.required("out");
   if (!report) {
+    if (values.text("report") !== undefined) {
+      throw new StorageError(
+        `${out} is finished already, and what --report tells is known only while it is converted: leave the flag out, or ` +
+          `convert into a new folder.`,
+      );
+    }
     await write(
       io.stdout,
       values.on("json") ? '{"finished_before":true}\n' : `${out} is finished already.\n`,
@@ -146,12 +189,6 @@ async function tell(report: ConversionReport | undefined, values: Values, io: Io
     return EXIT.ok;
   }
   const { tensors, ...summary } = report;
-  const file = values.text("report");
-  if (file !== undefined) {
-    await writeFile(file, `${JSON.stringify(report, undefined, 1)}\n`).catch((cause: unknown) => {
-      throw unwritable(file, cause);
-    });
-  }
   await write(io.stdout, `${values.on("json") ? JSON.stringify(summary) : describe(report)}\n`);
   return EXIT.ok;
 }

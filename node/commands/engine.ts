@@ -35,7 +35,10 @@ export const SPECIAL_FLAGS: Flags = {
 
 export const MODEL_FLAGS: Flags = {
   ...FOLDER_FLAGS,
-  weights: { value: "FORMAT", help: `How weights are stored: ${WEIGHT_FORMATS.join(", ")}. Default: f16.` },
+  weights: {
+    value: "FORMAT",
+    help: `How weights are stored: ${WEIGHT_FORMATS.join(", ")}. Default: f16, or what it is packed as.`,
+  },
   context: { value: "N", help: "Tokens the KV cache holds. Default: what the model was made for." },
   cache: { value: "FORMAT", help: "How keys and values are stored: f16 or f32. Default: f16." },
   ...DEVICE_FLAGS,

@@ -9,6 +9,7 @@ import { addErrors, NO_ERROR, type QuantisationError, summarise } from "../../sr
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { createSha256 } from "../sha256.ts";
 import { type CalibrateOptions, calibrateOnce, IMPORTANCE, readWindows } from "./calibrate.ts";
+import { expectSameSources } from "./earlier.ts";
 import { type InputDescription, type Inputs, openInputs, type SourceFile } from "./inputs.ts";
 import { Journal } from "./journal.ts";
 import { removePartials, replaceFile } from "./output.ts";
@@ -25,6 +26,8 @@ export interface ConvertOptions extends CalibrateOptions {
   readonly onCheck?: ((done: number, total: number) => void) | undefined;
   /** Called as weights are read, with bytes of the inputs: what this run has read, what is done in all, and the total. */
   readonly onProgress?: ((read: number, done: number, total: number) => void) | undefined;
+  /** Is given the report before the folder becomes a checkpoint: a later run could not make it again. */
+  readonly onReport?: ((report: ConversionReport) => Promise<void>) | undefined;
 }
 
 export interface ConversionReport {
@@ -49,7 +52,7 @@ export interface ConversionReport {
 /**
  * Writes a checkpoint in another format, merging it with its base where it is a delta. What is there of an earlier run is
  * kept where it is undamaged, and the bytes are the same however often it was stopped.
- * @returns undefined when the folder holds the finished result already, undamaged.
+ * @returns undefined when the folder holds the finished result of the same sources already, undamaged.
  * @throws CheckpointError, ConfigError or TokenizerError about the inputs, StorageError about the folder, or the signal's reason.
  */
 export async function convert(options: ConvertOptions): Promise<ConversionReport | undefined> {
@@ -63,7 +66,10 @@ export async function convert(options: ConvertOptions): Promise<ConversionReport
     signal,
     onCheck: options.onCheck,
   });
-  if (!journal) return undefined;
+  if (!journal) {
+    await expectSameSources(out, sources, inputs.reopen, options);
+    return undefined;
+  }
 
   const found = journal.shards.size;
   const inputBytes = (shards: readonly PlannedShard[]) =>
@@ -93,16 +99,20 @@ export async function convert(options: ConvertOptions): Promise<ConversionReport
     });
   } catch (error) {
     await saving.catch(() => {});
-    await removePartials(out);
+    // What stopped the conversion is to be heard of, not that its folder cannot be cleaned up any more.
+    await removePartials(out).catch(() => {});
     throw error;
   }
   const files = await copyTexts(inputs, journal, out);
   // What was read of a file before it changed is in the result: nothing may have, up to the end.
   for (const file of sources) await inputs.reopen(file);
+  const seconds = (performance.now() - start) / 1000;
+  const run = { shards_found: found, input_bytes: read, seconds };
+  const result = report(options, plan, journal, run);
+  await options.onReport?.(result);
   await journal.finish(plan, files);
   await rm(join(out, IMPORTANCE), { force: true });
-  const seconds = (performance.now() - start) / 1000;
-  return report(options, plan, journal, { shards_found: found, input_bytes: read, seconds });
+  return result;
 }
 
 /**

@@ -10,6 +10,7 @@ import {
 } from "../../src/checkpoint/manifest.ts";
 import { isPackedFormat } from "../../src/checkpoint/packed.ts";
 import type { PlannedShard, WrittenFormat } from "../../src/checkpoint/plan.ts";
+import type { ByteSource } from "../../src/checkpoint/source.ts";
 import { CheckpointError, StorageError } from "../../src/errors.ts";
 import type { QuantisationError } from "../../src/quantize/report.ts";
 import { fileSource } from "../files.ts";
@@ -34,6 +35,12 @@ export interface FinishedShard {
   readonly sum: FileSum;
   /** Not known of a finished checkpoint's, whose index has the sums only. */
   readonly errors?: Errors;
+}
+
+export interface CheckOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called while files are held to their sums, with bytes done and in all. */
+  readonly onCheck?: ((done: number, total: number) => void) | undefined;
 }
 
 /** What a folder says of itself; whether its files are still what it says is another matter. */
@@ -89,6 +96,35 @@ export async function isIntact(
     // Missing, or unreadable: a file that is written again is then in its place.
     if (error instanceof CheckpointError) return false;
     throw error;
+  }
+}
+
+/**
+ * A finished checkpoint is this conversion's only if it was made from these very files: names and sizes are equal of
+ * any two releases.
+ * @throws StorageError naming the first source that is another.
+ */
+export async function expectSameSources(
+  folder: string,
+  sources: readonly SourceFile[],
+  reopen: (file: SourceFile) => Promise<ByteSource>,
+  { signal, onCheck }: CheckOptions = {},
+): Promise<void> {
+  const sums = await readSums(await fileSource(join(folder, INDEX)));
+  const wanted = new Map(sums.sources.map(({ name, sha256 }) => [name, sha256]));
+  const total = sources.reduce((sum, { size }) => sum + size, 0);
+  let done = 0;
+  for (const file of sources) {
+    const { sha256 } = await hashSource(await reopen(file), createSha256(), (bytes) => {
+      signal?.throwIfAborted();
+      done += bytes;
+      onCheck?.(done, total);
+    });
+    if (sha256 === wanted.get(file.name)) continue;
+    throw new StorageError(
+      `${folder} holds the finished result of another ${file.name}: it was made from one with the SHA-256 ` +
+        `${wanted.get(file.name)}, and this one has ${sha256}. Choose a new or empty folder with --out.`,
+    );
   }
 }
 

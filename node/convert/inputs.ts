@@ -1,3 +1,4 @@
+import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join, parse } from "node:path";
 import {
@@ -69,7 +70,7 @@ type Reopen = (name: string) => Promise<{ readonly file: ByteSource; readonly no
 /** A config.json has less than a kilobyte. */
 const CONFIG_LIMIT = 1024 * 1024;
 /** The files besides the weights that make a folder a model. */
-const TEXT_FILES = [
+export const TEXT_FILES: readonly string[] = [
   "config.json",
   "generation_config.json",
   "tokenizer.model",
@@ -180,11 +181,22 @@ export function describeFile({ size, modified }: SourceFile): string {
 
 async function openSource(part: string, source: SourceDescription): Promise<OpenFile> {
   if (source.kind === "module") return (await import(source.url))[source.name](source.argument);
-  const found = await stat(source.path).catch(() => undefined);
+  const found = await statIfThere(source.path, part);
   if (found?.isDirectory()) return openFolder(source.path);
   throw new CheckpointError(
-    `${source.path}, given as the ${part}, is ${found ? "a file" : "not there"}; wanted a checkpoint folder in Hugging Face's layout.`,
+    `${source.path || '""'}, given as the ${part}, is ${found ? "a file" : "not there"}; wanted a checkpoint folder in Hugging Face's layout.`,
   );
+}
+
+/** @throws CheckpointError for what may be there, and the system does not let us see. */
+async function statIfThere(path: string, part: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw new CheckpointError(`${path}, given as the ${part}, could not be read: ${message}.`, { cause });
+  }
 }
 
 /** A text of any name, unlike the files of a checkpoint. */
@@ -194,7 +206,7 @@ async function openCalibration(
 ): Promise<ByteSource | undefined> {
   if (path === undefined) return undefined;
   const text = refusePointers(() => fileSource(path));
-  if (!(await stat(path).catch(() => undefined))) {
+  if (!(await statIfThere(path, "calibration text"))) {
     throw new CheckpointError(`${path}, given as the calibration text, is not there.`);
   }
   const { dir, base } = parse(path);
@@ -229,7 +241,7 @@ async function readConfig(part: string, open: OpenFile): Promise<Config> {
   throw new CheckpointError(`The ${part} has no config.json: fetch that file too.`);
 }
 
-/** A base may come without a config, or with one that cannot be read: it only helps to tell a wrong one. */
+/** A base may come without a config: it only helps to tell a wrong one. */
 async function readBaseConfig(open: OpenFile): Promise<object> {
   const file = await open("config.json");
   return file ? parseObject(await readText(file, CONFIG_LIMIT), "config.json of the base") : {};

@@ -11,8 +11,17 @@ const LAST_TIME = 8.64e15;
 
 /** @throws StorageError when it cannot be read or is no JSON object: conversions write nothing else there. */
 export async function readJson(path: string): Promise<JsonObject> {
+  let text: string;
   try {
-    return parseObject(await readFile(path, "utf8"), path);
+    text = await readFile(path, "utf8");
+  } catch (cause) {
+    throw new StorageError(
+      `${path} could not be read: ${(cause as Error).message}. Make it readable, or choose another folder with --out.`,
+      { cause },
+    );
+  }
+  try {
+    return parseObject(text, path);
   } catch (cause) {
     throw damaged(path, cause);
   }

@@ -3,14 +3,15 @@ import { join } from "node:path";
 import { type FileSum, INDEX, indexJson, UNFINISHED_INDEX } from "../../src/checkpoint/manifest.ts";
 import type { PlannedShard } from "../../src/checkpoint/plan.ts";
 import { StorageError } from "../../src/errors.ts";
-import { type Conversion, type FinishedShard, isIntact, readEarlier, VERSION } from "./earlier.ts";
+import {
+  type CheckOptions,
+  type Conversion,
+  type FinishedShard,
+  isIntact,
+  readEarlier,
+  VERSION,
+} from "./earlier.ts";
 import { makeFolder, removePartials, replaceFile, syncFolder } from "./output.ts";
-
-export interface JournalOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Called while files of an earlier run are held to their sums, with bytes done and in all. */
-  readonly onCheck?: ((done: number, total: number) => void) | undefined;
-}
 
 /**
  * What of a conversion is done, kept in its folder in the index's place: one that was stopped at any moment goes on
@@ -40,7 +41,7 @@ export class Journal {
     folder: string,
     conversion: Conversion,
     plan: readonly PlannedShard[],
-    options: JournalOptions = {},
+    options: CheckOptions = {},
   ): Promise<Journal | undefined> {
     await makeFolder(folder);
     const { finished, shards, files, sources } = await readEarlier(folder, conversion, plan);
@@ -107,10 +108,7 @@ export class Journal {
   }
 
   /** Of a result's 7 GB, that takes some seconds; a damaged shard that stays is never found by who made it. */
-  private async takeOver(
-    shards: readonly FinishedShard[],
-    { signal, onCheck }: JournalOptions,
-  ): Promise<void> {
+  private async takeOver(shards: readonly FinishedShard[], { signal, onCheck }: CheckOptions): Promise<void> {
     const total = shards.reduce((sum, { sum: { size } }) => sum + size, 0);
     let done = 0;
     for (const shard of shards) {
@@ -135,5 +133,5 @@ export class Journal {
 }
 
 function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(2)} GB`;
+  return bytes < 1e8 ? `${(bytes / 1e6).toFixed(2)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
 }

@@ -233,6 +233,13 @@ describe("inputs and outputs that do not do", () => {
       2,
       "--shard-size is 0.5; wanted a whole number",
     ],
+    [
+      "a rung without calibration",
+      () => [...merging(), "--rung", "core"],
+      2,
+      "--rung is for the adapter that",
+    ],
+    ["one argument too many", () => [...merging(), "more"], 2, "There is 1 argument besides the flags"],
     ["a delta as model", () => ["--model", release.delta], 1, "is a delta"],
     ["parts swapped", () => ["--base", release.delta, "--delta", release.base], 1, "swapped"],
     ["a base for both", () => ["--base", release.base, "--delta", release.base], 1, "is a whole model"],

@@ -2,7 +2,9 @@ import { mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { convert as convertModel } from "../../node/convert/convert.ts";
 import { createFile } from "../../node/convert/output.ts";
+import { INDEX } from "../../src/checkpoint/manifest.ts";
 import { StorageError } from "../../src/errors.ts";
 import { run } from "../support/convert.ts";
 import { type Release, writeRelease } from "../support/release.ts";
@@ -59,5 +61,54 @@ describe("an output that does not do", () => {
     }
     expect((await convert(join(out, "report.json"))).code).toBe(0);
     expect(await readdir(out)).toContain("report.json");
+    const { code, err } = await convert(place("later.json"));
+    expect({ code, err }).toEqual({
+      code: 1,
+      err: expect.stringContaining("is finished already, and what --report"),
+    });
+  });
+
+  test("a report is not written over what is read or made", async () => {
+    const out = place("never");
+    for (const file of [
+      join(release.base, "config.json"),
+      join(release.delta, "report.json"),
+      join(out, "model-00001-of-00001.safetensors"),
+      join(out, "model.safetensors.index.json"),
+      join(out, "tokenizer.model"),
+    ]) {
+      const result = await run(
+        ...["convert", "--base", release.base, "--delta", release.delta],
+        ...["--out", out, "--report", file],
+      );
+      expect(result).toMatchObject({
+        code: 2,
+        err: expect.stringContaining("among the files of a checkpoint"),
+      });
+      await expect(readdir(out)).rejects.toThrow("ENOENT");
+    }
+  });
+
+  test("a report that fails at the end leaves a conversion that goes on to make it", async () => {
+    const out = place("unreported");
+    const inputs = {
+      base: { kind: "folder", path: release.base },
+      delta: { kind: "folder", path: release.delta },
+    } as const;
+    const options = { inputs, weights: "q4", out, workers: 1 } as const;
+    const onReport = async () => {
+      throw new StorageError("The disk is full.");
+    };
+    await expect(convertModel({ ...options, onReport })).rejects.toThrow("The disk is full.");
+    expect(await readdir(out)).not.toContain(INDEX);
+    let reported = 0;
+    const report = await convertModel({
+      ...options,
+      onReport: async ({ shards_found: found }) => {
+        reported = found;
+      },
+    });
+    expect([report?.shards_found, reported]).toEqual([1, 1]);
+    expect(await readdir(out)).toContain(INDEX);
   });
 });

@@ -66,6 +66,23 @@ describe("files of an earlier run that were damaged", () => {
     expect(await contents(out)).toEqual(whole);
   });
 
+  test("are none where the sources are others, of the same names and sizes", async () => {
+    const copy = place("other weights");
+    await cp(release.delta, copy, { recursive: true });
+    const shard = join(copy, "pytorch_model-00002-of-00002.bin");
+    const bytes = await readFile(shard);
+    bytes[bytes.length >> 1]! ^= 1;
+    await writeFile(shard, bytes);
+    const out = place("undamaged");
+    const { code, err } = await again(out, copy);
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      /undamaged holds the finished result of another delta\/pytorch_model-00002-of-00002\.bin: it was made from one with/,
+    );
+    expect(await contents(out)).toEqual(whole);
+    expect((await again(out)).out).toBe('{"finished_before":true}\n');
+  });
+
   test("and so are the files beside them", async () => {
     const out = place("texts");
     await cp(place("undamaged"), out, { recursive: true });
