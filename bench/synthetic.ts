@@ -134,6 +134,7 @@ function contents(
         at += length;
       }
     },
+    // Out of the checksums of the pool's beginnings: to sum 52 GB of bytes would take as long as to convert them.
     crc32() {
       const size = 2 * shape.reduce((a, b) => a * b, 1);
       const runs = Math.floor(size / RUN);
@@ -149,7 +150,7 @@ function contents(
   };
 }
 
-/** A tensor's checksum out of those of a pool's beginnings: to sum 52 GB of bytes would take as long as to convert them. */
+/** [4, 256]: shiftCrc32(crc, RUN) of each value of each byte of crc. */
 const SHIFT_RUN = Int32Array.from({ length: 4 * 256 }, (_, i) =>
   shiftCrc32((i & 255) << (8 * (i >> 8)), RUN),
 );

@@ -2,7 +2,7 @@ import { refuseUnfinished } from "../checkpoint/open.ts";
 import { type OpenFile, refusePointers } from "../checkpoint/source.ts";
 import { CheckpointError, ConfigError, OptionError } from "../errors.ts";
 import type { Host } from "../host.ts";
-import { type DeviceOptions, openDevice } from "../kernels/device.ts";
+import { type DeviceOptions, LIMITS, openDevice } from "../kernels/device.ts";
 import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load.ts";
 import type { LlamaModel } from "../model/model.ts";
 import { WEIGHT_FORMATS } from "../quantize/format.ts";
@@ -29,7 +29,7 @@ const OPTION_NAMES: readonly string[] = [
   "onProgress",
 ] satisfies (keyof EngineOptions)[];
 const CHOICES = {
-  limits: ["adapter", "default"],
+  limits: LIMITS,
   weights: WEIGHT_FORMATS,
   cache: ["f16", "f32"],
 } as const;

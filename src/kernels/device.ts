@@ -8,7 +8,8 @@ import type { Host } from "../host.ts";
 export const RUNGS = ["core", "subgroups"] as const;
 export type Rung = (typeof RUNGS)[number];
 
-const LIMITS = ["adapter", "default"] as const;
+/** What a device may be opened with: all that the adapter has, or what WebGPU guarantees. */
+export const LIMITS = ["adapter", "default"] as const;
 
 export interface DeviceOptions {
   /** Part of an adapter's vendor, architecture or description, any case; without it hardware comes before software. */
@@ -179,7 +180,7 @@ export async function openDevice(host: Host, options: DeviceOptions = {}): Promi
   }
   const { limits = "adapter" } = options;
   if (!LIMITS.includes(limits)) {
-    throw new OptionError(`There are no limits "${limits}"; wanted ${LIMITS.join(" or ")}.`);
+    throw new OptionError(`limits is ${JSON.stringify(limits)}; wanted ${LIMITS.join(", ")}.`);
   }
   const requiredLimits: Record<string, number> = {};
   if (limits === "adapter") {

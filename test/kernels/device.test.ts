@@ -72,7 +72,7 @@ describe("openDevice", () => {
     expect(raised.device.limits).toMatchObject({ maxBufferSize, maxStorageBufferBindingSize });
     raised.destroy();
     await expect(openDevice(host, { limits: "bogus" as "default" })).rejects.toThrow(
-      'There are no limits "bogus"',
+      'limits is "bogus"; wanted adapter, default',
     );
     const gpu = await openDevice(host, { limits: "default" });
     expect(gpu.device.limits.maxBufferSize).toBe(256 << 20);
