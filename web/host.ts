@@ -34,7 +34,7 @@ async function readShader(name: string): Promise<string> {
 }
 
 /** Opens a file of the embedded model, by range. */
-export const openEmbeddedModel: OpenFile = async (name) => {
+export const openEmbeddedModel: OpenFile = async (name, signal) => {
   const address = modelFiles[`../models/ziya-tiny/${name}`];
-  return address === undefined ? undefined : httpSource(new URL(address, document.baseURI));
+  return address === undefined ? undefined : httpSource(new URL(address, document.baseURI), fetch, signal);
 };

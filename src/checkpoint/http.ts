@@ -1,91 +1,159 @@
-import { CheckpointError } from "../errors.ts";
+import { CheckpointError, OptionError } from "../errors.ts";
+import {
+  allocate,
+  discard,
+  type Fetch,
+  noRanges,
+  readBody,
+  readWhole,
+  request,
+  requestRange,
+} from "./http-body.ts";
 import { type ByteSource, bytesSource, checkFileName, checkRange, type OpenFile } from "./source.ts";
 
-type Fetch = typeof fetch;
+/** The least that is asked for: sirv, which is Vite's preview, takes "bytes=0-0" for the whole file. */
+const PROBE_BYTES = 2;
+/** A file that every checkpoint has: a server that refuses it as well gives nothing at all. */
+const CERTAIN = "config.json";
 
-/** The longest file that is kept in memory where the server gives it only as a whole. */
-const MOST_WHOLE_BYTES = 64 * 1024 * 1024;
-
-/** The files under a folder's URL, read by HTTP Range; one that the server says it lacks is `undefined`. */
+/**
+ * The files under a folder's URL, read by HTTP Range. One that the server says it lacks is `undefined`: by 404 or 410, by
+ * a page of HTML in its place, or, where it gives other files, by 403, as storage that may not be listed does.
+ * @param folder an absolute URL; in a page, `new URL("models/ziya/", document.baseURI)`
+ * @throws OptionError for a relative one.
+ */
 export function httpFolder(folder: string | URL, fetch: Fetch = globalThis.fetch): OpenFile {
-  const base = new URL(folder);
+  const base = absolute(folder);
   if (!base.pathname.endsWith("/")) base.pathname += "/";
-  return async (name) => {
-    checkFileName(name, "The checkpoint");
+  const addressOf = (name: string) => {
     const url = new URL(base);
     url.pathname += encodeURIComponent(name);
-    return openUrl(url.href, fetch);
+    return url.href;
+  };
+  let given = false;
+  const find = async (name: string, signal?: AbortSignal) => {
+    const found = await openUrl(addressOf(name), fetch, signal);
+    given ||= "read" in found;
+    return found;
+  };
+  return async (name, signal) => {
+    checkFileName(name, "The checkpoint");
+    const found = await find(name, signal);
+    if ("read" in found) return found;
+    if (!found.forbidden) return undefined;
+    if (!given && name !== CERTAIN) await find(CERTAIN, signal);
+    if (given) return undefined;
+    throw forbidden(addressOf(name));
   };
 }
 
 /**
  * An HTTP resource read by range. A server that does not answer `Range` with 206 has to send the whole, which is kept
  * in memory up to 64 MiB.
- * @throws CheckpointError when it does neither, when there is no such resource, or when the resource changes (size or ETag).
+ * @throws CheckpointError when it does neither, when there is no such resource, or when the resource changes (size, or
+ * ETag, or without one Last-Modified); OptionError for a URL that is relative; the reason of a signal that is aborted.
  */
-export async function httpSource(url: string | URL, fetch: Fetch = globalThis.fetch): Promise<ByteSource> {
-  const source = await openUrl(String(url), fetch);
-  if (!source) throw new CheckpointError(`${url} does not exist (404): check the address.`);
-  return source;
+export async function httpSource(
+  url: string | URL,
+  fetch: Fetch = globalThis.fetch,
+  signal?: AbortSignal,
+): Promise<ByteSource> {
+  const { href } = absolute(url);
+  const found = await openUrl(href, fetch, signal);
+  if ("read" in found) return found;
+  if (found.forbidden) throw forbidden(href);
+  throw new CheckpointError(`${href} does not exist (${found.missing}): check the address.`);
 }
 
-async function openUrl(url: string, fetch: Fetch): Promise<ByteSource | undefined> {
-  // One byte by range tells the size and whether ranges work: HEAD tells only the first, and signed URLs refuse it.
-  const response = await requestRange(fetch, url, 0, 1);
-  if (response.status === 404) {
+/** What a server answers of a file that it does not have, or does not give. */
+interface Missing {
+  readonly missing: string;
+  readonly forbidden: boolean;
+}
+
+async function openUrl(url: string, fetch: Fetch, signal?: AbortSignal): Promise<ByteSource | Missing> {
+  // A few bytes by range tell the size and whether ranges work: HEAD tells only the first, and signed URLs refuse it.
+  const response = await requestRange(fetch, url, 0, PROBE_BYTES, signal);
+  const missing = missingBy(response);
+  if (missing) {
     await discard(response);
-    return undefined;
+    return missing;
   }
-  if (response.status === 200) return bytesSource(url, await readWhole(url, response));
-  const size = await sizeOf(fetch, url, response);
-  const etag = response.headers.get("etag");
+  if (response.status === 200) return bytesSource(url, await readWhole(url, response, signal));
+  const size = await sizeOf(fetch, url, response, signal);
+  const version = versionOf(response);
   await discard(response);
   const source: ByteSource = {
     name: url,
     size,
-    async read(offset, length) {
+    async read(offset, length, signal) {
       checkRange(source, offset, length);
       if (length === 0) return new Uint8Array(0);
-      const bytes = allocate(url, length);
-      const part = await requestRange(fetch, url, offset, length);
+      const count = Math.min(size, offset + Math.max(length, PROBE_BYTES)) - offset;
+      const bytes = allocate(url, count);
+      const part = await requestRange(fetch, url, offset, count, signal);
       const range = await contentRange(url, part);
-      if (part.headers.get("etag") !== etag || (range && range.size !== size)) {
+      if (versionOf(part) !== version || (range && range.size !== size)) {
         await discard(part);
         throw new CheckpointError(
-          `${url} changed while it was read (size ${size}, now ${range?.size ?? "unknown"}; ETag ${etag}, now ` +
-            `${part.headers.get("etag")}): load the model again.`,
+          `${url} changed while it was read (size ${size}, now ${range?.size ?? "unknown"}; ${version}, now ` +
+            `${versionOf(part)}): load the model again.`,
         );
       }
-      if (range && range.first !== offset) {
+      if (range && (range.first !== offset || range.last !== offset + count - 1)) {
         await discard(part);
         throw new CheckpointError(
-          `${url} was asked for byte ${offset} on and answered from ${range.first}: the server or a proxy does ` +
-            `ranges wrong, so serve the file from elsewhere.`,
+          `${url} was asked for bytes ${offset} to ${offset + count - 1} and answered with ${range.first} to ` +
+            `${range.last}: the server or a proxy does ranges wrong, so serve the file from elsewhere.`,
         );
       }
-      return readBody(url, part, bytes);
+      return (await readBody(url, part, bytes, signal)).subarray(0, length);
     },
   };
   return source;
 }
 
-function requestRange(fetch: Fetch, url: string, offset: number, length: number): Promise<Response> {
-  return request(fetch, url, { headers: { range: `bytes=${offset}-${offset + length - 1}` } });
+/** Undefined where the response is of the file that was asked for. */
+function missingBy({ status, headers }: Response): Missing | undefined {
+  if (status === 403) return { missing: "403", forbidden: true };
+  if (status === 404 || status === 410) return { missing: `${status}`, forbidden: false };
+  const type = headers.get("content-type") ?? "";
+  // Servers of single-page applications answer so whatever is asked for, and no file of a checkpoint is a page.
+  const page = (status === 200 || status === 206) && /^\s*(text\/html|application\/xhtml\+xml)\b/i.test(type);
+  return page ? { missing: `${status} with a page, ${type}`, forbidden: false } : undefined;
 }
 
-async function request(fetch: Fetch, url: string, init: Parameters<Fetch>[1]): Promise<Response> {
+function forbidden(url: string): CheckpointError {
+  return new CheckpointError(
+    `${url} may not be read (403 Forbidden): sign the address anew or make the files public, and check the address.`,
+  );
+}
+
+/** What tells one version of a resource from another. */
+function versionOf({ headers }: Response): string {
+  const etag = headers.get("etag");
+  return etag === null ? `Last-Modified ${headers.get("last-modified")}` : `ETag ${etag}`;
+}
+
+/** @throws OptionError */
+function absolute(url: string | URL): URL {
   try {
-    return await fetch(url, init);
+    return new URL(url);
   } catch (cause) {
-    throw new CheckpointError(
-      `${url} could not be fetched: ${cause instanceof Error ? cause.message : cause}. Check the connection and, ` +
-        `in a page, that the server allows this origin (CORS).`,
+    throw new OptionError(
+      `${JSON.stringify(String(url))} is no absolute URL; wanted one such as "https://example.org/ziya/". In a page: ` +
+        `new URL(${JSON.stringify(String(url))}, document.baseURI).`,
       { cause },
     );
   }
 }
 
-async function sizeOf(fetch: Fetch, url: string, response: Response): Promise<number> {
+async function sizeOf(
+  fetch: Fetch,
+  url: string,
+  response: Response,
+  signal: AbortSignal | undefined,
+): Promise<number> {
   if (response.status === 416) {
     // Not one byte to give: an empty file.
     const empty = /^bytes \*\/0$/.test(response.headers.get("content-range") ?? "");
@@ -94,7 +162,7 @@ async function sizeOf(fetch: Fetch, url: string, response: Response): Promise<nu
   const range = await contentRange(url, response);
   if (range) return range.size;
   // A page may read Content-Range of another origin only if that server exposes it; Content-Length it always may.
-  const head = await request(fetch, url, { method: "HEAD" });
+  const head = await request(fetch, url, { method: "HEAD" }, signal);
   const size = Number(head.headers.get("content-length") ?? Number.NaN);
   if (head.ok && Number.isSafeInteger(size)) return size;
   throw new CheckpointError(
@@ -102,11 +170,11 @@ async function sizeOf(fetch: Fetch, url: string, response: Response): Promise<nu
   );
 }
 
-/** What a 206 says it holds; undefined when the header is hidden from the page. */
+/** What a 206 says it holds; undefined when the header is hidden from the page, as of another origin it may be. */
 async function contentRange(
   url: string,
   response: Response,
-): Promise<{ first: number; size: number } | undefined> {
+): Promise<{ first: number; last: number; size: number } | undefined> {
   if (response.status === 200) {
     await discard(response);
     throw noRanges(url);
@@ -118,89 +186,17 @@ async function contentRange(
     );
   }
   const header = response.headers.get("content-range");
-  if (header === null) return undefined;
-  const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(header);
-  if (match) return { first: Number(match[1]), size: Number(match[3]) };
+  if (header === null && response.type === "cors") return undefined;
+  const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(header ?? "");
+  if (match) return { first: Number(match[1]), last: Number(match[2]), size: Number(match[3]) };
   await discard(response);
+  if (header === null) {
+    throw new CheckpointError(
+      `${url} answered 206 without a Content-Range, which says what bytes those are: the server or a proxy does ranges ` +
+        `wrong, so serve the file from elsewhere.`,
+    );
+  }
   throw new CheckpointError(
     `${url} sent the Content-Range ${JSON.stringify(header.slice(0, 100))}; wanted "bytes first-last/size".`,
   );
-}
-
-function noRanges(url: string): CheckpointError {
-  return new CheckpointError(
-    `${url} was asked for a range of bytes and answered with the whole file: use a server that does HTTP Range ` +
-      `(python3 -m http.server does not).`,
-  );
-}
-
-/** Before it is asked for: what a server claims to have need not fit in memory. */
-function allocate(url: string, length: number): Uint8Array {
-  try {
-    return new Uint8Array(length);
-  } catch (cause) {
-    throw new CheckpointError(
-      `${length} bytes of ${url} were wanted at once, and they do not fit in memory.`,
-      {
-        cause,
-      },
-    );
-  }
-}
-
-/** The body into `bytes`, checked against their length as it arrives: a server that sends more is cut off, not believed. */
-async function readBody(url: string, response: Response, bytes: Uint8Array): Promise<Uint8Array> {
-  const { length } = bytes;
-  let filled = 0;
-  for await (const chunk of chunksOf(url, response, `${length} bytes`)) {
-    if (filled + chunk.length <= length) bytes.set(chunk, filled);
-    filled += chunk.length;
-    if (filled > length) break;
-  }
-  if (filled === length) return bytes;
-  throw new CheckpointError(
-    `${url} sent ${filled > length ? "more than" : `${filled} bytes instead of`} the ${length} bytes asked for: ` +
-      `load the model again.`,
-  );
-}
-
-/** A body of a length that only its end tells. */
-async function readWhole(url: string, response: Response): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of chunksOf(url, response, "an unknown number of bytes")) {
-    chunks.push(chunk);
-    length += chunk.length;
-    if (length > MOST_WHOLE_BYTES) throw noRanges(url);
-  }
-  const bytes = new Uint8Array(length);
-  let filled = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, filled);
-    filled += chunk.length;
-  }
-  return bytes;
-}
-
-/** The body as it arrives; what the reader does not ask for is not sent. `wanted` is for the message. */
-async function* chunksOf(url: string, response: Response, wanted: string): AsyncGenerator<Uint8Array> {
-  const reader = response.body?.getReader();
-  let received = 0;
-  try {
-    for (let chunk = await reader?.read(); chunk && !chunk.done; chunk = await reader?.read()) {
-      received += chunk.value.length;
-      yield chunk.value;
-    }
-  } catch (cause) {
-    throw new CheckpointError(
-      `The connection to ${url} broke after ${received} of ${wanted}: load the model again.`,
-      { cause },
-    );
-  } finally {
-    await reader?.cancel().catch(() => undefined);
-  }
-}
-
-async function discard(response: Response): Promise<void> {
-  await response.body?.cancel().catch(() => undefined);
 }

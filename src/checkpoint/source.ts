@@ -11,13 +11,44 @@ export interface ByteSource {
   readonly size: number;
   /**
    * Exactly `length` bytes from `offset`; a short read is a `CheckpointError`, never a shorter array. The source does not
-   * write over them at a later read; the reader does not write to them at all.
+   * write over them at a later read; the reader does not write to them at all. The signal is for sources that can be
+   * stopped; whoever gives it does not wait for the others.
    */
-  read(offset: number, length: number): Promise<Uint8Array>;
+  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
 }
 
-/** Opens a file of a checkpoint folder by name; `undefined` when there is no such file. */
-export type OpenFile = (name: string) => Promise<ByteSource | undefined>;
+/** Opens a file of a checkpoint folder by name; `undefined` when there is no such file. The signal is as for reads. */
+export type OpenFile = (name: string, signal?: AbortSignal) => Promise<ByteSource | undefined>;
+
+/** Opens and reads files as `open` does, until the signal is aborted: then each rejects with its reason, at once. */
+export function abortable(open: OpenFile, signal: AbortSignal | undefined): OpenFile {
+  if (!signal) return open;
+  return async (name) => {
+    const file = await unlessAborted(signal, () => open(name, signal));
+    return (
+      file && {
+        name: file.name,
+        size: file.size,
+        read: (offset, length) => unlessAborted(signal, () => file.read(offset, length, signal)),
+      }
+    );
+  };
+}
+
+/** What `work` comes to, unless the signal is aborted before: nobody waits for it then. */
+export async function unlessAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  let stop = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason);
+    signal.addEventListener("abort", stop);
+  });
+  try {
+    return await Promise.race([work(), aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
 
 /** What Git LFS leaves in a file's place until the file is fetched begins so, and is shorter than this. */
 const POINTER = new TextEncoder().encode("version https://git-lfs.github.com/spec/v1");
@@ -28,10 +59,10 @@ const POINTER_LIMIT = 1024;
  * @throws CheckpointError for those that are Git LFS pointers, which no reader could name so clearly.
  */
 export function refusePointers(open: OpenFile): OpenFile {
-  return async (name) => {
-    const file = await open(name);
+  return async (name, signal) => {
+    const file = await open(name, signal);
     if (!file || file.size >= POINTER_LIMIT || file.size < POINTER.length) return file;
-    const head = await file.read(0, POINTER.length);
+    const head = await file.read(0, POINTER.length, signal);
     if (!POINTER.every((byte, i) => head[i] === byte)) return file;
     throw new CheckpointError(
       `${file.name} is a Git LFS pointer, not the file itself: run \`git lfs pull\` in its folder, or download the file.`,

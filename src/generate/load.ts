@@ -1,5 +1,5 @@
 import { refuseUnfinished } from "../checkpoint/open.ts";
-import { type OpenFile, refusePointers } from "../checkpoint/source.ts";
+import { abortable, type OpenFile, refusePointers } from "../checkpoint/source.ts";
 import { CheckpointError, ConfigError, OptionError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { type DeviceOptions, LIMITS, openDevice } from "../kernels/device.ts";
@@ -50,7 +50,7 @@ export async function loadEngine(
   release: () => void = () => {},
 ): Promise<Engine<LlamaModel>> {
   checkOptions(options);
-  const open = refusePointers(openFile);
+  const open = abortable(refusePointers(openFile), options.signal);
   const { tokenizer, addBos, chatTemplate, generation } = await loadText(open, options);
   const { defaults, eosIds = [tokenizer.eosId] } = generation;
   const stranger = eosIds.find((id) => id >= tokenizer.size);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { httpFolder, httpSource } from "../../src/checkpoint/http.ts";
-import { CheckpointError } from "../../src/errors.ts";
+import { CheckpointError, OptionError } from "../../src/errors.ts";
 
 const bytes = Uint8Array.from({ length: 1000 }, (_, i) => i);
 const url = "https://example.org/weights/model.bin";
@@ -8,13 +8,15 @@ const url = "https://example.org/weights/model.bin";
 interface Server {
   status?: number;
   etag?: string | null;
+  modified?: string;
+  hidden?: boolean;
   contentRange?: (first: number, last: number) => string | null;
   body?: (first: number, last: number) => Uint8Array<ArrayBuffer>;
   fail?: boolean;
 }
 
 /** `fetch` of a server that does ranges, but for what `faults` changes from one request to the next. */
-function serve(faults: (request: number) => Server = () => ({})) {
+function serve(faults: (request: number) => Readonly<Server> = () => ({})) {
   const requests: string[] = [];
   const fetch = async (input: unknown, init: RequestInit = {}) => {
     const server = faults(requests.length);
@@ -29,7 +31,12 @@ function serve(faults: (request: number) => Server = () => ({})) {
     if (etag !== null) headers.set("etag", etag);
     const contentRange = (server.contentRange ?? ((a, b) => `bytes ${a}-${b}/1000`))(first, last);
     if (contentRange !== null) headers.set("content-range", contentRange);
-    return new Response((server.body ?? ((a, b) => bytes.slice(a, b + 1)))(first, last), { status, headers });
+    if (server.modified) headers.set("last-modified", server.modified);
+    const body = (server.body ?? ((a, b) => bytes.slice(a, b + 1)))(first, last);
+    const response = new Response(body, { status, headers });
+    // What a page's fetch says of a response from another origin, whose headers it does not see unless they are exposed.
+    if (server.hidden) Object.defineProperty(response, "type", { value: "cors" });
+    return response;
   };
   return { fetch: fetch as typeof globalThis.fetch, requests };
 }
@@ -41,12 +48,12 @@ describe("a server that does ranges", () => {
     expect(source.size).toBe(1000);
     expect([...(await source.read(260, 3))]).toEqual([4, 5, 6]);
     expect((await source.read(1000, 0)).length).toBe(0);
-    expect(requests).toEqual([`GET ${url} bytes=0-0`, `GET ${url} bytes=260-262`]);
+    expect(requests).toEqual([`GET ${url} bytes=0-1`, `GET ${url} bytes=260-262`]);
     await expect(source.read(999, 2)).rejects.toThrow("Wanted 2 bytes at 999");
   });
 
   test("that hides Content-Range from the page is asked by HEAD", async () => {
-    const { fetch, requests } = serve(() => ({ contentRange: () => null, etag: null }));
+    const { fetch, requests } = serve(() => ({ contentRange: () => null, etag: null, hidden: true }));
     const source = await httpSource(url, fetch);
     expect(source.size).toBe(1000);
     expect([...(await source.read(1, 2))]).toEqual([1, 2]);
@@ -101,46 +108,79 @@ describe("a folder", () => {
     const open = httpFolder("https://example.org/a?token=1", fetch);
     expect((await open("模型.bin"))?.size).toBe(1000);
     expect(await open("absent")).toBeUndefined();
-    expect(requests[0]).toBe("GET https://example.org/a/%E6%A8%A1%E5%9E%8B.bin?token=1 bytes=0-0");
+    expect(requests[0]).toBe("GET https://example.org/a/%E6%A8%A1%E5%9E%8B.bin?token=1 bytes=0-1");
     await expect(open("../secret")).rejects.toThrow("plain name");
   });
 });
 
 describe("refuses at opening", () => {
-  test.each([
+  test.each<[string, Server, string]>([
     ["an error", { status: 503 }, "answered 503"],
     ["a missing resource", { status: 404 }, "does not exist (404)"],
     ["a range that cannot be", { status: 416 }, "answered 416"],
     ["a broken Content-Range", { contentRange: () => "bytes 0-0/*" }, 'sent the Content-Range "bytes 0-0/*"'],
     ["no connection", { fail: true }, "could not be fetched: fetch failed"],
-  ] as const)("%s", async (_, fault, message) => {
+    ["a 206 of unknown bytes", { contentRange: () => null }, "answered 206 without a Content-Range"],
+    ["a resource for others", { status: 403 }, "may not be read (403 Forbidden)"],
+    ["one that is gone", { status: 410 }, "does not exist (410)"],
+  ])("%s", async (_, fault, message) => {
     await expect(httpSource(url, serve(() => fault).fetch)).rejects.toThrow(message);
   });
 
   test("a connection that is lost before the size is known", async () => {
-    const { fetch } = serve((request) => (request ? { fail: true } : { contentRange: () => null }));
+    const { fetch } = serve((request) =>
+      request ? { fail: true } : { contentRange: () => null, hidden: true },
+    );
     const opening = httpSource(url, fetch);
     await expect(opening).rejects.toThrow(CheckpointError);
     await expect(opening).rejects.toThrow("could not be fetched: fetch failed");
   });
 });
 
+test("a URL that is relative is refused, with what to write in its place", async () => {
+  const message =
+    '"models/ziya" is no absolute URL; wanted one such as "https://example.org/ziya/". In a page: new URL("models/ziya", document.baseURI).';
+  expect(() => httpFolder("models/ziya")).toThrow(new OptionError(message));
+  await expect(httpSource("models/ziya")).rejects.toThrow(new OptionError(message));
+});
+
 describe("refuses at reading", () => {
-  test.each([
+  test.each<[string, Server, string]>([
     [
       "another ETag",
       { etag: '"v2"' },
-      'changed while it was read (size 1000, now 1000; ETag "v1", now "v2")',
+      'changed while it was read (size 1000, now 1000; ETag "v1", now ETag "v2")',
     ],
-    ["another size", { contentRange: (a: number, b: number) => `bytes ${a}-${b}/999` }, "size 1000, now 999"],
+    ["another size", { contentRange: (a, b) => `bytes ${a}-${b}/999` }, "size 1000, now 999"],
     ["the whole file", { status: 200 }, "answered with the whole file"],
-    ["another place", { contentRange: () => "bytes 0-9/1000" }, "asked for byte 500 on and answered from 0"],
+    ["no ETag any more", { etag: null, modified: "now" }, 'ETag "v1", now Last-Modified now'],
+    [
+      "another place",
+      { contentRange: () => "bytes 0-9/1000" },
+      "asked for bytes 500 to 509 and answered with 0 to 9",
+    ],
+    [
+      "another end",
+      { contentRange: () => "bytes 500-999/1000" },
+      "asked for bytes 500 to 509 and answered with 500 to 999",
+    ],
+    ["a place that it does not tell", { contentRange: () => null }, "answered 206 without a Content-Range"],
     ["too few bytes", { body: () => new Uint8Array(9) }, "sent 9 bytes instead of the 10"],
     ["too many bytes", { body: () => new Uint8Array(11) }, "sent more than the 10 bytes"],
     ["no connection", { fail: true }, "could not be fetched"],
-  ] as const)("%s", async (_, fault, message) => {
+  ])("%s", async (_, fault, message) => {
     const source = await httpSource(url, serve((request) => (request ? fault : {})).fetch);
     await expect(source.read(500, 10)).rejects.toThrow(message);
+  });
+
+  test("another Last-Modified, where there is no ETag to go by", async () => {
+    const open = (etag: string | null) =>
+      httpSource(url, serve((request) => ({ etag, modified: request ? "Tuesday" : "Monday" })).fetch);
+    await expect((await open(null)).read(500, 10)).rejects.toThrow(
+      "now 1000; Last-Modified Monday, now Last-Modified Tuesday): load the model again",
+    );
+    // Behind one address there may be several machines, which got the same file one after the other.
+    expect((await (await open('"v1"')).read(500, 10)).length).toBe(10);
   });
 
   test("more than fits in memory, before it is asked for", async () => {
@@ -162,12 +202,12 @@ describe("refuses at reading", () => {
           controller.error(new Error("reset"));
         },
       }),
-      { status: 206, headers: { etag: '"v1"' } },
+      { status: 206, headers: { etag: '"v1"', "content-range": "bytes 500-509/1000" } },
     );
     const { fetch } = serve();
     const source = await httpSource(url, async (input, init) => {
       const range = new Headers(init?.headers).get("range");
-      return range === "bytes=0-0" ? fetch(input, init) : broken;
+      return range === "bytes=0-1" ? fetch(input, init) : broken;
     });
     await expect(source.read(500, 10)).rejects.toThrow("broke after 4 of 10 bytes");
   });
