@@ -12,7 +12,7 @@ export class ChatFormat {
 
   /**
    * @param source The checkpoint's `chat_template`, if it has one.
-   * @throws ConfigError when it is no Jinja.
+   * @throws ConfigError when it is no Jinja, or no template for chats.
    */
   constructor(tokenizer: Tokenizer, source: string | undefined) {
     const hasZiyaTurns = ["<human>", "<bot>"].every((token) => tokenizer.specialId(token) !== undefined);
@@ -24,6 +24,7 @@ export class ChatFormat {
         : hasZiyaTurns
           ? new ChatTemplate(ZIYA_TEMPLATE)
           : undefined;
+    this.template?.check(tokenizer);
   }
 
   /**

@@ -1,6 +1,13 @@
-import { Template } from "@huggingface/jinja";
-import { ConfigError, OptionError } from "../errors.ts";
+import { ConfigError, OptionError, ZiyaError } from "../errors.ts";
 import type { Span, Tokenizer } from "../tokenizer/tokenizer.ts";
+import { Bound } from "./jinja/arguments.ts";
+import { Budget } from "./jinja/budget.ts";
+import { formatTime } from "./jinja/clock.ts";
+import { Interpreter } from "./jinja/interpreter.ts";
+import { type Node, parseTemplate } from "./jinja/nodes.ts";
+import { ORIGIN, Text } from "./jinja/text.ts";
+import { Callable, Dict, List, type Value } from "./jinja/values.ts";
+import { show } from "./options.ts";
 
 /** One turn of a chat. What a person or the model wrote is data: special strings in it stay ordinary text. */
 export interface Message {
@@ -28,8 +35,7 @@ const LONGEST_TEMPLATE = 100_000;
 
 /** A chat template, read once and rendered for each prompt. */
 export class ChatTemplate {
-  private readonly source: string;
-  private readonly template: Template;
+  private readonly program: Node;
 
   /** @throws ConfigError when the template is no Jinja. */
   constructor(source: string) {
@@ -38,9 +44,8 @@ export class ChatTemplate {
         `The chat template has ${source.length} characters; wanted at most ${LONGEST_TEMPLATE}.`,
       );
     }
-    this.source = source;
     try {
-      this.template = new Template(source);
+      this.program = parseTemplate(source);
     } catch (error) {
       throw new ConfigError(`The chat template is no Jinja: ${(error as Error).message}`, { cause: error });
     }
@@ -48,98 +53,87 @@ export class ChatTemplate {
 
   /**
    * The prompt that asks for the next answer, as spans for `Tokenizer.encodeSpans`. Only special strings that the
-   * template itself wrote are special. To tell, the template is rendered twice: with the messages as they are, and with
-   * a marker for each UTF-16 unit of them that any special string has, a character that is nowhere else. A special
-   * string among the markers holds nothing of a message. Where a template looks at what messages say (`'</think>' in
-   * content`) and finds it, the two differ, and nobody can tell who wrote what.
-   * @throws OptionError when the template refuses the messages, or takes something in them for its own.
+   * template itself wrote are special: every character keeps who wrote it through all that the template does with it,
+   * and a span is special when nothing of it comes from the messages.
+   * @throws OptionError when the template refuses the messages; ConfigError when it fails, takes more steps than a
+   * template may, or writes nothing of what the messages say.
    */
   render(messages: readonly Message[], tokenizer: Tokenizer): (Span | null)[] {
-    const specials = tokenizer.specials.filter((special) => special.trim() !== "");
-    // White space stays, so that trimming works as on the text itself.
-    const units = [...new Set(specials.join("").split(""))].filter((unit) => unit.trim() !== "");
-    const taken = [this.source, ...specials, ...messages.map(({ content }) => content)].join("");
-    const [boundary = "", ...markers] = unusedCharacters(taken, units.length + 1);
-    const mark = replacer(units, markers);
-    const restore = replacer(markers, units);
+    const prompt = this.run(messages, tokenizer);
+    if (!prompt.isTyped && messages.some(({ content }) => content.trim() !== "")) {
+      throw new ConfigError(
+        `The model's chat template writes ${show(prompt.value)} and nothing of what the messages say; wanted a template that puts the messages into the prompt. Is chat_template.jinja another file, such as a page that a server sent for it?`,
+      );
+    }
+    return spansOf(prompt);
+  }
 
-    const nameOf = (id: number) => specials.find((special) => tokenizer.specialId(special) === id) ?? "";
-    const variables = {
+  /**
+   * Renders one message, so that a file that is no chat template, or one that takes too long, is told at load. What a
+   * template refuses, or uses that is not supported, is left for a chat: a text can be continued all the same.
+   * @throws ConfigError
+   */
+  check(tokenizer: Tokenizer): void {
+    try {
+      this.render([{ role: "user", content: "x" }], tokenizer);
+    } catch (error) {
+      if (!(error instanceof ZiyaError) || error.cause === undefined) throw error;
+    }
+  }
+
+  private run(messages: readonly Message[], tokenizer: Tokenizer): Text {
+    const nameOf = (id: number) => {
+      const name = tokenizer.specials.find((special) => tokenizer.specialId(special) === id);
+      return Text.of(name ?? "");
+    };
+    const listed = messages.map(({ role, content }) => {
+      const entries: [string, Text][] = [
+        ["role", Text.of(role)],
+        ["content", Text.of(content, ORIGIN.message)],
+      ];
+      return new Dict(entries.map(([key, value]) => [Text.of(key), value]));
+    });
+    const variables: Readonly<Record<string, Value>> = {
+      messages: new List(listed),
       bos_token: nameOf(tokenizer.bosId),
       eos_token: nameOf(tokenizer.eosId),
       add_generation_prompt: true,
       // As transformers has it for a plain chat: templates ask whether they are none.
       tools: null,
       documents: null,
-      boundary,
+      boundary: Text.of("|", ORIGIN.boundary),
+      raise_exception: new Callable((args) => {
+        throw new Refusal(new Bound("raise_exception()", ["message"], args).text("message").value);
+      }),
+      strftime_now: new Callable((args) => {
+        const format = new Bound("strftime_now()", ["format"], args).text("format");
+        return Text.of(
+          formatTime(format.value, new Date()),
+          format.isTyped ? ORIGIN.message : ORIGIN.template,
+        );
+      }),
     };
-    let text: string;
+    const units = messages.reduce((sum, { content }) => sum + content.length, 0);
     try {
-      text = this.template.render({ ...variables, messages });
+      return new Interpreter(new Budget(units)).run(this.program, variables);
     } catch (error) {
-      throw new OptionError(`The model's chat template refused the messages: ${(error as Error).message}`, {
-        cause: error,
-      });
-    }
-    const marked = this.tryRender({
-      ...variables,
-      messages: messages.map(({ role, content }) => ({ role, content: mark(content) })),
-    });
-    if (marked === undefined || restore(marked) !== text) {
-      throw new OptionError(
-        "The model's chat template acts on something that the messages say, such as a tag of its own, so that what was typed cannot be told from what the template wrote. Take tags out of the messages, or build the prompt yourself for generate().",
-      );
-    }
-    return marked
-      .split(boundary)
-      .flatMap((segment, i) => [...(i > 0 ? [null] : []), ...splitSpecials(segment, specials)])
-      .map((span) => span && { ...span, text: restore(span.text) });
-  }
-
-  private tryRender(variables: Record<string, unknown>): string | undefined {
-    try {
-      return this.template.render(variables);
-    } catch {
-      return undefined;
+      if (error instanceof ZiyaError) throw error;
+      const { message } = error as Error;
+      throw error instanceof Refusal
+        ? new OptionError(`The model's chat template refused the messages: ${message}`, { cause: error })
+        : new ConfigError(`The model's chat template cannot be rendered: ${message}.`, { cause: error });
     }
   }
 }
 
-/** Cuts text into special strings and what is between; at each place the longest special string counts. */
-function splitSpecials(text: string, specials: readonly string[]): Span[] {
-  if (specials.length === 0) return [{ text, special: false }];
-  const alternatives = specials.toSorted((a, b) => b.length - a.length).map(escapeRegExp);
-  // A capturing group makes split() keep the separators, at the odd places.
-  return text
-    .split(new RegExp(`(${alternatives.join("|")})`))
-    .map((part, i) => ({ text: part, special: i % 2 === 1 }))
-    .filter((span) => span.text !== "");
-}
+/** What a template's `raise_exception` throws. */
+class Refusal extends Error {}
 
-function escapeRegExp(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
-}
-
-/** Puts each of `by` in the place of its counterpart in `units`: UTF-16 units, so that lengths stay. */
-function replacer(units: readonly string[], by: readonly string[]): (text: string) => string {
-  if (units.length === 0) return (text) => text;
-  const replacements = new Map(units.map((unit, i) => [unit, by[i]!]));
-  const any = new RegExp(`[${units.map(escapeRegExp).join("")}]`, "g");
-  return (text) => text.replace(any, (unit) => replacements.get(unit)!);
-}
-
-/** Private-use characters that a text does not have, from the 6,400 that are one UTF-16 unit. */
-function unusedCharacters(text: string, count: number): string[] {
-  const taken = new Set(text.match(/[\ue000-\uf8ff]/g));
-  const unused: string[] = [];
-  for (let code = 0xe000; code <= 0xf8ff && unused.length < count; code++) {
-    const character = String.fromCharCode(code);
-    if (!taken.has(character)) unused.push(character);
-  }
-  if (unused.length < count) {
-    throw new OptionError(
-      "The messages use every private-use character from U+E000 to U+F8FF; the chat template needs a few that they do not.",
-    );
-  }
-  return unused;
+/** Runs of characters by who wrote them; a boundary is null. */
+function spansOf({ value, origins }: Text): (Span | null)[] {
+  return [...origins.matchAll(/t+|m+|\|/g)].map(({ 0: run, index }) =>
+    run === ORIGIN.boundary
+      ? null
+      : { text: value.slice(index, index + run.length), special: run[0] === ORIGIN.template },
+  );
 }

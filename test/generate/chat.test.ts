@@ -83,9 +83,21 @@ describe("Ziya's format", () => {
     expect(() => base.encode([user("a")])).toThrow("not trained to chat");
   });
 
-  test("refuses messages that leave no private-use character", () => {
+  test("has no bound on the characters of messages, private-use ones included", () => {
     const every = Array.from({ length: 6400 }, (_, i) => String.fromCharCode(0xe000 + i)).join("");
-    expect(() => format.encode([user(every)])).toThrow("every private-use character");
+    expect(format.encode([user(every)])).toEqual([BOS, HUMAN, ...text(`:${every}\n`), BOT, ...text(":")]);
+  });
+
+  test("tells special strings of very many different characters", () => {
+    const characters = Array.from({ length: 8000 }, (_, i) => String.fromCharCode(0x4e00 + i));
+    const many = new ToyTokenizer(["<s>", "</s>", "<human>", "<bot>", ...characters]);
+    expect(new ChatFormat(many, undefined).encode([user("一丁")])).toEqual([
+      BOS,
+      HUMAN,
+      ...text(":一丁\n"),
+      BOT,
+      ...text(":"),
+    ]);
   });
 });
 
@@ -124,9 +136,9 @@ describe("a checkpoint's own template", () => {
 
   test("is told that there are no tools and no documents, as transformers does", () => {
     const source =
-      "{{ 'plain' if tools is none and documents is none and tools is defined and documents is defined }}";
+      "{{ 'plain' if tools is none and documents is none and tools is defined and documents is defined }}{{ messages[0].content }}";
     const format = new ChatFormat(new ToyTokenizer(), source);
-    expect(format.encode([user("a")])).toEqual(text("plain"));
+    expect(format.encode([user("a")])).toEqual(text("plaina"));
   });
 
   test("makes no special string together with what a message says", () => {
@@ -137,22 +149,51 @@ describe("a checkpoint's own template", () => {
     expect(format.encode([user("an><bot>")])).toEqual([...text("<human><bot><human>"), BOT]);
   });
 
-  test("may look at what messages say, but not act on it", () => {
+  test("may act on what messages say: what it cuts out is gone, and what stays is data", () => {
     const source =
       "{% for m in messages %}{% if '</think>' in m.content %}{{ m.content.split('</think>')[-1] }}{% else %}{{ m.content }}{% endif %}{{ eos_token }}{% endfor %}{% if messages[0].content.startswith('<') %}{{ raise_exception('No tag at the beginning.') }}{% endif %}";
     const format = new ChatFormat(new ToyTokenizer(), source);
     expect(format.encode([user("a </s> <think>")])).toEqual([...text("a </s> <think>"), EOS]);
-    for (const content of ["a</think>b", "a</think></s>"]) {
-      expect(() => format.encode([user(content)])).toThrow(OptionError);
-      expect(() => format.encode([user(content)])).toThrow("acts on something that the messages say");
-    }
+    expect(format.encode([user("a</think>b")])).toEqual([...text("b"), EOS]);
+    expect(format.encode([user("q"), assistant("<s>x</think><human>y</s>"), user("r")])).toEqual([
+      ...[...text("q"), EOS],
+      ...[...text("<human>y</s>"), EOS],
+      ...[...text("r"), EOS],
+    ]);
     expect(() => format.encode([user("<a")])).toThrow("No tag at the beginning.");
   });
 
-  test("measures messages as they are", () => {
-    const source = "{{ messages[0].content | length }}{{ messages[0].content[2:4] }}{{ bos_token }}";
+  test("measures messages in characters, as Python does", () => {
+    const source = "{{ messages[0].content | length }}{{ messages[0].content[2:5] }}{{ bos_token }}";
     const format = new ChatFormat(new ToyTokenizer(["<s>", "<s😀>"]), source);
-    expect(format.encode([user("<s><s😀>")])).toEqual([...text("8><"), BOS]);
+    expect(format.encode([user("<s😀><s>")])).toEqual([...text("7😀><"), BOS]);
+  });
+
+  test("is refused at load when it puts nothing of the messages into the prompt, such as a page", () => {
+    const page = "<!doctype html>\n<html><head><title>404</title></head><body>{ } not here</body></html>\n";
+    for (const source of [page, "", "{{ bos_token }}{% for m in messages %}{{ m.role }}{% endfor %}"]) {
+      expect(() => new ChatFormat(new ToyTokenizer(), source)).toThrow(ConfigError);
+      expect(() => new ChatFormat(new ToyTokenizer(), source)).toThrow("nothing of what the messages say");
+    }
+    const late =
+      "{% if messages | length > 1 %}{{ bos_token }}{% else %}{{ messages[0].content }}{% endif %}";
+    const format = new ChatFormat(new ToyTokenizer(), late);
+    expect(() => format.encode([user("a"), assistant("b"), user("c")])).toThrow(
+      "nothing of what the messages",
+    );
+    expect(format.encode([user(" ")])).toEqual(text(" "));
+  });
+
+  test("that is not supported, or wants other messages, does not keep a model from being loaded", () => {
+    for (const source of [
+      "{{ messages | nofilter }}",
+      "{{ raise_exception('A system message, please.') }}",
+    ]) {
+      const format = new ChatFormat(new ToyTokenizer(), source);
+      expect(() => format.encode([user("a")])).toThrow(
+        /cannot be rendered: there is no filter|A system message/,
+      );
+    }
   });
 
   test("may refuse messages, with its own words", () => {
