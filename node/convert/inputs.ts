@@ -9,11 +9,10 @@ import {
 } from "../../src/checkpoint/checkpoint.ts";
 import { mergeDelta, refuseUnmergedDelta, WHOLE } from "../../src/checkpoint/delta.ts";
 import { ELEMENT_BYTES } from "../../src/checkpoint/dtype.ts";
-import { parseObject } from "../../src/checkpoint/json.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { type ByteSource, type OpenFile, readText, refusePointers } from "../../src/checkpoint/source.ts";
 import { CheckpointError } from "../../src/errors.ts";
-import { type Config, parseConfig } from "../../src/model/config.ts";
+import { type Config, parseConfig, parseConfigObject } from "../../src/model/config.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
 import { fileSource, openFolder } from "../files.ts";
 
@@ -244,7 +243,7 @@ async function readConfig(part: string, open: OpenFile): Promise<Config> {
 /** A base may come without a config: it only helps to tell a wrong one. */
 async function readBaseConfig(open: OpenFile): Promise<object> {
   const file = await open("config.json");
-  return file ? parseObject(await readText(file, CONFIG_LIMIT), "config.json of the base") : {};
+  return file ? parseConfigObject(await readText(file, CONFIG_LIMIT), "config.json of the base") : {};
 }
 
 function tensorsOf(checkpoint: Checkpoint, config: Config): TensorInfo[] {

@@ -1,6 +1,14 @@
+import type { JsonObject } from "../checkpoint/json.ts";
 import { ConfigError, type OptionError } from "../errors.ts";
 import { parseConfigObject } from "../model/config.ts";
-import { checkNumber, type GenerationDefaults, type NumericOption, show } from "./options.ts";
+import {
+  checkNumber,
+  checkStops,
+  type GenerationDefaults,
+  NUMERIC_OPTIONS,
+  type NumericOption,
+  show,
+} from "./options.ts";
 
 /**
  * The settings on Ziya-LLaMA-13B-v1's model card. It names no top_k, so that Hugging Face's default of 50 was in
@@ -18,19 +26,33 @@ export const CARD_DEFAULTS: GenerationDefaults = {
 /** What `generate()` of transformers takes for a key that a generation_config.json with do_sample leaves out. */
 const HF_DEFAULTS: GenerationDefaults = { ...CARD_DEFAULTS, top_p: 1 };
 
-/** Keys that would change the answer and that this runtime does not do, with the value that asks for nothing. */
-const UNSUPPORTED: Readonly<Record<string, unknown>> = {
-  num_beams: 1,
-  num_beam_groups: 1,
-  penalty_alpha: 0,
-  typical_p: 1,
-  epsilon_cutoff: 0,
-  eta_cutoff: 0,
-  no_repeat_ngram_size: 0,
-  encoder_repetition_penalty: 1,
-  min_length: 0,
-  min_new_tokens: 0,
-  guidance_scale: 1,
+/** Keys that would change the answer and that this runtime does not do, with the values that ask for nothing. */
+const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
+  num_beams: [1],
+  num_beam_groups: [1],
+  num_return_sequences: [1],
+  penalty_alpha: [0],
+  typical_p: [1],
+  epsilon_cutoff: [0],
+  eta_cutoff: [0],
+  top_h: [],
+  no_repeat_ngram_size: [0],
+  encoder_no_repeat_ngram_size: [0],
+  encoder_repetition_penalty: [1],
+  min_length: [0],
+  min_new_tokens: [0],
+  guidance_scale: [1],
+  max_time: [],
+  forced_bos_token_id: [],
+  forced_eos_token_id: [],
+  begin_suppress_tokens: [],
+  sequence_bias: [],
+  exponential_decay_length_penalty: [],
+  constraints: [],
+  force_words_ids: [],
+  dola_layers: [],
+  watermarking_config: [],
+  token_healing: [false],
 };
 
 export interface GenerationConfig {
@@ -40,55 +62,88 @@ export interface GenerationConfig {
 }
 
 /**
- * Reads a `generation_config.json`. Ziya's own holds only token ids: without `do_sample` in the file, a key it lacks
- * has the value of Ziya's card; with `do_sample`, that of transformers. `do_sample` false is temperature 0.
+ * Reads a `generation_config.json`; where a checkpoint has none, its `config.json`, whose keys of the same names then
+ * count. Ziya's own holds only token ids: without `do_sample` in the file, a key it lacks has the value of Ziya's card;
+ * with `do_sample`, that of transformers. `do_sample` false is temperature 0. docs/checkpoint-keys.md has all keys.
+ * @param name The file's, for messages.
  * @throws ConfigError
  */
-export function parseGenerationConfig(text: string): GenerationConfig {
-  const json = parseConfigObject(text, "generation_config.json");
+export function parseGenerationConfig(text: string, name = "generation_config.json"): GenerationConfig {
+  const json = parseConfigObject(text, name);
   for (const [key, neutral] of Object.entries(UNSUPPORTED)) {
-    const found = json[key] ?? neutral;
-    if (found !== neutral) {
+    const found = json[key] ?? undefined;
+    if (found !== undefined && !neutral.includes(found)) {
       throw new ConfigError(
-        `generation_config.json has ${key} ${show(found)}; this runtime does not do that. Take the key out to go on without.`,
+        `${name} has ${key} ${show(found)}; this runtime does not do that. Take the key out to go on without.`,
       );
     }
   }
   const sample = json.do_sample ?? undefined;
   if (sample !== undefined && typeof sample !== "boolean") {
-    throw new ConfigError(`generation_config.json has do_sample ${show(sample)}; wanted true or false.`);
+    throw new ConfigError(`${name} has do_sample ${show(sample)}; wanted true or false.`);
   }
   const missing = sample === undefined ? CARD_DEFAULTS : HF_DEFAULTS;
-  const read = (key: string, option: NumericOption & keyof GenerationDefaults): number => {
+  /** What a check of options gives for a key, or undefined where the file has none. */
+  const check = <Value>(key: string, checkValue: (value: unknown) => Value): Value | undefined => {
     const value = json[key] ?? undefined;
-    if (value === undefined) return missing[option];
+    if (value === undefined) return undefined;
     try {
-      return checkNumber(option, value, key);
+      return checkValue(value);
     } catch (error) {
-      throw new ConfigError(`In generation_config.json ${(error as OptionError).message}`, { cause: error });
+      throw new ConfigError(`In ${name} ${(error as OptionError).message}`, { cause: error });
     }
   };
-  const temperature = read("temperature", "temperature");
+  const read = (key: string, option: NumericOption) => check(key, (value) => checkNumber(option, value, key));
+  const temperature = read("temperature", "temperature") ?? missing.temperature;
+  const maxNewTokens = read("max_new_tokens", "max_tokens");
+  const maxLength = maxNewTokens === undefined ? read("max_length", "max_tokens") : undefined;
+  const stop = check("stop_strings", (value) => checkStops(value, "stop_strings"));
+  const eosIds = readIds(json, "eos_token_id", name);
+  const suppressed = new Set([
+    ...(readIds(json, "suppress_tokens", name) ?? []),
+    ...badWords(json, name, eosIds),
+  ]);
   return {
     defaults: {
       temperature: sample === false ? 0 : temperature,
-      top_k: read("top_k", "top_k"),
-      top_p: read("top_p", "top_p"),
-      min_p: read("min_p", "min_p"),
-      repetition_penalty: read("repetition_penalty", "repetition_penalty"),
-      max_tokens: read("max_new_tokens", "max_tokens"),
+      top_k: read("top_k", "top_k") ?? missing.top_k,
+      top_p: read("top_p", "top_p") ?? missing.top_p,
+      min_p: read("min_p", "min_p") ?? missing.min_p,
+      repetition_penalty: read("repetition_penalty", "repetition_penalty") ?? missing.repetition_penalty,
+      max_tokens:
+        maxNewTokens ?? (maxLength === undefined ? missing.max_tokens : NUMERIC_OPTIONS.max_tokens.most),
+      ...(maxLength !== undefined && { max_length: maxLength }),
+      ...(stop !== undefined && { stop }),
+      ...(suppressed.size > 0 && { suppress_tokens: suppressed }),
     },
-    eosIds: readEosIds(json.eos_token_id ?? undefined),
+    eosIds,
   };
 }
 
-function readEosIds(value: unknown): readonly number[] | undefined {
+/** A token id or a list of them; undefined where the file has none. */
+function readIds(json: JsonObject, key: string, name: string): readonly number[] | undefined {
+  const value = json[key] ?? undefined;
   if (value === undefined) return undefined;
   const ids: readonly unknown[] = Array.isArray(value) ? value : [value];
-  if (!ids.every((id) => typeof id === "number" && Number.isInteger(id) && id >= 0)) {
+  if (!ids.every(isId)) {
+    throw new ConfigError(`${name} has ${key} ${show(value)}; wanted a token id or a list of them.`);
+  }
+  return ids;
+}
+
+/** The words of one token that an answer may not have: all but those that end it, as in transformers. */
+function badWords(json: JsonObject, name: string, eosIds: readonly number[] = []): number[] {
+  const value = json.bad_words_ids ?? [];
+  const isWord = (word: unknown): word is [number] =>
+    Array.isArray(word) && word.length === 1 && isId(word[0]);
+  if (!Array.isArray(value) || !value.every(isWord)) {
     throw new ConfigError(
-      `generation_config.json has eos_token_id ${show(value)}; wanted a token id or a list of them.`,
+      `${name} has bad_words_ids ${show(value)}; wanted lists of one token id each: this runtime does not do words of several tokens. Take the key out to go on without.`,
     );
   }
-  return ids as readonly number[];
+  return value.map(([id]) => id).filter((id) => !eosIds.includes(id));
+}
+
+function isId(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0;
 }

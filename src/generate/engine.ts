@@ -126,8 +126,13 @@ export class Engine<Model extends EngineModel = EngineModel> {
     options: ResolvedOptions,
     decoder: StreamDecoder,
   ): GenerationStream {
-    const { contextLength } = this.model;
+    const contextLength = this.longest(options);
     if (prompt.length === 0) throw new OptionError("The prompt has no tokens; wanted at least one.");
+    if (prompt.length >= contextLength && contextLength < this.model.contextLength) {
+      throw new ContextOverflowError(
+        `The prompt has ${prompt.length} tokens; the model's generation_config.json wants at most ${contextLength} together with the answer (max_length). Give max_tokens, or shorten the prompt.`,
+      );
+    }
     if (prompt.length >= contextLength) {
       throw new ContextOverflowError(
         `The prompt has ${prompt.length} tokens; the context holds ${contextLength}, of which the answer needs at least one. Shorten the prompt, load the model with a longer context, or set overflow to "truncate".`,
@@ -148,9 +153,14 @@ export class Engine<Model extends EngineModel = EngineModel> {
   }
 
   /** The most tokens of a prompt that is to be truncated: see `GenerationOptions.overflow`. */
-  private room({ max_tokens: maxTokens }: ResolvedOptions): number {
-    const { contextLength } = this.model;
-    return contextLength - Math.min(maxTokens, Math.ceil(contextLength / 4));
+  private room(options: ResolvedOptions): number {
+    const contextLength = this.longest(options);
+    return contextLength - Math.min(options.max_tokens, Math.ceil(contextLength / 4));
+  }
+
+  /** The most tokens of a prompt and its answer. */
+  private longest({ max_length: maxLength }: ResolvedOptions): number {
+    return Math.min(this.model.contextLength, maxLength);
   }
 
   private checkIds(prompt: readonly number[]): number[] {

@@ -56,7 +56,7 @@ export async function loadEngine(
   const stranger = eosIds.find((id) => id >= tokenizer.size);
   if (stranger !== undefined) {
     throw new ConfigError(
-      `generation_config.json has eos_token_id ${stranger}; the tokenizer's ids end at ${tokenizer.size - 1}.`,
+      `The checkpoint's eos_token_id has ${stranger}; the tokenizer's ids end at ${tokenizer.size - 1}.`,
     );
   }
   const format = new ChatFormat(tokenizer, chatTemplate);
@@ -102,16 +102,24 @@ export async function loadText(
     return bytes && new TextDecoder().decode(bytes);
   };
   const loaded = await loadTokenizer(read, { strip });
-  const generation = await text("generation_config.json");
+  const generation = await readGenerationConfig(text);
   return {
     ...loaded,
     // Newer checkpoints keep the template in a file of its own, which then counts.
     chatTemplate: (await text("chat_template.jinja")) ?? loaded.chatTemplate,
-    generation:
-      generation === undefined
-        ? { defaults: CARD_DEFAULTS, eosIds: undefined }
-        : parseGenerationConfig(generation),
+    generation,
   };
+}
+
+/** As in transformers, config.json counts for the keys of generation_config.json where that is missing. */
+async function readGenerationConfig(
+  text: (name: string) => Promise<string | undefined>,
+): Promise<GenerationConfig> {
+  for (const name of ["generation_config.json", "config.json"]) {
+    const json = await text(name);
+    if (json !== undefined) return parseGenerationConfig(json, name);
+  }
+  return { defaults: CARD_DEFAULTS, eosIds: undefined };
 }
 
 function checkOptions(options: EngineOptions): void {

@@ -39,11 +39,15 @@ export interface Sampling {
   readonly min_p: number;
   readonly repetition_penalty: number;
   readonly seed: number;
+  /** Ids that are never chosen. */
+  readonly suppress_tokens?: ReadonlySet<number>;
 }
 
 /** Options with every default filled in. */
 export interface ResolvedOptions extends Sampling {
   readonly max_tokens: number;
+  /** The longest prompt and answer together, in tokens; Infinity for no such bound. */
+  readonly max_length: number;
   readonly stop: readonly string[];
   readonly overflow: Overflow;
   readonly signal: AbortSignal | undefined;
@@ -52,8 +56,12 @@ export interface ResolvedOptions extends Sampling {
 /** What a model's makers recommend; see `parseGenerationConfig`. */
 export type GenerationDefaults = Pick<
   ResolvedOptions,
-  "temperature" | "top_k" | "top_p" | "min_p" | "repetition_penalty" | "max_tokens"
->;
+  "temperature" | "top_k" | "top_p" | "min_p" | "repetition_penalty" | "max_tokens" | "suppress_tokens"
+> & {
+  /** For an answer without `max_tokens` of its own: the longest prompt and answer together, in tokens. */
+  readonly max_length?: number;
+  readonly stop?: readonly string[];
+};
 
 /** A numeric option and the values it may have, ends included. */
 export interface NumericRange {
@@ -111,7 +119,9 @@ export function resolveOptions(options: GenerationOptions, defaults: GenerationD
     repetition_penalty: numeric("repetition_penalty", defaults.repetition_penalty),
     seed: options.seed === undefined ? drawSeed() : checkNumber("seed", options.seed),
     max_tokens: numeric("max_tokens", defaults.max_tokens),
-    stop: checkStops(options.stop),
+    max_length: options.max_tokens === undefined ? (defaults.max_length ?? Infinity) : Infinity,
+    stop: options.stop === undefined ? (defaults.stop ?? []) : checkStops(options.stop),
+    ...(defaults.suppress_tokens && { suppress_tokens: defaults.suppress_tokens }),
     overflow,
     signal,
   };
@@ -141,19 +151,23 @@ function isAbortSignal(value: AbortSignal | null): boolean {
   return typeof value?.aborted === "boolean" && methods.every((method) => typeof method === "function");
 }
 
-function checkStops(value: unknown): readonly string[] {
-  const stops: readonly unknown[] = value === undefined ? [] : Array.isArray(value) ? value : [value];
+/**
+ * @param label How the message calls the option.
+ * @throws OptionError
+ */
+export function checkStops(value: unknown, label = "stop"): readonly string[] {
+  const stops: readonly unknown[] = Array.isArray(value) ? value : [value];
   if (stops.length > MOST_STOPS) {
-    throw new OptionError(`stop has ${stops.length} strings; wanted at most ${MOST_STOPS}.`);
+    throw new OptionError(`${label} has ${stops.length} strings; wanted at most ${MOST_STOPS}.`);
   }
   return stops.map((stop) => {
     if (typeof stop !== "string" || stop.length === 0 || stop.length > LONGEST_STOP) {
       throw new OptionError(
-        `stop has ${show(stop)}; wanted strings of 1 to ${LONGEST_STOP} characters, one or a list of them.`,
+        `${label} has ${show(stop)}; wanted strings of 1 to ${LONGEST_STOP} characters, one or a list of them.`,
       );
     }
     if (/\p{Surrogate}/u.test(stop)) {
-      throw new OptionError(`stop has ${show(stop)}, which holds half a character; wanted whole ones.`);
+      throw new OptionError(`${label} has ${show(stop)}, which holds half a character; wanted whole ones.`);
     }
     return stop;
   });

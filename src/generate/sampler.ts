@@ -23,15 +23,17 @@ export interface Sampler {
  * keeps all the equal ones.
  */
 export function makeSampler(sampling: Sampling): Sampler {
-  const { temperature, top_k, repetition_penalty: penalty, seed } = sampling;
+  const { temperature, top_k, repetition_penalty: penalty, seed, suppress_tokens: suppressed } = sampling;
   const greedy = temperature === 0;
   const usesSeen = penalty !== 1;
-  const want = usesSeen ? "logits" : greedy ? "argmax" : isCandidateCount(top_k) ? "candidates" : "logits";
+  const want =
+    usesSeen || suppressed ? "logits" : greedy ? "argmax" : isCandidateCount(top_k) ? "candidates" : "logits";
   let draws = 0;
   return {
     want,
     usesSeen,
-    sample(candidates, seen) {
+    sample(all, seen) {
+      const candidates = suppressed ? without(all, suppressed) : all;
       const scores = usesSeen ? penalise(candidates, seen, penalty) : candidates.logits;
       const best = indexOfBest(scores, candidates.ids);
       if (greedy) return candidates.ids[best]!;
@@ -43,6 +45,12 @@ export function makeSampler(sampling: Sampling): Sampler {
 
 function isCandidateCount(topK: number): boolean {
   return topK > 0 && topK <= MAX_CANDIDATES;
+}
+
+/** The candidates that may be chosen. */
+function without({ ids, logits }: Candidates, suppressed: ReadonlySet<number>): Candidates {
+  const allowed = (_: number, i: number) => !suppressed.has(ids[i]!);
+  return { ids: ids.filter(allowed), logits: logits.filter(allowed) };
 }
 
 /** Divides the positive logits of seen tokens by the penalty and multiplies the negative ones (CTRL, 2019). */

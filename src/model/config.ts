@@ -1,4 +1,4 @@
-import { type JsonObject, parseObject } from "../checkpoint/json.ts";
+import { isObject, type JsonObject, parseObject } from "../checkpoint/json.ts";
 import { ConfigError } from "../errors.ts";
 
 /** A LLaMA `config.json` with HF's names, checked; keys that a variant leaves out have HF's defaults. */
@@ -27,25 +27,43 @@ const COLUMN_GROUP = 32;
 /** The attention kernels keep a row of a head in registers. */
 const HEAD_DIMS = { least: 32, most: 128, multiple: 16 };
 
+/** What a key must be, where it stands, for this runtime to compute what transformers does: one of these values. */
+const WANTED: readonly (readonly [key: string, ...values: (string | boolean | number)[]])[] = [
+  ["model_type", "llama"],
+  // One function under two names.
+  ["hidden_act", "silu", "swish"],
+  ["attention_bias", false],
+  ["mlp_bias", false],
+  ["is_encoder_decoder", false],
+];
+
 /**
  * Reads a `config.json`. Keys that do not change a LLaMA's arithmetic are passed over (`layer_norm_eps` and
- * `rotary_pct` of Ziya's Pretrain variant among them); those that would, and that this runtime does not do, are refused.
+ * `rotary_pct` of Ziya's Pretrain variant among them); those that would, and that this runtime does not do, are
+ * refused: docs/checkpoint-keys.md has the table.
  * @throws ConfigError
  */
 export function parseConfig(text: string): Config {
   const json = parseConfigObject(text, "config.json");
-  expect(json, "model_type", "llama");
-  expect(json, "hidden_act", "silu");
-  expect(json, "attention_bias", false);
-  expect(json, "mlp_bias", false);
+  for (const [key, ...values] of WANTED) expect(json, key, values);
+  for (const key of ["quantization_config", "per_layer_config"]) refuseObject(json, key);
   const architectures = json.architectures;
-  if (Array.isArray(architectures) && !architectures.includes("LlamaForCausalLM")) {
+  // The first LLaMA folders spell it LLaMAForCausalLM.
+  const isCausal = (name: unknown) => typeof name === "string" && /^llamaforcausallm$/i.test(name);
+  if (Array.isArray(architectures) && !architectures.some(isCausal)) {
     throw new ConfigError(
       `config.json names the architecture ${JSON.stringify(architectures).slice(0, 200)}; wanted LlamaForCausalLM.`,
     );
   }
   const heads = count(json, "num_attention_heads");
   const hidden = count(json, "hidden_size");
+  if ((json.head_dim ?? undefined) === undefined && hidden % heads !== 0) {
+    throw new ConfigError(
+      `config.json has hidden_size ${hidden} over ${heads} heads and no head_dim; wanted a whole ratio, or head_dim.`,
+    );
+  }
+  const rope = ropeSettings(json);
+  expect("partial_rotary_factor" in rope ? rope : json, "partial_rotary_factor", [1]);
   const config: Config = {
     vocab_size: count(json, "vocab_size"),
     hidden_size: hidden,
@@ -56,8 +74,9 @@ export function parseConfig(text: string): Config {
     head_dim: count(json, "head_dim", Math.floor(hidden / heads)),
     max_position_embeddings: count(json, "max_position_embeddings", 2048),
     rms_norm_eps: positive(json, "rms_norm_eps", 1e-6),
-    rope_theta: positive(json, "rope_theta", ropeTheta(json)),
-    rope_factor: ropeFactor(json),
+    // As transformers 5 has it: the settings' own theta counts before the one beside them.
+    rope_theta: positive((rope.rope_theta ?? undefined) === undefined ? json : rope, "rope_theta", 10000),
+    rope_factor: ropeFactor(rope),
     tie_word_embeddings: flag(json, "tie_word_embeddings", false),
   };
   checkShape(config);
@@ -70,10 +89,20 @@ export function parseConfig(text: string): Config {
  */
 export function parseConfigObject(text: string, name: string): JsonObject {
   try {
-    return parseObject(text, name);
+    return parseObject(writeNumbersAsJson(text), name);
   } catch (cause) {
     throw new ConfigError((cause as Error).message, { cause });
   }
+}
+
+/**
+ * Python writes three numbers that JSON has not. The infinite ones are numbers too large for JavaScript; NaN becomes
+ * the string "NaN", which no key of a number takes, and which changes nothing in a key that is passed over.
+ */
+function writeNumbersAsJson(text: string): string {
+  return text.replace(/"(?:[^"\\]|\\.)*"|\b(?:NaN|Infinity)\b/gs, (token) =>
+    token === "NaN" ? '"NaN"' : token === "Infinity" ? "1e999" : token,
+  );
 }
 
 function checkShape(config: Config): void {
@@ -100,13 +129,21 @@ function checkShape(config: Config): void {
   }
 }
 
-function expect(json: JsonObject, key: string, wanted: string | boolean): void {
-  const found = json[key];
-  if (found !== undefined && found !== null && found !== wanted) {
+function expect(json: JsonObject, key: string, wanted: readonly unknown[]): void {
+  const found = json[key] ?? undefined;
+  if (found !== undefined && !wanted.includes(found)) {
     throw new ConfigError(
-      `config.json has ${key} ${JSON.stringify(found)}; this runtime does ${JSON.stringify(wanted)} only.`,
+      `config.json has ${key} ${JSON.stringify(found).slice(0, 200)}; this runtime does ${wanted.map((value) => JSON.stringify(value)).join(" or ")} only.`,
     );
   }
+}
+
+function refuseObject(json: JsonObject, key: string): void {
+  const found = json[key] ?? undefined;
+  if (found === undefined) return;
+  throw new ConfigError(
+    `config.json has ${key} ${JSON.stringify(found).slice(0, 200)}; this runtime reads models in f32, f16 or bf16 with every layer alike. Fetch the original checkpoint.`,
+  );
 }
 
 function count(json: JsonObject, key: string, missing?: number, most = MOST): number {
@@ -135,18 +172,24 @@ function flag(json: JsonObject, key: string, missing: boolean): boolean {
   return value;
 }
 
-/** Newer HF configs keep the RoPE settings in `rope_parameters`, older ones in `rope_scaling`. */
+/**
+ * Older configs keep the RoPE settings in `rope_scaling`, newer ones in `rope_parameters`; of two transformers takes
+ * the older, and an empty one counts as none.
+ */
 function ropeSettings(json: JsonObject): JsonObject {
-  return (json.rope_scaling ?? json.rope_parameters ?? {}) as JsonObject;
+  const settings = ["rope_scaling", "rope_parameters"].map((key) => {
+    const value = json[key] ?? {};
+    if (!isObject(value) || Object.values(value).some(isObject)) {
+      throw new ConfigError(
+        `config.json has ${key} ${JSON.stringify(value).slice(0, 200)}; wanted an object of settings for all layers, such as {"rope_type":"linear","factor":2}.`,
+      );
+    }
+    return value;
+  });
+  return settings.find((value) => Object.keys(value).length > 0) ?? {};
 }
 
-function ropeTheta(json: JsonObject): number {
-  const theta = ropeSettings(json).rope_theta;
-  return typeof theta === "number" ? theta : 10000;
-}
-
-function ropeFactor(json: JsonObject): number {
-  const settings = ropeSettings(json);
+function ropeFactor(settings: JsonObject): number {
   const type = settings.rope_type ?? settings.type ?? "default";
   if (type === "default") return 1;
   if (type !== "linear") {

@@ -3,6 +3,7 @@ import { BusyError, ContextOverflowError, OptionError } from "../../src/errors.t
 import { ChatFormat } from "../../src/generate/chat.ts";
 import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
 import { Engine } from "../../src/generate/engine.ts";
+import type { GenerationDefaults } from "../../src/generate/options.ts";
 import type { Message } from "../../src/generate/template.ts";
 import { certain, FakeModel, type FakeModelOptions } from "../support/model.ts";
 import { ToyTokenizer } from "../support/tokenizer.ts";
@@ -13,7 +14,13 @@ const [EOS, BOT] = [2, 4];
 const user = (content: string): Message => ({ role: "user", content });
 
 /** An engine whose model answers each question with the next of the replies, then ends. */
-function answering(reply: string, options: Partial<FakeModelOptions> = {}) {
+function answering(
+  reply: string,
+  {
+    defaults = CARD_DEFAULTS,
+    ...options
+  }: Partial<FakeModelOptions> & { defaults?: GenerationDefaults } = {},
+) {
   const ids = [ToyTokenizer.PREFIX, ...ToyTokenizer.characters(reply), EOS];
   const model = new FakeModel({
     tokenCount: tokenizer.size,
@@ -22,7 +29,7 @@ function answering(reply: string, options: Partial<FakeModelOptions> = {}) {
     logitsAfter: (tokens) => certain(ids[tokens.length - tokens.lastIndexOf(BOT) - 3] ?? EOS, tokenizer.size),
     ...options,
   });
-  const parts = { model, tokenizer, format, addBos: true, defaults: CARD_DEFAULTS };
+  const parts = { model, tokenizer, format, addBos: true, defaults };
   return { model, engine: new Engine({ ...parts, eosIds: [EOS] }) };
 }
 
@@ -45,6 +52,24 @@ describe("chat", () => {
       usage: { prompt_tokens: 10, completion_tokens: 7, cached_tokens: 0 },
     });
     for (const value of Object.values(timings)) expect(value).toBeGreaterThan(0);
+  });
+
+  test("keeps to the lengths, stop strings and tokens that the checkpoint sets, until the caller says otherwise", async () => {
+    const defaults = { ...CARD_DEFAULTS, max_length: 14, stop: ["d"] };
+    const { engine } = answering("abcdefgh", { defaults });
+    const answer = (options = {}) => engine.chat([user("hi")], options).complete();
+    // The prompt has 10 tokens; the first of the answer is the prefix.
+    expect(await answer()).toMatchObject({ text: "abc", finish_reason: "length" });
+    expect(await answer({ max_tokens: 20 })).toMatchObject({ text: "abc", finish_reason: "stop" });
+    expect(await answer({ max_tokens: 20, stop: [] })).toMatchObject({ text: "abcdefgh" });
+    expect(() => engine.chat([user("hello there")])).toThrow(ContextOverflowError);
+    expect(() => engine.chat([user("hello there")])).toThrow("wants at most 14 together with the answer");
+    const [a] = ToyTokenizer.characters("a");
+    const suppressing = { ...CARD_DEFAULTS, temperature: 0, suppress_tokens: new Set([a!]) };
+    const { text } = await answering("a", { defaults: suppressing })
+      .engine.chat([user("hi")])
+      .complete();
+    expect(text).not.toContain("a");
   });
 
   test("reuses the cache from turn to turn", async () => {

@@ -3,6 +3,7 @@ import { folder, ziyaJson } from "../../bench/vocabulary.ts";
 import { UNFINISHED_INDEX } from "../../src/checkpoint/manifest.ts";
 import { bytesSource, type OpenFile } from "../../src/checkpoint/source.ts";
 import { CheckpointError, ConfigError } from "../../src/errors.ts";
+import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
 import { type EngineOptions, loadEngine, loadText } from "../../src/generate/load.ts";
 import type { Host } from "../../src/host.ts";
 import { fixtureModel } from "../tokenizer/fixtures.ts";
@@ -52,4 +53,23 @@ test("white space around special tokens goes, or stays with strip: false", async
   expect(await encode({ strip: true })).toEqual(stripped);
   const wrong = { strip: "no" } as unknown as EngineOptions;
   await expect(loadEngine(host, files, wrong)).rejects.toThrow('strip is "no"; wanted true or false.');
+});
+
+test("config.json says what ends an answer where there is no generation_config.json", async () => {
+  const config = { model_type: "llama", eos_token_id: [2, 7], suppress_tokens: [9] };
+  const generation = async (files: Record<string, unknown>) =>
+    (await loadText(open({ ...text, ...files }))).generation;
+  expect(await generation({})).toEqual({ defaults: CARD_DEFAULTS, eosIds: undefined });
+  const alone = await generation({ "config.json": config });
+  expect(alone.eosIds).toEqual([2, 7]);
+  expect(alone.defaults.suppress_tokens).toEqual(new Set([9]));
+  const both = { "config.json": config, "generation_config.json": { eos_token_id: 5 } };
+  expect(await generation(both)).toEqual({ defaults: CARD_DEFAULTS, eosIds: [5] });
+  await expect(generation({ "config.json": { num_beams: 2 } })).rejects.toThrow(
+    "config.json has num_beams 2",
+  );
+  const beyond = { ...text, "config.json": { eos_token_id: 100_000 } };
+  await expect(loadEngine(host, open(beyond))).rejects.toThrow(
+    "eos_token_id has 100000; the tokenizer's ids end",
+  );
 });

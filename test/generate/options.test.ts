@@ -15,6 +15,7 @@ describe("resolveOptions", () => {
       min_p: 0,
       repetition_penalty: 1,
       max_tokens: 1024,
+      max_length: Infinity,
       stop: [],
       overflow: "error",
       signal: undefined,
@@ -29,6 +30,11 @@ describe("resolveOptions", () => {
     expect(resolve(ends)).toMatchObject(ends);
     expect(resolve({ temperature: undefined, stop: undefined })).toMatchObject({ temperature: 1, stop: [] });
     expect(resolve({ stop: "a" }).stop).toEqual(["a"]);
+    // What a checkpoint sets counts where the caller says nothing.
+    const defaults = { ...CARD_DEFAULTS, stop: ["#"], max_length: 30 };
+    expect(resolveOptions({}, defaults)).toMatchObject({ stop: ["#"], max_length: 30 });
+    const given = resolveOptions({ stop: [], max_tokens: 50 }, defaults);
+    expect(given).toMatchObject({ stop: [], max_length: Infinity, max_tokens: 50 });
     expect(resolve({ stop: ["a", "吗😀"] }).stop).toEqual(["a", "吗😀"]);
   });
 
@@ -96,6 +102,20 @@ describe("parseGenerationConfig", () => {
     [{ do_sample: 1 }, "do_sample 1; wanted true or false"],
     [{ num_beams: 4 }, "num_beams 4; this runtime does not do that"],
     [{ eos_token_id: "2" }, 'eos_token_id "2"'],
+    [{ eos_token_id: -1 }, "eos_token_id -1; wanted a token id or a list"],
+    [{ suppress_tokens: [1.5] }, "suppress_tokens [1.5]"],
+    [{ bad_words_ids: [3] }, "bad_words_ids [3]; wanted lists of one token id each"],
+    [{ stop_strings: ["a", ""] }, 'In generation_config.json stop_strings has ""'],
+    [{ max_length: 0 }, "max_length is 0; wanted an integer from 1"],
+    [{ forced_bos_token_id: 1 }, "has forced_bos_token_id 1; this runtime does not do that"],
+    [{ begin_suppress_tokens: [1] }, "has begin_suppress_tokens [1]"],
+    [{ num_return_sequences: 2 }, "has num_return_sequences 2"],
+    [{ max_time: 1.5 }, "has max_time 1.5"],
+    [{ token_healing: true }, "has token_healing true"],
+    [{ watermarking_config: { bias: 2 } }, 'has watermarking_config {"bias":2}'],
+    [{ encoder_no_repeat_ngram_size: 2 }, "has encoder_no_repeat_ngram_size 2"],
+    [{ force_words_ids: [[1]] }, "has force_words_ids [[1]]"],
+    [{ dola_layers: "low" }, 'has dola_layers "low"'],
     [[1], "is JSON but not an object"],
   ])("refuses %j", (json, message) => {
     expect(() => parse(json)).toThrow(ConfigError);

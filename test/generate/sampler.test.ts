@@ -39,6 +39,7 @@ function reference(
   const { temperature, top_k, top_p, min_p, repetition_penalty: penalty } = sampling;
   let scores = [...Float32Array.from(logits)];
   scores = scores.map((s, id) => (seen.has(id) ? Math.fround(s < 0 ? s * penalty : s / penalty) : s));
+  scores = scores.map((s, id) => (sampling.suppress_tokens?.has(id) ? -Infinity : s));
   scores = scores.map((s) => s / temperature);
   if (top_k > 0) {
     const kept = new Set(
@@ -113,6 +114,8 @@ describe("makeSampler", () => {
     { min_p: 1 },
     { top_k: 50, top_p: 0.85 },
     { temperature: 0.7, top_k: 20, top_p: 0.9, min_p: 0.05 },
+    { suppress_tokens: new Set([0, 7, 40, 89, 1000]) },
+    { top_k: 50, top_p: 0.85, suppress_tokens: new Set(Array.from({ length: 45 }, (_, i) => 2 * i)) },
   ];
 
   test.each(CASES)("draws what transformers' order of steps allows: %j", (settings) => {
@@ -129,6 +132,17 @@ describe("makeSampler", () => {
         expect(sampler.sample(all(logits), NOTHING_SEEN)).toBe(wanted);
       }
     }
+  });
+
+  test("never chooses a suppressed token, whatever else is asked", () => {
+    const logits = [5, 3, 4];
+    for (const settings of [{}, { top_k: 1 }, { repetition_penalty: 2 }, { temperature: 0 }]) {
+      const sampler = makeSampler({ ...PLAIN, ...settings, suppress_tokens: new Set([0, 1]) });
+      expect(sampler.want).toBe("logits");
+      for (let i = 0; i < 10; i++) expect(sampler.sample(all(logits), NOTHING_SEEN)).toBe(2);
+    }
+    const none = makeSampler({ ...PLAIN, suppress_tokens: new Set([0, 1, 2]) });
+    expect(() => none.sample(all(logits), NOTHING_SEEN)).toThrow(LogitsError);
   });
 
   test("penalises seen tokens before everything else", () => {

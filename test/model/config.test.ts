@@ -72,6 +72,28 @@ it("reads RoPE settings in the newer form too", () => {
   });
 });
 
+it("takes transformers' choice where two keys say different things, and other spellings", () => {
+  const both = { rope_scaling: { type: "linear", factor: 2 }, rope_parameters: { rope_type: "default" } };
+  expect(parse(both).rope_factor).toBe(2);
+  expect(parse({ ...both, rope_scaling: {} }).rope_factor).toBe(1);
+  expect(parse({ rope_theta: 5, rope_parameters: { rope_theta: 7 } }).rope_theta).toBe(7);
+  expect(parse({ partial_rotary_factor: 0.5, rope_parameters: { partial_rotary_factor: 1 } })).toEqual(
+    parse(),
+  );
+  expect(parse({ architectures: ["LLaMAForCausalLM"], hidden_act: "swish" })).toEqual(parse());
+});
+
+it("reads the numbers that Python writes and JSON has not", () => {
+  const text = JSON.stringify({ ...ZIYA_V1, _name_or_path: 'NaN "Infinity', dropout: "HERE" });
+  for (const number of ["NaN", "Infinity", "-Infinity"]) {
+    expect(parseConfig(text.replace('"HERE"', number))).toEqual(parse());
+    const inUse = () => parseConfig(text.replace('"rms_norm_eps":0.000001', `"rms_norm_eps":${number}`));
+    expect(inUse).toThrow(ConfigError);
+    expect(inUse).toThrow("config.json has rms_norm_eps ");
+  }
+  expect(() => parseConfig(text.replace('"HERE"', "nan"))).toThrow("config.json is not JSON");
+});
+
 describe("what this runtime does not do is refused by name", () => {
   it.each([
     [{ model_type: "mistral" }, 'model_type "mistral"'],
@@ -81,6 +103,18 @@ describe("what this runtime does not do is refused by name", () => {
     [{ mlp_bias: true }, "mlp_bias true"],
     [{ rope_scaling: { type: "dynamic", factor: 2 } }, 'RoPE by "dynamic"'],
     [{ rope_scaling: { type: "linear" } }, "factor undefined"],
+    [{ rope_scaling: "linear" }, 'rope_scaling "linear"; wanted an object'],
+    [
+      { rope_scaling: { full_attention: { factor: 2 } } },
+      'rope_scaling {"full_attention":{"factor":2}}; wanted',
+    ],
+    [{ rope_parameters: { rope_theta: "1e4" } }, 'rope_theta "1e4"'],
+    [{ partial_rotary_factor: 0.5 }, "partial_rotary_factor 0.5"],
+    [{ rope_parameters: { partial_rotary_factor: 0.5 } }, "partial_rotary_factor 0.5"],
+    [{ quantization_config: { quant_method: "gptq" } }, 'quantization_config {"quant_method":"gptq"}'],
+    [{ per_layer_config: {} }, "per_layer_config {}"],
+    [{ is_encoder_decoder: true }, "is_encoder_decoder true"],
+    [{ num_attention_heads: 48 }, "hidden_size 5120 over 48 heads and no head_dim"],
     [{ hidden_size: 5121 }, "hidden_size 5121"],
     [{ vocab_size: 0 }, "vocab_size 0"],
     [{ vocab_size: "39424" }, 'vocab_size "39424"'],
