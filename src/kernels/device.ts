@@ -72,6 +72,11 @@ export class Gpu {
     return Math.min(maxBufferSize, maxStorageBufferBindingSize);
   }
 
+  /** The most workgroups of one side of a grid. */
+  get workgroupLimit(): number {
+    return this.device.limits.maxComputeWorkgroupsPerDimension;
+  }
+
   /** A storage buffer of `size` bytes (rounded up to 16), zeroed. */
   buffer(label: string, size: number, usage = 0): GPUBuffer {
     this.check();

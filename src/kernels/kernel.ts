@@ -53,7 +53,7 @@ export async function compile<Binding extends string>(
   }
   const pipeline = await pending;
   const layout = pipeline.getBindGroupLayout(0);
-  const most = gpu.device.limits.maxComputeWorkgroupsPerDimension;
+  const most = gpu.workgroupLimit;
   return (buffers, workgroups) => {
     if (workgroups.some((count = 1) => count > most)) {
       throw new DeviceError(

@@ -1,11 +1,9 @@
 import type { Gpu } from "./device.ts";
 import { compile, type Dispatch, type Kernel } from "./kernel.ts";
-import { type Matrix, slabBuffers, weightBindings } from "./matrix.ts";
+import { type Matrix, ROWS_PER_WORKGROUP, slabBuffers, weightBindings } from "./matrix.ts";
 
 /** Tokens, and rows of the matrix, of one tile of matmul.wgsl. */
 const TILE = 32;
-/** Rows of one workgroup of matvec.wgsl. */
-const ROWS_PER_WORKGROUP = 4;
 
 type Binding = "x" | "weight" | "scales" | "y" | "step";
 

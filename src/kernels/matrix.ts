@@ -3,7 +3,7 @@ import type { Gpu } from "./device.ts";
 /** How a matrix is stored; each format is a shader part `weights_<format>.wgsl`. */
 export type StoredFormat = "f32" | "f16" | "q8" | "q4a" | "q4";
 
-/** Rows of a matrix that fit one binding. */
+/** Rows of a matrix that fit one binding and one dispatch. */
 export interface Slab {
   /** Where the slab begins in the whole matrix. */
   readonly firstRow: number;
@@ -13,7 +13,7 @@ export interface Slab {
   readonly scales?: GPUBuffer;
 }
 
-/** A weight matrix [rows, columns] on the GPU, split by rows where it exceeds the binding limit. */
+/** A weight matrix [rows, columns] on the GPU, split by rows where it exceeds the binding limit or the grid's. */
 export interface Matrix {
   readonly label: string;
   readonly rows: number;
@@ -34,8 +34,8 @@ const LAYOUTS: Record<StoredFormat, { readonly bits: number; readonly group?: nu
 
 /** Slabs begin at multiples of this many rows: tiles stay whole, and scales start on a u32. */
 export const SLAB_ALIGNMENT = 64;
-/** What one dispatch of matvec.wgsl covers: WebGPU guarantees 65,535 workgroups a side, each of which takes four rows. */
-const MOST_SLAB_ROWS = Math.floor((4 * 65_535) / SLAB_ALIGNMENT) * SLAB_ALIGNMENT;
+/** Rows of one workgroup of matvec.wgsl, of all kernels of a matrix the one with the largest grid. */
+export const ROWS_PER_WORKGROUP = 4;
 
 /** Bytes of the words and of the scales of `rows` rows. */
 export function storedBytes(
@@ -59,8 +59,8 @@ export function allocateMatrix(
   columns: number,
 ): Matrix {
   const fitting = Math.floor(gpu.bindingLimit / storedBytes(format, 1, columns).weight);
-  const aligned = Math.floor(fitting / SLAB_ALIGNMENT) * SLAB_ALIGNMENT;
-  const most = Math.min(MOST_SLAB_ROWS, Math.max(SLAB_ALIGNMENT, aligned));
+  const rowsAtOnce = Math.min(fitting, ROWS_PER_WORKGROUP * gpu.workgroupLimit);
+  const most = Math.max(1, Math.floor(rowsAtOnce / SLAB_ALIGNMENT)) * SLAB_ALIGNMENT;
   const slabs: Slab[] = [];
   for (let firstRow = 0; firstRow < rows; firstRow += most) {
     const count = Math.min(most, rows - firstRow);

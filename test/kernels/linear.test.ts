@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { matmul, matvec } from "../../src/kernels/linear.ts";
-import { storedBytes } from "../../src/kernels/matrix.ts";
+import type { Gpu } from "../../src/kernels/device.ts";
+import { type Linear, matmul, matvec } from "../../src/kernels/linear.ts";
+import { type StoredFormat, storedBytes } from "../../src/kernels/matrix.ts";
 import { matmulOracle } from "../oracle/linear.ts";
 import { expectClose } from "../support/close.ts";
 import { runAndReadFloats, upload, uploadStep, useGpu } from "../support/gpu.ts";
@@ -14,98 +15,99 @@ import { randomFloats } from "../support/random.ts";
 const RELATIVE = 5e-5;
 
 const FORMATS = ["f32", "f16", "q8", "q4a", "q4"] as const;
-const ODD_SHAPES = [
-  [1, 32],
-  [7, 96],
-  [65, 256],
-  [130, 704],
-] as const;
-/** [rows, columns] at the true widths, with few rows: the columns are what the sums run over. */
-const TRUE_WIDTHS = [
-  [37, 5120],
+
+/** [rows, columns], each a pipeline to compile: for every format a width of 13B and rows of three groups, whose scales
+ * share words; the others for one. */
+const FOR_ALL = [
   [33, 13824],
+  [7, 96],
 ] as const;
+const FOR_ONE = [
+  [1, 32],
+  [130, 704],
+  [37, 5120],
+] as const;
+const CASES = [
+  ...FORMATS.flatMap((format) => FOR_ALL.map((shape) => [format, ...shape] as const)),
+  ...FOR_ONE.map((shape) => ["f16", ...shape] as const),
+];
+
+/** Rows of one pass: around a tile of 32, and the shipped chunk. */
+const TOKENS = [1, 5, 32, 33, 128];
 
 const gpu = useGpu();
 
-describe.each(FORMATS)("linear with weights stored as %s", (format) => {
-  it.each([...ODD_SHAPES, ...TRUE_WIDTHS])(
-    "matvec agrees with float64 at [%i, %i]",
-    async (rows, columns) => {
-      const x = randomFloats(columns, 2);
-      const { matrix, stored } = storeMatrix(gpu(), format, randomFloats(rows * columns, 1, 0.05), columns);
-      const y = upload(gpu(), new Float32Array(rows));
-      const linear = await matvec(gpu(), matrix);
-      const got = await runAndReadFloats(
-        gpu(),
-        linear({ x: upload(gpu(), x), y, step: uploadStep(gpu(), 0, 1) }),
-        y,
-      );
-      expectClose(got.subarray(0, rows), matmulOracle(stored, x, rows, columns), { relative: RELATIVE });
-    },
-  );
+interface Case {
+  readonly format: StoredFormat;
+  readonly rows: number;
+  readonly columns: number;
+  readonly tokens: number;
+  /** What y holds before. */
+  readonly before?: Float32Array;
+  /** Where the matrix is allocated. */
+  readonly on?: Gpu;
+}
 
-  it.each([
-    [1, 7, 96],
-    [5, 65, 256],
-    [32, 33, 64],
-    [33, 130, 704],
-    [70, 40, 5120],
-  ])("matmul of %i tokens agrees with float64 at [%i, %i]", async (tokens, rows, columns) => {
-    const x = randomFloats(tokens * columns, 2);
-    const { matrix, stored } = storeMatrix(gpu(), format, randomFloats(rows * columns, 1, 0.05), columns);
-    const y = upload(gpu(), new Float32Array(tokens * rows));
-    const linear = await matmul(gpu(), matrix, tokens);
-    const got = await runAndReadFloats(
-      gpu(),
-      linear({ x: upload(gpu(), x), y, step: uploadStep(gpu(), 0, tokens) }),
-      y,
-    );
-    expectClose(got.subarray(0, tokens * rows), matmulOracle(stored, x, rows, columns), {
-      relative: RELATIVE,
-    });
+/** What both kernels make of a random matrix and random x, and what float64 does; matvec takes the first row of x. */
+async function products({ format, rows, columns, tokens, before, on = gpu() }: Case) {
+  const x = randomFloats(tokens * columns, 2);
+  const { matrix, stored } = storeMatrix(on, format, randomFloats(rows * columns, 1, 0.05), columns);
+  const wanted = matmulOracle(stored, x, rows, columns).map((v, i) => v + (before?.[i] ?? 0));
+  const run = async (linear: Linear, count: number) => {
+    const y = upload(gpu(), (before ?? new Float32Array(tokens * rows)).slice(0, count * rows));
+    const step = uploadStep(gpu(), 0, count);
+    const got = await runAndReadFloats(gpu(), linear({ x: upload(gpu(), x), y, step }), y);
+    expectClose(got.subarray(0, count * rows), wanted.subarray(0, count * rows), { relative: RELATIVE });
+  };
+  const options = { accumulate: before !== undefined };
+  return {
+    matrix,
+    matvecAgrees: async () => run(await matvec(gpu(), matrix, options), 1),
+    matmulAgrees: async (count = tokens) => run(await matmul(gpu(), matrix, count, options), count),
+  };
+}
+
+describe("linear agrees with float64", () => {
+  it.each(CASES)("as matvec, stored as %s, at [%i, %i]", async (format, rows, columns) => {
+    await (await products({ format, rows, columns, tokens: 1 })).matvecAgrees();
   });
 
-  it("adds to y when it accumulates", async () => {
-    const [tokens, rows, columns] = [3, 9, 64];
-    const x = randomFloats(tokens * columns, 3);
+  it.each(CASES)("as matmul, stored as %s, at [%i, %i]", async (format, rows, columns) => {
+    const { matmulAgrees } = await products({ format, rows, columns, tokens: 128 });
+    for (const tokens of TOKENS) await matmulAgrees(tokens);
+  });
+
+  it("added to y when it accumulates", async () => {
+    const [rows, columns, tokens] = [9, 64, 3];
     const before = randomFloats(tokens * rows, 4);
-    const { matrix, stored } = storeMatrix(gpu(), format, randomFloats(rows * columns, 1), columns);
-    const wanted = matmulOracle(stored, x, rows, columns).map((v, i) => v + before[i]!);
-    const buffers = { x: upload(gpu(), x), step: uploadStep(gpu(), 0, tokens) };
-    const many = upload(gpu(), before);
-    const multiply = await matmul(gpu(), matrix, tokens, { accumulate: true });
-    const got = await runAndReadFloats(gpu(), multiply({ ...buffers, y: many }), many);
-    expectClose(got.subarray(0, tokens * rows), wanted, { relative: RELATIVE });
-    const one = upload(gpu(), before);
-    const vector = await matvec(gpu(), matrix, { accumulate: true });
-    const first = await runAndReadFloats(gpu(), vector({ ...buffers, y: one }), one);
-    expectClose(first.subarray(0, rows), wanted.subarray(0, rows), { relative: RELATIVE });
+    const { matvecAgrees, matmulAgrees } = await products({ format: "f16", rows, columns, tokens, before });
+    await matmulAgrees();
+    await matvecAgrees();
   });
 
-  it("splits a matrix by rows above the binding limit", async () => {
-    // The adapter's limit would need hundreds of megabytes; the same code path is taken at a smaller one.
-    const [tokens, rows, columns] = [34, 150, 96];
-    const limit = storedBytes(format, 64, columns).weight;
-    const small = Object.create(gpu(), { bindingLimit: { value: limit } });
-    const x = randomFloats(tokens * columns, 5);
-    const { matrix, stored } = storeMatrix(small, format, randomFloats(rows * columns, 6), columns);
-    expect(matrix.slabs.map((slab) => slab.rows)).toEqual([64, 64, 22]);
-    const wanted = matmulOracle(stored, x, rows, columns);
-    const buffers = { x: upload(gpu(), x), step: uploadStep(gpu(), 0, tokens) };
-    const y = upload(gpu(), new Float32Array(tokens * rows));
-    const multiply = await matmul(gpu(), matrix, tokens);
-    const got = await runAndReadFloats(gpu(), multiply({ ...buffers, y }), y);
-    expectClose(got.subarray(0, tokens * rows), wanted, { relative: RELATIVE });
-    const vector = await matvec(gpu(), matrix);
-    const first = await runAndReadFloats(gpu(), vector({ ...buffers, y }), y);
-    expectClose(first.subarray(0, rows), wanted.subarray(0, rows), { relative: RELATIVE });
+  // The adapter's limits would need matrices of hundreds of megabytes; the same code runs at smaller ones.
+  it.each([
+    ["binding", { bindingLimit: { value: storedBytes("q8", 64, 96).weight } }],
+    ["grid", { workgroupLimit: { value: 16 } }],
+  ])("split by rows above the %s limit", async (_, limit) => {
+    const [rows, columns, tokens] = [86, 96, 34];
+    const on: Gpu = Object.create(gpu(), limit);
+    const { matrix, matvecAgrees, matmulAgrees } = await products({
+      format: "q8",
+      rows,
+      columns,
+      tokens,
+      on,
+    });
+    expect(matrix.slabs.map((slab) => slab.rows)).toEqual([64, 22]);
+    await matvecAgrees();
+    await matmulAgrees();
   });
 });
 
 it("matmul leaves rows that are no tokens alone", async () => {
   const [tokens, rows, columns] = [40, 32, 32];
-  const { matrix } = storeMatrix(gpu(), "f32", randomFloats(rows * columns, 1), columns);
+  const { matrix } = storeMatrix(gpu(), "f16", randomFloats(rows * columns, 1), columns);
   const y = upload(gpu(), new Float32Array(tokens * rows).fill(7));
   const linear = await matmul(gpu(), matrix, tokens);
   const x = upload(gpu(), randomFloats(tokens * columns, 2));

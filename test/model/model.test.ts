@@ -24,18 +24,20 @@ const TOKENS = Array.from({ length: 41 }, (_, i) => (i * 37 + 11) % 300);
 
 const gpu = useGpu();
 
+/** Heads of the models below that differ in nothing else: a pipeline is compiled once for all of them. */
+const GQA = { num_key_value_heads: 2 };
+
 const VARIANTS: Record<string, Record<string, unknown>> = {
-  "MHA with heads of 32": {},
-  "GQA 4 : 2 with heads of 32": { num_key_value_heads: 2 },
-  "MHA with heads of 128": { hidden_size: 256, num_attention_heads: 2 },
+  "GQA 4 : 2 with heads of 32": GQA,
+  "MHA with heads of 128, wider than the model": { num_attention_heads: 2, head_dim: 128 },
   "GQA 8 : 1, heads of 64 wider than the model": {
     num_attention_heads: 8,
     num_key_value_heads: 1,
     head_dim: 64,
   },
-  "linear RoPE scaling": { rope_scaling: { type: "linear", factor: 2 } },
-  "tied embeddings and another theta": { tie_word_embeddings: true, rope_theta: 500000 },
-  "one layer, a large eps": { num_hidden_layers: 1, rms_norm_eps: 0.1 },
+  "linear RoPE scaling": { ...GQA, rope_scaling: { type: "linear", factor: 2 } },
+  "tied embeddings and another theta": { ...GQA, tie_word_embeddings: true, rope_theta: 500000 },
+  "one layer, a large eps": { ...GQA, num_hidden_layers: 1, rms_norm_eps: 0.1 },
 };
 
 async function withModel<T>(
@@ -107,26 +109,42 @@ describe("stored narrow", () => {
   it.each(["f32", "f16", "q8", "q4a", "q4"] as const)(
     "weights as %s and an f16 cache agree with float64",
     async (weights) => {
-      await withModel(
-        { num_key_value_heads: 2 },
-        { weights, chunk: 16 },
-        async (model, { config, tensors }) => {
-          const stored = storedTensors(config, tensors, weights);
-          expectAgreement(
-            await allLogits(model, TOKENS),
-            llamaOracle(config, stored, TOKENS),
-            config.vocab_size,
-            KL_F16_CACHE,
-          );
-        },
-      );
+      await withModel(GQA, { weights, chunk: 16 }, async (model, { config, tensors }) => {
+        const stored = storedTensors(config, tensors, weights);
+        const rows = await allLogits(model, TOKENS);
+        expectAgreement(rows, llamaOracle(config, stored, TOKENS), config.vocab_size, KL_F16_CACHE);
+      });
     },
   );
 });
 
+/** As shipped: chunks of 128, and a context of 2,048 that is mostly full. */
+describe("one layer at the shipped scale, after 1,500 tokens", () => {
+  const changes = { ...GQA, num_hidden_layers: 1, max_position_embeddings: 2048 };
+  const long = Array.from({ length: 1500 }, (_, i) => (i * 37 + (i >> 5) * 11 + 11) % 301);
+  /** The last rows, which see the most: more than a chunk of them, and those that are decoded too. */
+  const LAST = 140;
+  const DECODED = 12;
+
+  it("agrees with a float64 forward and with its own decode", async () => {
+    const options = { weights: "f32", cache: "f32" } as const;
+    await withModel(changes, options, async (model, { config, tensors }) => {
+      const rows = (await allLogits(model, long)).slice(-LAST);
+
+      const wanted = llamaOracle(config, tensors, long).subarray(-LAST * config.vocab_size);
+      expectAgreement(rows, wanted, config.vocab_size, KL_F32_CACHE);
+      model.rewind(long.length - DECODED);
+      for (let back = DECODED; back > 0; back--) {
+        const { logits } = await model.forward([long.at(-back)!], "logits");
+        expectClose(logits, rows.at(-back)!, ORDER);
+      }
+    });
+  });
+});
+
 describe("the cache", () => {
   it("gives the same after a rewind as from the start", async () => {
-    await withModel({}, { chunk: 16 }, async (model) => {
+    await withModel(GQA, { chunk: 16 }, async (model) => {
       const fresh = await model.forward(TOKENS, "logits");
       model.rewind(0);
       await model.forward([...TOKENS.slice(0, 20), 5, 6, 7], "argmax");
@@ -138,19 +156,20 @@ describe("the cache", () => {
   });
 
   it("refuses tokens that do not fit, and changes nothing", async () => {
-    await withModel({}, { context: 48, chunk: 16 }, async (model) => {
-      await model.forward(TOKENS, "argmax");
-      await expect(model.forward(TOKENS.slice(0, 8), "argmax")).rejects.toThrow(
-        "8 tokens after the 41 in the cache make 49; the context holds 48",
+    await withModel(GQA, { chunk: 16 }, async (model) => {
+      const full = Array.from({ length: 6 }, () => TOKENS).flat();
+      await model.forward(full, "argmax");
+      await expect(model.forward(TOKENS.slice(0, 11), "argmax")).rejects.toThrow(
+        "11 tokens after the 246 in the cache make 257; the context holds 256",
       );
-      expect(model.position).toBe(41);
-      await model.forward(TOKENS.slice(0, 7), "argmax");
-      expect(() => model.rewind(49)).toThrow("the cache holds 48 tokens");
+      expect(model.position).toBe(246);
+      await model.forward(TOKENS.slice(0, 10), "argmax");
+      expect(() => model.rewind(257)).toThrow("the cache holds 256 tokens");
     });
   });
 
   it("stops between chunks when aborted, and keeps the chunks that ran", async () => {
-    await withModel({}, { chunk: 16 }, async (model) => {
+    await withModel(GQA, { chunk: 16 }, async (model) => {
       const abort = new AbortController();
       const pending = model.forward(TOKENS, "argmax", abort.signal);
       abort.abort(new Error("enough"));
@@ -162,7 +181,7 @@ describe("the cache", () => {
 
 describe("what is read back", () => {
   it("is the same choice in all three forms, with padding rows masked", async () => {
-    await withModel({}, { chunk: 16, tokenCount: 290 }, async (model) => {
+    await withModel(GQA, { chunk: 16, tokenCount: 290 }, async (model) => {
       for (const prompt of [TOKENS, TOKENS.slice(3, 20), [1]]) {
         model.rewind(0);
         const all = await model.forward(prompt, "logits");
@@ -180,7 +199,7 @@ describe("what is read back", () => {
   });
 
   it("never names a padding row, even where it has the largest logit", async () => {
-    const folder = randomFolder({}, 7);
+    const folder = randomFolder(GQA, 7);
     const first = await loadModel(gpu(), folder.open, { chunk: 16 });
     const [winner] = (await first.forward(TOKENS, "argmax")).ids;
     first.destroy();
@@ -195,7 +214,7 @@ describe("what is read back", () => {
 });
 
 it("refuses ids that are not in the vocabulary, and no tokens at all", async () => {
-  await withModel({}, { chunk: 16 }, async (model) => {
+  await withModel(GQA, { chunk: 16 }, async (model) => {
     await expect(model.forward([301], "argmax")).rejects.toThrow(
       "Token id 301 is not in the vocabulary of 301.",
     );
@@ -220,24 +239,23 @@ it("refuses a norm with a weight that is no number", async () => {
   );
 });
 
-// 301 rows of 128 weights in slabs of 192 and 109 rows; other matrices in up to six slabs.
+// 301 rows of 128 weights in slabs of 192 and 109 rows; logits of every token, three rows at a time.
 it.each([
-  ["f32", 100_000],
-  ["q8", 25_000],
-] as const)(
-  "splits the embedding and the head where the binding limit asks for it, as %s",
-  async (weights, limit) => {
-    const small: Gpu = Object.create(gpu(), { bindingLimit: { value: limit } });
-    await withModel(
-      { num_hidden_layers: 1 },
-      { weights, chunk: 8, context: 48 },
-      async (model, { config, tensors }) => {
-        expect(model.weights.head.slabs.map(({ rows }) => rows)).toEqual([192, 109]);
-        const rows = await allLogits(model, TOKENS);
-        const stored = storedTensors(config, tensors, weights);
-        expectAgreement(rows, llamaOracle(config, stored, TOKENS), config.vocab_size, KL_F16_CACHE);
-      },
-      small,
-    );
-  },
-);
+  ["binding", { bindingLimit: { value: 25_000 } }],
+  ["grid", { workgroupLimit: { value: 48 } }],
+] as const)("splits the embedding and the head where the %s limit asks for it", async (_, limit) => {
+  const small: Gpu = Object.create(gpu(), limit);
+  const changes = { num_hidden_layers: 1, num_key_value_heads: 1, intermediate_size: 96 };
+  await withModel(
+    changes,
+    { weights: "q8", chunk: 8, context: 48 },
+    async (model, { config, tensors }) => {
+      const { embed, head } = model.weights;
+      for (const { slabs } of [embed, head]) expect(slabs.map(({ rows }) => rows)).toEqual([192, 109]);
+      const stored = storedTensors(config, tensors, "q8");
+      const rows = await allLogits(model, TOKENS);
+      expectAgreement(rows, llamaOracle(config, stored, TOKENS), config.vocab_size, KL_F16_CACHE);
+    },
+    small,
+  );
+});

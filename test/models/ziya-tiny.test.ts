@@ -47,18 +47,19 @@ describe("the embedded model", () => {
 });
 
 describe("accuracy on a sample of the held-out questions", () => {
-  /** Questions of each skill here; `npm run accuracy` asks all of them. */
+  /** Questions of each skill here; `npm run accuracy` asks all of them, of every format. */
   const SAMPLE = 6;
   /** Over the whole set the model has at least 95 %; a sample of 54 strays from it by up to about three answers. */
-  const LEAST = { f16: 0.9, q4: 0.85 };
+  const LEAST = 0.85;
   /** SwiftShader takes some minutes, lavapipe a quarter of one. */
   const TIMEOUT_MS = 900_000;
 
-  it.each(["f16", "q4"] as const)(
-    "is kept with weights stored as %s",
-    async (format) => {
-      const { right, asked } = total(await measureAccuracy(await readQuestions(SAMPLE), format));
-      expect(right / asked).toBeGreaterThanOrEqual(LEAST[format]);
+  // As f16 the answers above are PyTorch's, each of them.
+  it(
+    "is kept with weights stored as q4",
+    async () => {
+      const { right, asked } = total(await measureAccuracy(await readQuestions(SAMPLE), "q4"));
+      expect(right / asked).toBeGreaterThanOrEqual(LEAST);
     },
     TIMEOUT_MS,
   );
