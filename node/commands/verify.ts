@@ -1,9 +1,8 @@
-import { expectTensor } from "../../src/checkpoint/checkpoint.ts";
 import { sumOfSums, verifyFiles } from "../../src/checkpoint/manifest.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { readText } from "../../src/checkpoint/source.ts";
 import { parseConfig } from "../../src/model/config.ts";
-import { tensorShapes } from "../../src/model/weights.ts";
+import { expectTensors } from "../../src/model/tensors.ts";
 import { CheckpointError, openModel } from "../index.ts";
 import { createSha256 } from "../sha256.ts";
 import { type Command, EXIT, UsageError, write } from "./command.ts";
@@ -37,16 +36,15 @@ of the files that it was converted from, to compare with those that the download
       }
       const config = await open("config.json");
       if (!config) throw new CheckpointError(`${folder} has no config.json: fetch that file again.`);
-      const shapes = tensorShapes(parseConfig(await readText(config)));
-      for (const [name, shape] of shapes) expectTensor(checkpoint, name, shape);
+      const tensors = await expectTensors(checkpoint, parseConfig(await readText(config)));
       bar.clear();
 
       const weights = checkpoint.packed?.format ?? "plain";
       const bytes = shards.reduce((sum, { size }) => sum + size, 0);
       const sha256 = sumOfSums(shards, createSha256());
-      const result = { shards: shards.length, bytes, weights, tensors: shapes.size, sha256, sources };
+      const result = { shards: shards.length, bytes, weights, tensors: tensors.length, sha256, sources };
       const size = `${(bytes / 1e9).toFixed(2)} GB`;
-      const text = `OK: ${shards.length} ${shards.length === 1 ? "shard" : "shards"}, ${size}, ${shapes.size} tensors (${weights}).\nSHA-256 of all: ${sha256}`;
+      const text = `OK: ${shards.length} ${shards.length === 1 ? "shard" : "shards"}, ${size}, ${tensors.length} tensors (${weights}).\nSHA-256 of all: ${sha256}`;
       await write(io.stdout, `${values.on("json") ? JSON.stringify(result) : text}\n`);
       return EXIT.ok;
     } finally {

@@ -1,19 +1,14 @@
 import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join, parse } from "node:path";
-import {
-  type Checkpoint,
-  type Dtype,
-  expectTensor,
-  type TensorInfo,
-} from "../../src/checkpoint/checkpoint.ts";
+import type { Checkpoint, Dtype, TensorInfo } from "../../src/checkpoint/checkpoint.ts";
 import { mergeDelta, refuseUnmergedDelta, WHOLE } from "../../src/checkpoint/delta.ts";
 import { ELEMENT_BYTES } from "../../src/checkpoint/dtype.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { type ByteSource, type OpenFile, readText, refusePointers } from "../../src/checkpoint/source.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import { type Config, parseConfig, parseConfigObject } from "../../src/model/config.ts";
-import { tensorShapes } from "../../src/model/weights.ts";
+import { expectTensors } from "../../src/model/tensors.ts";
 import { fileSource, openFolder } from "../files.ts";
 
 /** Where the files of a checkpoint come from, in words that a worker thread can be told. */
@@ -79,8 +74,6 @@ export const TEXT_FILES: readonly string[] = [
   "added_tokens.json",
   "chat_template.jinja",
 ];
-/** Tensors that checkpoints carry and no model needs: every reader recomputes them. */
-const RECOMPUTED = /(^|\.)rotary_emb\.inv_freq$/;
 
 /**
  * Opens what is to be converted, reading headers and a few rows only.
@@ -124,7 +117,7 @@ export async function openInputs(description: InputDescription): Promise<Inputs>
     parts = [base, delta];
   }
   const config = await readConfig("model" in description ? "model" : "delta", own);
-  const tensors = tensorsOf(checkpoint, config);
+  const tensors = await expectTensors(checkpoint, config);
   const texts = new Map<string, ByteSource>();
   for (const name of TEXT_FILES) {
     const file = await own(name);
@@ -244,18 +237,4 @@ async function readConfig(part: string, open: OpenFile): Promise<Config> {
 async function readBaseConfig(open: OpenFile): Promise<object> {
   const file = await open("config.json");
   return file ? parseConfigObject(await readText(file, CONFIG_LIMIT), "config.json of the base") : {};
-}
-
-function tensorsOf(checkpoint: Checkpoint, config: Config): TensorInfo[] {
-  const shapes = tensorShapes(config);
-  const tensors = Array.from(shapes, ([name, shape]) => expectTensor(checkpoint, name, shape));
-  for (const name of checkpoint.tensors.keys()) {
-    const tied = name === "lm_head.weight" && config.tie_word_embeddings;
-    if (shapes.has(name) || RECOMPUTED.test(name) || tied) continue;
-    throw new CheckpointError(
-      `${checkpoint.name} holds ${name}, which a LLaMA of this config.json does not have: it is another architecture, ` +
-        `and what that tensor does would be lost.`,
-    );
-  }
-  return tensors;
 }

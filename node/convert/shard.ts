@@ -1,8 +1,7 @@
 import { join } from "node:path";
-import { type Checkpoint, expectFinite } from "../../src/checkpoint/checkpoint.ts";
+import { type Checkpoint, describeTensor, expectFinite } from "../../src/checkpoint/checkpoint.ts";
 import type { FileSum } from "../../src/checkpoint/manifest.ts";
 import { blocksOf, type PlannedShard, type ReadBlock, shardBytes } from "../../src/checkpoint/plan.ts";
-import { CheckpointError, OptionError } from "../../src/errors.ts";
 import type { Importance } from "../../src/model/calibrate.ts";
 import { packRows } from "../../src/quantize/pack.ts";
 import { addErrors, NO_ERROR, type QuantisationError, quantisationError } from "../../src/quantize/report.ts";
@@ -29,23 +28,17 @@ export async function writeShard(
 ): Promise<FinishedShard> {
   const readRows = readAhead(checkpoint, shard);
   const errors: Record<string, QuantisationError> = {};
-  const read: ReadBlock = async ({ name, columns, format }, first, count) => {
+  const read: ReadBlock = async ({ name, columns, format }, first) => {
     const rows = await readRows();
     onRead(name, rows.length);
+    const place = { tensor: describeTensor(checkpoint, name), first };
     if (columns === 1) {
-      expectFinite(name, rows);
+      expectFinite(place.tensor, rows);
       return { words: new Uint32Array(rows.buffer, rows.byteOffset, rows.length) };
     }
-    try {
-      const packed = packRows(format, rows, columns, importance?.get(name));
-      errors[name] = addErrors(errors[name] ?? NO_ERROR, quantisationError(format, rows, packed, columns));
-      return packed;
-    } catch (cause) {
-      if (!(cause instanceof OptionError)) throw cause;
-      throw new CheckpointError(`${name}, rows ${first} to ${first + count - 1}: ${cause.message}`, {
-        cause,
-      });
-    }
+    const packed = packRows(format, rows, columns, importance?.get(name), place);
+    errors[name] = addErrors(errors[name] ?? NO_ERROR, quantisationError(format, rows, packed, columns));
+    return packed;
   };
 
   const file = await createFile(join(folder, shard.file));

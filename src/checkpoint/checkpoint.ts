@@ -18,6 +18,8 @@ export interface Checkpoint {
   /** For messages. */
   readonly name: string;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** For messages: the file of a tensor, where that is not the checkpoint's own name. */
+  readonly fileOf?: (tensor: string) => string;
   /**
    * Rows [first, first + count) of a tensor of shape [N, K] as float32 [count, K]; a vector [N] is N rows of one.
    * F16 and BF16 widen exactly. The array is the caller's own. A matrix that is packed is read by `packed` instead.
@@ -40,6 +42,14 @@ export interface PackedSlice {
   readonly scales: Uint32Array;
 }
 
+/** Buffers of the rotary embedding, which old releases carry and every reader computes anew. */
+export const RECOMPUTED = /(^|\.)rotary_emb\.(inv_freq|cos_cached|sin_cached)$/;
+
+/** For messages. */
+export function describeTensor(checkpoint: Checkpoint, name: string): string {
+  return `${name} in ${checkpoint.fileOf?.(name) ?? checkpoint.name}`;
+}
+
 /**
  * The tensor `name`, which the config says has `shape`.
  * @throws CheckpointError when it is missing or has another shape.
@@ -48,7 +58,7 @@ export function expectTensor(checkpoint: Checkpoint, name: string, shape: readon
   const tensor = findTensor(checkpoint, name);
   if (tensor.shape.length !== shape.length || tensor.shape.some((size, i) => size !== shape[i])) {
     throw new CheckpointError(
-      `${checkpoint.name} holds ${name} with the shape [${tensor.shape}]; config.json calls for [${shape}]. ` +
+      `${checkpoint.fileOf?.(name) ?? checkpoint.name} holds ${name} with the shape [${tensor.shape}]; config.json calls for [${shape}]. ` +
         `Weights and config are not of the same model.`,
     );
   }
@@ -68,6 +78,7 @@ export function findTensor(checkpoint: Checkpoint, name: string): TensorInfo {
 
 /**
  * The weights of a vector, of which nothing else looks at each: packing does that for matrices.
+ * @param name as describeTensor() gives it
  * @throws CheckpointError at the first that is not finite.
  */
 export function expectFinite(name: string, weights: Float32Array): void {

@@ -3,16 +3,16 @@ import { addHalves, narrowToHalves, widenHalves } from "../f16.ts";
 import {
   type Checkpoint,
   checkRows,
+  describeTensor,
   expectFinite,
   findTensor,
+  RECOMPUTED,
   rowsOf,
   type TensorInfo,
 } from "./checkpoint.ts";
 
 /** Tensors that the makers' apply_delta.py takes whole from the delta: its vocabulary is larger than the base's. */
 export const WHOLE: ReadonlySet<string> = new Set(["model.embed_tokens.weight", "lm_head.weight"]);
-/** A buffer that old releases carry and every reader recomputes. */
-const IGNORED = /(^|\.)rotary_emb\.inv_freq$/;
 
 const FINAL_NORM = "model.norm.weight";
 /** LLaMA's final norm lies between 1 and 3, and what training adds to it is a few hundredths. */
@@ -51,7 +51,7 @@ export async function looksLikeDelta(checkpoint: Checkpoint): Promise<boolean> {
     );
   }
   const weights = await checkpoint.readRows(FINAL_NORM, 0, width);
-  expectFinite(FINAL_NORM, weights);
+  expectFinite(describeTensor(checkpoint, FINAL_NORM), weights);
   const mean = weights.reduce((sum, weight) => sum + weight, 0) / weights.length;
   return Math.abs(mean) < DELTA_NORM;
 }
@@ -85,6 +85,10 @@ export async function mergeDelta(
   const merged: Checkpoint = {
     name: `${base.name} + ${delta.name}`,
     tensors,
+    fileOf: (name) => {
+      const parts = WHOLE.has(name) ? [delta] : [base, delta];
+      return parts.map((part) => part.fileOf?.(name) ?? part.name).join(" + ");
+    },
     async readRows(name, first, count) {
       checkRows(findTensor(merged, name), first, count);
       if (WHOLE.has(name)) return widenHalves(await readHalves(delta, name, first, count));
@@ -113,7 +117,7 @@ async function readHalves(
 function matchTensors(base: Checkpoint, delta: Checkpoint): Map<string, TensorInfo> {
   const tensors = new Map<string, TensorInfo>();
   for (const { name, shape } of delta.tensors.values()) {
-    if (IGNORED.test(name)) continue;
+    if (RECOMPUTED.test(name)) continue;
     const partner = base.tensors.get(name);
     if (!partner) {
       throw new CheckpointError(
@@ -132,7 +136,7 @@ function matchTensors(base: Checkpoint, delta: Checkpoint): Map<string, TensorIn
     tensors.set(name, { name, dtype: "F16", shape });
   }
   for (const name of base.tensors.keys()) {
-    if (IGNORED.test(name) || tensors.has(name)) continue;
+    if (RECOMPUTED.test(name) || tensors.has(name)) continue;
     throw new CheckpointError(
       `The delta ${delta.name} has no tensor ${name}, which the base has: the download is incomplete, or the base is ` +
         `of another size.`,

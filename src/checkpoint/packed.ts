@@ -19,12 +19,14 @@ export interface Packing {
   readonly weightsPerByte: number;
   readonly scales: StoredDtype;
   readonly group: number;
+  /** The bits that a scale which is not finite has set: the exponent. */
+  readonly infinite: number;
 }
 
 export const PACKINGS: Readonly<Record<PackedFormat, Packing>> = {
-  q8: { format: "q8", words: "I8", weightsPerByte: 1, scales: "F16", group: 32 },
-  q4a: { format: "q4a", words: "U8", weightsPerByte: 2, scales: "U16", group: 16 },
-  q4: { format: "q4", words: "U8", weightsPerByte: 2, scales: "F16", group: 32 },
+  q8: { format: "q8", words: "I8", weightsPerByte: 1, scales: "F16", group: 32, infinite: 0x7c00 },
+  q4a: { format: "q4a", words: "U8", weightsPerByte: 2, scales: "U16", group: 16, infinite: 0x1f0 },
+  q4: { format: "q4", words: "U8", weightsPerByte: 2, scales: "F16", group: 32, infinite: 0x7c00 },
 };
 
 /**
@@ -88,6 +90,7 @@ export function packedCheckpoint(source: ByteSource, { entries }: Header, packin
           readWords(source, matrix.words, first, count),
           readWords(source, matrix.scales, first, count),
         ]);
+        expectFiniteScales(source, packing, matrix.scales, scales, first);
         return { words, scales };
       },
     },
@@ -109,6 +112,27 @@ function matrixShape(source: ByteSource, packing: Packing, words: Entry, scales:
   throw new CheckpointError(
     `${source.name} holds ${words.name} as ${words.dtype} [${words.shape}] with scales ${scales.dtype} [${scales.shape}], ` +
       `which is no ${packing.format} matrix: convert the model again.`,
+  );
+}
+
+/**
+ * What packing sees to for other checkpoints: a scale that is not finite makes all its weights so.
+ * @throws CheckpointError
+ */
+function expectFiniteScales(
+  source: ByteSource,
+  { format, infinite }: Packing,
+  { name, shape }: Entry,
+  words: Uint32Array,
+  first: number,
+): void {
+  const at = new Uint16Array(words.buffer, words.byteOffset, words.length * 2).findIndex(
+    (bits) => (bits & infinite) === infinite,
+  );
+  if (at < 0) return;
+  throw new CheckpointError(
+    `${name} in ${source.name}: A scale at row ${first + Math.floor(at / shape[1]!)} is no finite number of ${format}: ` +
+      `the file is damaged, so fetch or convert it again.`,
   );
 }
 

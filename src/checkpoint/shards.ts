@@ -55,6 +55,7 @@ export async function openShards(
   const checkpoint: Checkpoint = {
     name: index.name,
     tensors,
+    fileOf: (name) => holderOf(name).name,
     readRows: async (name, first, count) => holderOf(name).readRows(name, first, count),
     readHalves: async (name, first, count) => holderOf(name).readHalves?.(name, first, count),
     ...(format && {

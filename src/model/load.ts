@@ -1,4 +1,4 @@
-import { type Checkpoint, expectTensor } from "../checkpoint/checkpoint.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { refuseUnmergedDelta } from "../checkpoint/delta.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
 import { type OpenFile, readText } from "../checkpoint/source.ts";
@@ -10,8 +10,8 @@ import type { Importance } from "./calibrate.ts";
 import { type Config, parseConfig } from "./config.ts";
 import { checkFit, describeNeed, type Storage } from "./memory.ts";
 import { LlamaModel } from "./model.ts";
+import { expectTensors } from "./tensors.ts";
 import { uploadWeights } from "./upload.ts";
-import { tensorShapes } from "./weights.ts";
 
 export interface LoadOptions {
   /** How weights are stored on the GPU. Default "f16", or what a packed checkpoint holds. */
@@ -68,7 +68,7 @@ export async function loadCheckpoint(
   signal?.throwIfAborted();
   checkOptions(config, context, chunk, tokenCount);
   const storage: Storage = { format: chooseFormat(checkpoint, options.weights), cache, context, chunk };
-  for (const [name, shape] of tensorShapes(config)) expectTensor(checkpoint, name, shape);
+  await expectTensors(checkpoint, config);
   checkFit(gpu, config, storage);
 
   // All of it, before the first weight is read: what does not fit, or does not compile, is known at once.

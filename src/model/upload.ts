@@ -1,4 +1,4 @@
-import { type Checkpoint, expectFinite } from "../checkpoint/checkpoint.ts";
+import { type Checkpoint, describeTensor, expectFinite } from "../checkpoint/checkpoint.ts";
 import type { Gpu } from "../kernels/device.ts";
 import { type Matrix, storedBytes } from "../kernels/matrix.ts";
 import type { PackedRows, WeightFormat } from "../quantize/format.ts";
@@ -60,7 +60,7 @@ class Uploader {
 
   async vector(buffer: GPUBuffer, name: string): Promise<void> {
     const values = await this.checkpoint.readRows(name, 0, this.rowsOf(name));
-    expectFinite(name, values);
+    expectFinite(describeTensor(this.checkpoint, name), values);
     await this.upload(buffer, 0, values);
     this.advance(values.length);
   }
@@ -100,7 +100,8 @@ class Uploader {
     const { packed } = this.checkpoint;
     if (packed) return packed.readRows(name, first, count);
     const rows = await this.checkpoint.readRows(name, first, count);
-    return packRows(format, rows, columns, this.options.importance?.get(name));
+    const place = { tensor: describeTensor(this.checkpoint, name), first };
+    return packRows(format, rows, columns, this.options.importance?.get(name), place);
   }
 
   private async upload(buffer: GPUBuffer, offset: number, data: Float32Array | Uint32Array): Promise<void> {

@@ -1,4 +1,4 @@
-import { OptionError } from "../errors.ts";
+import { CheckpointError, OptionError } from "../errors.ts";
 import { toHalf, widenHalves } from "../f16.ts";
 import { GROUP_SIZE, type PackedRows, type WeightFormat } from "./format.ts";
 import { packQ4, unpackQ4 } from "./q4.ts";
@@ -7,6 +7,12 @@ import { packQ8, unpackQ8 } from "./q8.ts";
 
 /** Of a column that was never used; 1 is the average column. */
 const LEAST_COST = 1e-4;
+
+/** The tensor that rows are of, as messages call it, and which of its rows the first of them is. */
+export interface Place {
+  readonly tensor: string;
+  readonly first: number;
+}
 
 /** Bytes of `count` rows of `columns` weights in the layouts of `PackedRows`. */
 export function packedBytes(
@@ -27,14 +33,17 @@ export function packedBytes(
  * Rows of float32 [count, columns], row-major, in the layout of `format`.
  * @param importance By column, how much the squared error of its weights counts: the mean square of what the column
  * is multiplied with. q4 and q4a choose their scales by it, the wider formats have no need to. Default: all alike.
- * @throws OptionError when `columns` is no multiple of 32, the rows are not whole, a weight is not finite or is too
- * large for the format's half-precision numbers, or `importance` is not one finite number from 0 on for each column.
+ * @param place Where the rows are, for messages.
+ * @throws CheckpointError when a weight is not finite or is too large for the format's half-precision numbers; OptionError
+ * when `columns` is no multiple of 32, the rows are not whole, or `importance` is not one finite number from 0 on for
+ * each column.
  */
 export function packRows(
   format: WeightFormat,
   rows: Float32Array,
   columns: number,
   importance?: Float32Array,
+  place?: Place,
 ): PackedRows {
   checkColumns(format, columns);
   if (rows.length % columns !== 0) {
@@ -44,8 +53,8 @@ export function packRows(
   }
   const bytes = packedBytes(format, rows.length / columns, columns);
   const words = new Uint32Array(bytes.words / 4);
-  if (format === "f32") return packF32(rows, columns, words);
-  if (format === "f16") return packF16(rows, columns, words);
+  if (format === "f32") return packF32(rows, columns, words, place);
+  if (format === "f16") return packF16(rows, columns, words, place);
   const scales = new Uint32Array(bytes.scales / 4);
   const costs = columnCosts(columns, importance);
   // Half-words and bytes are addressed through views: every host of WebGPU is little-endian, as the layout is.
@@ -54,7 +63,7 @@ export function packRows(
   if (format === "q8") bad = packQ8(rows, new Int8Array(words.buffer), halves);
   else if (format === "q4a") bad = packQ4a(rows, costs, words, halves);
   else bad = packQ4(rows, costs, words, halves);
-  if (bad >= 0) refuseWeight(format, rows, columns, bad);
+  if (bad >= 0) refuseWeight(format, rows, columns, bad, place);
   return { words, scales };
 }
 
@@ -123,7 +132,13 @@ function columnCosts(columns: number, importance?: Float32Array): Float32Array {
   return importance.map((value) => value / mean + LEAST_COST);
 }
 
-function refuseWeight(format: WeightFormat, rows: Float32Array, columns: number, near: number): never {
+function refuseWeight(
+  format: WeightFormat,
+  rows: Float32Array,
+  columns: number,
+  near: number,
+  { tensor, first }: Place = { tensor: "The matrix", first: 0 },
+): never {
   let at = near;
   let largest = 0;
   const end = Math.min(rows.length, near - (near % GROUP_SIZE) + GROUP_SIZE);
@@ -134,27 +149,27 @@ function refuseWeight(format: WeightFormat, rows: Float32Array, columns: number,
     largest = magnitude;
     if (!Number.isFinite(magnitude)) break;
   }
-  const where = `The weight at row ${Math.floor(at / columns)}, column ${at % columns} is ${rows[at]!}`;
-  throw new OptionError(
+  const where = `${tensor}: The weight at row ${first + Math.floor(at / columns)}, column ${at % columns} is ${rows[at]!}`;
+  throw new CheckpointError(
     Number.isFinite(rows[at]!)
       ? `${where}, too large for ${format}, whose halves end at 65504: store this matrix as f32.`
       : `${where}: a checkpoint with weights that are not finite cannot be used, so fetch or convert it again.`,
   );
 }
 
-function packF32(rows: Float32Array, columns: number, words: Uint32Array): PackedRows {
+function packF32(rows: Float32Array, columns: number, words: Uint32Array, place?: Place): PackedRows {
   for (let i = 0; i < rows.length; i++) {
-    if (!Number.isFinite(rows[i]!)) refuseWeight("f32", rows, columns, i);
+    if (!Number.isFinite(rows[i]!)) refuseWeight("f32", rows, columns, i, place);
   }
   words.set(new Uint32Array(rows.buffer, rows.byteOffset, rows.length));
   return { words };
 }
 
-function packF16(rows: Float32Array, columns: number, words: Uint32Array): PackedRows {
+function packF16(rows: Float32Array, columns: number, words: Uint32Array, place?: Place): PackedRows {
   const halves = new Uint16Array(words.buffer);
   for (let i = 0; i < rows.length; i++) {
     const half = toHalf(rows[i]!);
-    if ((half & 0x7c00) === 0x7c00) refuseWeight("f16", rows, columns, i);
+    if ((half & 0x7c00) === 0x7c00) refuseWeight("f16", rows, columns, i, place);
     halves[i] = half;
   }
   return { words };

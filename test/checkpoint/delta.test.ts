@@ -154,7 +154,9 @@ describe("a delta is known by its norm", () => {
     broken[NORM]!.values[7] = value;
     const checkpoint = await open(broken);
     await expect(looksLikeDelta(checkpoint)).rejects.toThrow(CheckpointError);
-    await expect(refuseUnmergedDelta(checkpoint)).rejects.toThrow(`${NORM}: The weight at row 7 is ${value}`);
+    await expect(refuseUnmergedDelta(checkpoint)).rejects.toThrow(
+      `${NORM} in ${checkpoint.name}: The weight at row 7 is ${value}`,
+    );
   });
 
   test.each([[[2e9]], [[1, 48]], [[]]])(

@@ -114,6 +114,29 @@ describe.each(["q8", "q4a", "q4"] as const)("packed as %s", (format) => {
     },
   );
 
+  test("a scale that is not finite is refused, with where", async () => {
+    const files = await convert(format, 1);
+    const [name, file] = Object.entries(files)[3]!; // lm_head.weight, whose scales are its last bytes
+    const scales = new Uint16Array(file.slice(-130 * 96 * (format === "q4a" ? 1 / 8 : 1 / 16)).buffer);
+    const perRow = scales.length / 130;
+    // The largest scale of the format and what follows it.
+    const codes = format === "q4a" ? [495, 496, 511] : [0x7bff, 0x7c00, 0x7e00, 0xfc00];
+    for (const [i, code] of codes.entries()) {
+      const at = 100 * perRow + 1;
+      new DataView(file.buffer).setUint16(file.length - 2 * (scales.length - at), code, true);
+      const { packed } = await openCheckpoint(folder(files));
+      const reading = packed!.readRows("lm_head.weight", 64, 66);
+      if (i === 0) await reading;
+      else {
+        await expect(reading).rejects.toThrow(CheckpointError);
+        await expect(reading).rejects.toThrow(
+          `lm_head.weight.scales in ${name}: A scale at row 100 is no finite number of ${format}: `,
+        );
+        await packed!.readRows("lm_head.weight", 0, 100);
+      }
+    }
+  });
+
   test("exact weights are not there, and vectors are not packed", async () => {
     const checkpoint = await openCheckpoint(folder(await convert(format)));
     await expect(checkpoint.readRows("lm_head.weight", 0, 1)).rejects.toThrow(

@@ -235,7 +235,7 @@ it("refuses a norm with a weight that is no number", async () => {
     },
   };
   await expect(loadCheckpoint(gpu(), config, broken, { chunk: 16 })).rejects.toThrow(
-    `${name}: The weight at row 3 is NaN`,
+    `${name} in model.safetensors: The weight at row 3 is NaN`,
   );
 });
 

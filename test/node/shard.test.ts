@@ -32,7 +32,9 @@ async function write(checkpoint: Checkpoint): Promise<string[]> {
 
 test.each([Number.NaN, Number.NEGATIVE_INFINITY])("a vector with %d in it is not written", async (value) => {
   await expect(write(vector(1, 2, value, 1))).rejects.toThrow(CheckpointError);
-  await expect(write(vector(1, 2, value, 1))).rejects.toThrow(`${NORM}: The weight at row 2 is ${value}`);
+  await expect(write(vector(1, 2, value, 1))).rejects.toThrow(
+    `${NORM} in vector: The weight at row 2 is ${value}`,
+  );
   expect(await readdir(folder)).toEqual([]);
 });
 

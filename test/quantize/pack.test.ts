@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { CheckpointError } from "../../src/errors.ts";
 import { fromHalf } from "../../src/f16.ts";
 import type { WeightFormat } from "../../src/quantize/format.ts";
 import { packedBytes, packRows, unpackRows } from "../../src/quantize/pack.ts";
@@ -258,7 +259,15 @@ describe("refusals", () => {
       for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
         const rows = randomFloats(5 * 64, 2);
         rows[3 * 64 + 41] = bad;
-        expect(() => packRows(format, rows, 64)).toThrow(`row 3, column 41 is ${bad}`);
+        const message = "The weight at row 103, column 41 is";
+        expect(() => packRows(format, rows, 64, undefined, { tensor: "a.weight in b", first: 100 })).toThrow(
+          new CheckpointError(
+            `a.weight in b: ${message} ${bad}: a checkpoint with weights that are not finite cannot be used, so fetch or convert it again.`,
+          ),
+        );
+        expect(() => packRows(format, rows, 64)).toThrow(
+          `The matrix: The weight at row 3, column 41 is ${bad}`,
+        );
       }
     },
   );
