@@ -22,11 +22,16 @@ export const packageRoot: string = (() => {
   }
 })();
 
-/** Bytes of memory that this process can have: the machine's, or what its container is allowed. */
-export const systemMemory: number = Math.min(
-  totalmem(),
-  process.constrainedMemory() || Number.POSITIVE_INFINITY,
-);
+/**
+ * Bytes of memory that a process can have: the machine's, or what its container is allowed.
+ * @param constrained What Node says of the container: 0, nothing or more than there is where none bounds it.
+ */
+export function memoryOf(machine: number, constrained: number | undefined): number {
+  return Math.min(machine, constrained || Number.POSITIVE_INFINITY);
+}
+
+/** Bytes of memory that this process can have. */
+export const systemMemory: number = memoryOf(totalmem(), process.constrainedMemory());
 
 /**
  * Dawn as a host.

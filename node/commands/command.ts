@@ -1,5 +1,6 @@
 import type { Readable, Writable } from "node:stream";
 import { parseArgs } from "node:util";
+import { visible } from "./visible.ts";
 
 /** What a command line or the lines on stdin have wrong; ends with exit code 2. */
 export class UsageError extends Error {}
@@ -86,6 +87,12 @@ const HELP_FLAG: Flags = { help: { help: "Show this help and end." } };
 
 /** @throws UsageError for unknown flags, missing values and arguments too many. */
 export function parseCommandLine(command: Command, args: readonly string[]): Omit<Invocation, "io"> {
+  const broken = args.find((arg) => arg.includes("\ufffd"));
+  if (broken !== undefined) {
+    throw new UsageError(
+      `The argument ${JSON.stringify(broken)} has U+FFFD, which stands for bytes that are not UTF-8; wanted UTF-8.`,
+    );
+  }
   const flags = Object.entries({ ...command.flags, ...HELP_FLAG });
   const options = Object.fromEntries(
     flags.map(([name, { value, multiple = false }]) => [
@@ -104,11 +111,20 @@ export function parseCommandLine(command: Command, args: readonly string[]): Omi
     const [, flag] = /^Option '(--[^' ]+).* argument is ambiguous/.exec((error as Error).message) ?? [];
     if (flag !== undefined) {
       const value = args.find((arg, i) => arg.startsWith("-") && args[i - 1] === flag);
-      throw new UsageError(`${flag} needs a value; write ${flag}=${value} for one that begins with a dash.`);
+      throw new UsageError(
+        `${flag} needs a value; write ${flag}=${quoted(value ?? "")} for one that begins with a dash.`,
+      );
     }
     // Node adds advice of its own behind the first sentence.
     const [sentence] = (error as Error).message.split(". ");
-    throw new UsageError(`${sentence!.replace(/\.$/, "")}.`);
+    // Such as "- apple": what does not look like a flag is a text.
+    const text =
+      command.positionals > 0 && args.find((arg) => /^-./.test(arg) && !/^--[\w-]+(=|$)/.test(arg));
+    const name = command.usage.split(" ")[0];
+    const advice = text
+      ? ` A text that begins with a dash goes behind --: ziya ${name} -- ${quoted(text)}.`
+      : "";
+    throw new UsageError(`${sentence!.replace(/\.$/, "")}.${advice}`);
   }
   if (parsed.positionals.length > command.positionals) {
     throw new UsageError(
@@ -116,6 +132,11 @@ export function parseCommandLine(command: Command, args: readonly string[]): Omi
     );
   }
   return { values: new Values(parsed.values), positionals: parsed.positionals };
+}
+
+/** As a shell takes it for one word. */
+function quoted(text: string): string {
+  return /^[\w.,:/=-]+$/.test(text) ? text : JSON.stringify(text);
 }
 
 export function helpOf(command: Command): string {
@@ -127,8 +148,12 @@ export function helpOf(command: Command): string {
   return `ziya ${command.usage}\n\n${command.summary}\n${details}\nFlags:\n${lines.join("\n")}\n`;
 }
 
-/** Writes and waits while the reader is behind. */
-export async function write(stream: Writable, text: string | Uint8Array): Promise<void> {
-  if (text.length === 0 || stream.write(text)) return;
+/** Writes and waits while the reader is behind. A terminal gets no control characters: see `visible`. */
+export async function write(
+  stream: Writable & { readonly isTTY?: boolean },
+  text: string | Uint8Array,
+): Promise<void> {
+  const shown = stream.isTTY && typeof text === "string" ? visible(text) : text;
+  if (shown.length === 0 || stream.write(shown)) return;
   await new Promise<void>((resolve) => stream.once("drain", resolve));
 }

@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import { EXIT, type Io, write } from "./command.ts";
+import { decodeInput } from "./text.ts";
 
 /** The longest line that is read, in bytes. */
 const LONGEST_LINE = 256 * 1024 * 1024;
@@ -13,7 +14,7 @@ export async function convertLines(io: Io, convert: (value: unknown) => unknown)
   try {
     for await (const bytes of splitLines(io.stdin)) {
       number++;
-      const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+      const text = decodeInput(bytes, "it");
       if (text.trim() === "") continue;
       await write(io.stdout, `${JSON.stringify(convert(JSON.parse(text)))}\n`);
     }
@@ -24,8 +25,8 @@ export async function convertLines(io: Io, convert: (value: unknown) => unknown)
   }
 }
 
-/** Splits at "\n" only: `node:readline` splits at U+2028 too, which JSON allows within a string. */
-async function* splitLines(input: Readable): AsyncGenerator<Uint8Array> {
+/** The lines of a stream. Splits at "\n" only: `node:readline` splits at U+2028 too, which JSON allows within a string. */
+export async function* splitLines(input: Readable): AsyncGenerator<Uint8Array> {
   let parts: Buffer[] = [];
   let length = 0;
   for await (const chunk of input as AsyncIterable<Buffer | string>) {

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { type Command, EXIT, UsageError, write } from "./command.ts";
 import { JSON_FLAG, MODEL_FLAGS, withEngine } from "./engine.ts";
 import { progressBar } from "./progress.ts";
+import { decodeInput } from "./text.ts";
 
 export const perplexity: Command = {
   usage: "perplexity --file FILE",
@@ -17,7 +18,7 @@ negative log-likelihood in nats (nll) and the perplexity, exp(nll). Only ids tha
   positionals: 0,
   async run({ values, io }) {
     const path = values.required("file");
-    const text = decode(await readFile(path), path);
+    const text = decodeInput(await readFile(path), path);
     return withEngine(values, io, async (engine) => {
       const ids = engine.tokenizer.encode(text);
       if (ids.length === 0) throw new UsageError(`${path} has no text.`);
@@ -33,14 +34,6 @@ negative log-likelihood in nats (nll) and the perplexity, exp(nll). Only ids tha
     });
   },
 };
-
-function decode(bytes: Uint8Array, path: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw new UsageError(`${path} is not UTF-8; wanted a text: save it as UTF-8.`);
-  }
-}
 
 /** What `totalLoss` needs of an engine. */
 export interface Scorer {

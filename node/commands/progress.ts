@@ -1,10 +1,12 @@
 import type { Io } from "./command.ts";
+import { visible } from "./visible.ts";
 
 /** One line on a terminal that changes in place; nothing where stderr is no terminal. */
 export function statusLine(stderr: Io["stderr"]) {
   let shown = "";
   return {
-    show: (line: string) => {
+    show: (text: string) => {
+      const line = visible(text);
       // Only a change is worth the write: tensors arrive by the hundred.
       if (!stderr.isTTY || line === shown) return;
       stderr.write(`\r${line.padEnd(shown.length)}`);

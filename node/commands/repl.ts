@@ -8,7 +8,9 @@ import {
   OptionError,
 } from "../index.ts";
 import { EXIT, type Io, write } from "./command.ts";
+import { splitLines } from "./lines.ts";
 import { writeAnswer } from "./sampling.ts";
+import { decodeInput } from "./text.ts";
 
 const HELP = `/reset  forget what was said
 /stats  tokens and speed of the last answer
@@ -22,6 +24,7 @@ type Chat = Pick<Engine, "chat">;
 /**
  * A conversation, line by line: with prompt, editing and history on a terminal, plain lines from a pipe.
  * @returns The exit code: failure when a line from a pipe could not be answered.
+ * @throws UsageError for a line from a pipe that is not UTF-8, after those before it were answered.
  */
 export async function converse(
   engine: Chat,
@@ -30,36 +33,33 @@ export async function converse(
   options: GenerationOptions,
 ): Promise<number> {
   const terminal = io.stdin.isTTY === true && io.stdout.isTTY === true;
-  const lines = createInterface({
-    input: io.stdin,
-    ...(terminal ? { output: io.stdout } : {}),
-    terminal,
-    prompt: "> ",
-  });
+  const lines = terminal
+    ? createInterface({ input: io.stdin, output: io.stdout, terminal, prompt: "> " })
+    : undefined;
   const state: { answering: AbortController | undefined } = { answering: undefined };
   // Ctrl-D may end the input during an answer: there is no prompt after that.
   let closed = false;
-  lines.on("close", () => {
+  lines?.on("close", () => {
     closed = true;
   });
   const prompt = () => {
-    if (terminal && !closed) lines.prompt();
+    if (!closed) lines?.prompt();
   };
   let messages: readonly Message[] = [];
   let last: GenerationResult | undefined;
   let exit: number = EXIT.ok;
-  const interrupt = interruptHandler(lines, io, state);
   // A terminal in raw mode gives Ctrl-C to readline, otherwise it is a signal.
-  lines.on("SIGINT", interrupt);
+  lines?.on("SIGINT", interruptHandler(lines, io, state));
   const onSignal = () => {
     exit = EXIT.interrupted;
     state.answering?.abort();
-    lines.close();
+    lines?.close();
+    if (!lines) io.stdin.destroy();
   };
   process.on("SIGINT", onSignal);
   try {
     prompt();
-    for await (const line of lines) {
+    for await (const line of lines ?? pipedLines(io)) {
       const text = line.trim();
       const command = line.startsWith("/") ? text : undefined;
       if (command === "/reset") messages = [];
@@ -89,10 +89,19 @@ export async function converse(
     }
     if (terminal) await write(io.stdout, "\n");
     return exit;
+  } catch (error) {
+    // What the input says of its own end when a signal ended it.
+    if (exit === EXIT.interrupted && io.stdin.destroyed) return exit;
+    throw error;
   } finally {
     process.off("SIGINT", onSignal);
-    lines.close();
+    lines?.close();
   }
+}
+
+async function* pipedLines(io: Io): AsyncGenerator<string> {
+  let number = 0;
+  for await (const bytes of splitLines(io.stdin)) yield decodeInput(bytes, `Line ${++number} of stdin`);
 }
 
 /** Ctrl-C on a terminal: stops the answer, or empties the line, or, twice at an empty prompt, ends. */

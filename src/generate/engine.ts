@@ -134,8 +134,18 @@ export class Engine<Model extends EngineModel = EngineModel> {
       );
     }
     if (prompt.length >= contextLength) {
+      const [what, advice] =
+        options.overflow === "truncate"
+          ? [
+              "Without the turns that can be dropped the prompt has",
+              "Shorten the last message or the system message, or load the model with a longer context.",
+            ]
+          : [
+              "The prompt has",
+              'Shorten the prompt, load the model with a longer context, or set overflow to "truncate".',
+            ];
       throw new ContextOverflowError(
-        `The prompt has ${prompt.length} tokens; the context holds ${contextLength}, of which the answer needs at least one. Shorten the prompt, load the model with a longer context, or set overflow to "truncate".`,
+        `${what} ${prompt.length} tokens; the context holds ${contextLength}, of which the answer needs at least one. ${advice}`,
       );
     }
     return new GenerationStream({
@@ -144,12 +154,21 @@ export class Engine<Model extends EngineModel = EngineModel> {
       prompt,
       decoder,
       stop: options.stop,
+      hidden: this.hiddenIn(options.stop),
       stopIds: this.stopIds,
       maxTokens: Math.min(options.max_tokens, contextLength - prompt.length),
       signal: options.signal,
       seed: options.seed,
       acquire: () => this.acquire(),
     });
+  }
+
+  /** By id, the special strings in stop strings that an answer does not show. */
+  private hiddenIn(stops: readonly string[]): ReadonlyMap<number, string> {
+    const { tokenizer } = this;
+    const named = tokenizer.specials.filter((text) => stops.some((stop) => stop.includes(text)));
+    const entries = named.map((text): [number, string] => [tokenizer.specialId(text)!, text]);
+    return new Map(entries.filter(([id]) => tokenizer.decode([id]) === ""));
   }
 
   /** The most tokens of a prompt that is to be truncated: see `GenerationOptions.overflow`. */

@@ -1,5 +1,5 @@
 import { refuseUnfinished } from "../checkpoint/open.ts";
-import { abortable, type OpenFile, refusePointers } from "../checkpoint/source.ts";
+import { abortable, decodeText, type OpenFile, refusePointers } from "../checkpoint/source.ts";
 import { CheckpointError, ConfigError, OptionError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { type DeviceOptions, LIMITS, openDevice } from "../kernels/device.ts";
@@ -99,7 +99,7 @@ export async function loadText(
   };
   const text = async (name: string) => {
     const bytes = await read(name);
-    return bytes && new TextDecoder().decode(bytes);
+    return bytes && decodeText(bytes, name);
   };
   const loaded = await loadTokenizer(read, { strip });
   const generation = await readGenerationConfig(text);

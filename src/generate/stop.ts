@@ -12,14 +12,20 @@ export interface Released {
 export class StopFilter {
   private readonly stops: readonly string[];
   private held = "";
+  /** As long as `held`: "1" for each unit of a special string, which is looked at and never given out. */
+  private hidden = "";
 
   constructor(stops: readonly string[]) {
     this.stops = stops;
   }
 
-  /** Takes a piece of text in whole characters. After `stopped` there is nothing more to push. */
-  push(piece: string): Released {
-    this.held += piece;
+  /**
+   * Takes a piece of text in whole characters, and the special string behind it that is no part of the text. After
+   * `stopped` there is nothing more to push.
+   */
+  push(piece: string, special = ""): Released {
+    this.held += piece + special;
+    this.hidden += "0".repeat(piece.length) + "1".repeat(special.length);
     let start = Infinity;
     let end = Infinity;
     for (const stop of this.stops) {
@@ -41,7 +47,13 @@ export class StopFilter {
   private release(length: number): string {
     const text = this.held.slice(0, length);
     this.held = this.held.slice(length);
-    return text;
+    const hidden = this.hidden.slice(0, length);
+    this.hidden = this.hidden.slice(length);
+    if (!hidden.includes("1")) return text;
+    return text
+      .split("")
+      .filter((_, i) => hidden[i] === "0")
+      .join("");
   }
 }
 

@@ -34,6 +34,8 @@ export interface Job extends Limits {
   readonly prompt: readonly number[];
   readonly decoder: StreamDecoder;
   readonly stop: readonly string[];
+  /** Special strings by id that are no part of the text, but that a stop string may hold. */
+  readonly hidden: ReadonlyMap<number, string>;
   readonly seed: number;
   /** Takes the engine for this answer and returns how to give it back; throws BusyError when it is taken. */
   readonly acquire: () => () => void;
@@ -114,11 +116,10 @@ export class GenerationStream implements AsyncIterable<string> {
 
   /** Ids to text: the decoder holds back unfinished characters, the filter the beginnings of stop strings. */
   private async *decode(): AsyncGenerator<string, void> {
-    const { decoder, stopIds } = this.job;
+    const { decoder, stopIds, hidden } = this.job;
     const filter = new StopFilter(this.job.stop);
     for await (const id of this.ids()) {
-      if (stopIds.has(id)) continue;
-      const { text, stopped } = filter.push(decoder.push(id));
+      const { text, stopped } = filter.push(stopIds.has(id) ? "" : decoder.push(id), hidden.get(id));
       if (text) yield text;
       if (stopped) {
         this.finish = "stop";

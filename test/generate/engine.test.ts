@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { BusyError, ContextOverflowError, OptionError } from "../../src/errors.ts";
 import { ChatFormat } from "../../src/generate/chat.ts";
 import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
@@ -12,6 +12,8 @@ const tokenizer = new ToyTokenizer();
 const format = new ChatFormat(tokenizer, undefined);
 const [EOS, BOT] = [2, 4];
 const user = (content: string): Message => ({ role: "user", content });
+
+afterEach(() => void vi.restoreAllMocks());
 
 /** An engine whose model answers each question with the next of the replies, then ends. */
 function answering(
@@ -44,14 +46,93 @@ describe("chat", () => {
     const { engine } = answering("你好😀!");
     const stream = engine.chat([user("hi")], { seed: 5 });
     expect(await collect(stream)).toEqual(["你", "好", "😀", "!"]);
-    const { timings, ...result } = await stream.result;
+    const { timings: _, ...result } = await stream.result;
     expect(result).toEqual({
       text: "你好😀!",
       finish_reason: "stop",
       seed: 5,
       usage: { prompt_tokens: 10, completion_tokens: 7, cached_tokens: 0 },
     });
-    for (const value of Object.values(timings)) expect(value).toBeGreaterThan(0);
+  });
+
+  test("tells the time that the model took, and not that of whoever reads the answer", async () => {
+    let clock = 1000;
+    vi.spyOn(performance, "now").mockImplementation(() => clock);
+    // Three passes for the ten tokens of the prompt, one for each later token: a quarter of a second each.
+    const onPass = () => {
+      clock += 250;
+    };
+    const { engine } = answering("你好😀!", { onPass });
+    const timingsOf = async (content: string) => {
+      const stream = engine.chat([user(content)]);
+      for await (const _ of stream) clock += 5000;
+      const { usage, timings } = await stream.result;
+      return { cached: usage.cached_tokens, ...timings };
+    };
+    expect(await timingsOf("hi")).toEqual({
+      cached: 0,
+      time_to_first_token_ms: 750,
+      prefill_tokens_per_second: 10 / 0.75,
+      decode_tokens_per_second: 1 / 0.25,
+    });
+    // Up to the first different character, all is in the cache: <s> <human> prefix ":" "h"; five tokens, two passes.
+    expect(await timingsOf("ho")).toEqual({
+      cached: 5,
+      time_to_first_token_ms: 500,
+      prefill_tokens_per_second: 5 / 0.5,
+      decode_tokens_per_second: 1 / 0.25,
+    });
+  });
+
+  test("ends at <human>, where the tokenizer has it, and at each id that ends an answer", async () => {
+    const [HUMAN, PLAIN] = [3, 1];
+    const ending = (id: number, specials?: readonly string[]) => {
+      const ids = [
+        ToyTokenizer.PREFIX,
+        ...ToyTokenizer.characters("ab"),
+        id,
+        ...ToyTokenizer.characters("c"),
+        EOS,
+      ];
+      const model = new FakeModel({
+        tokenCount: tokenizer.size,
+        contextLength: 200,
+        logitsAfter: (tokens) => certain(ids[tokens.length - 1] ?? EOS, tokenizer.size),
+      });
+      const own = new ToyTokenizer(specials);
+      const parts = { model, tokenizer: own, format, addBos: true, defaults: CARD_DEFAULTS };
+      return new Engine({ ...parts, eosIds: [EOS] }).generate([BOT]).complete();
+    };
+    expect(await ending(HUMAN)).toMatchObject({
+      text: "ab",
+      finish_reason: "stop",
+      usage: { completion_tokens: 4 },
+    });
+    expect(await ending(EOS)).toMatchObject({
+      text: "ab",
+      finish_reason: "stop",
+      usage: { completion_tokens: 4 },
+    });
+    expect(await ending(PLAIN)).toMatchObject({ text: "abc", usage: { completion_tokens: 6 } });
+    // A LLaMA without Ziya's tokens has no <human> to end with.
+    expect(await ending(HUMAN, ["<s>", "</s>"])).toMatchObject({ text: "abc", finish_reason: "stop" });
+  });
+
+  test("ends at a stop string that is a special token, or has one in it", async () => {
+    const BOS = 1;
+    const ids = [...ToyTokenizer.characters("ab"), BOS, ...ToyTokenizer.characters("cd"), EOS];
+    const { engine } = answering("", {
+      logitsAfter: (tokens) => certain(ids[tokens.length - 1] ?? EOS, tokenizer.size),
+    });
+    const answer = async (stop: string | string[]) =>
+      (await engine.generate([BOT], { stop }).complete()).text;
+    expect(await answer([])).toBe("abcd");
+    expect(await answer("<s>")).toBe("ab");
+    expect(await answer(["b<s>c"])).toBe("a");
+    expect(await answer("b<s>d")).toBe("abcd");
+    // Also with the token that ends an answer by itself, and with what is read across one that is not shown.
+    expect(await answer("d</s>")).toBe("abc");
+    expect(await answer("bc")).toBe("a");
   });
 
   test("keeps to the lengths, stop strings and tokens that the checkpoint sets, until the caller says otherwise", async () => {
@@ -122,6 +203,10 @@ describe("chat", () => {
     expect(usage.prompt_tokens).toBeLessThanOrEqual(30);
     const huge = [user("a".repeat(50))];
     expect(() => engine.chat(huge, { overflow: "truncate" })).toThrow(ContextOverflowError);
+    expect(() => engine.chat(huge, { overflow: "truncate" })).toThrow(
+      /^Without the turns that can be dropped the prompt has 58 tokens; .* Shorten the last message or the system message, or load the model with a longer context\.$/,
+    );
+    expect(() => engine.chat(huge)).toThrow('or set overflow to "truncate".');
   });
 
   test("refuses unknown options and messages before anything runs", () => {

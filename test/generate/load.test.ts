@@ -34,6 +34,46 @@ test("a chat template that is no Jinja is refused before a device is opened", as
   await expect(loadEngine(host, open(text))).rejects.toThrow("the GPU was asked for");
 });
 
+test("a text file that is not UTF-8 is refused by its name", async () => {
+  const latin = Uint8Array.from([
+    ...new TextEncoder().encode('{"a": "'),
+    0xe9,
+    ...new TextEncoder().encode('"}'),
+  ]);
+  for (const name of [
+    "chat_template.jinja",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+  ]) {
+    const load = loadEngine(host, open({ ...text, [name]: latin }));
+    await expect(load).rejects.toThrow(new RegExp(`^${name} is not .*UTF-8`));
+  }
+});
+
+test("of two chat templates the file of its own counts, and of several the default one", async () => {
+  const named = { chat_template: "{{ messages[0].content }}config" };
+  const list = {
+    chat_template: [
+      { name: "tool_use", template: "{{ messages[0].content }}tools" },
+      { name: "default", template: "{{ messages[0].content }}default" },
+    ],
+  };
+  const own = { "chat_template.jinja": new TextEncoder().encode("{{ messages[0].content }}file") };
+  const chosen = async (files: Record<string, unknown>) =>
+    (await loadText(open({ ...text, ...files }))).chatTemplate?.replace(/^.*\}/, "");
+  expect(await chosen({})).toBe(undefined);
+  expect(await chosen({ "tokenizer_config.json": named })).toBe("config");
+  expect(await chosen({ "tokenizer_config.json": list })).toBe("default");
+  expect(await chosen({ "tokenizer_config.json": named, ...own })).toBe("file");
+});
+
+test("a page that a server sent for the chat template is refused", async () => {
+  const page = new TextEncoder().encode("<!doctype html><html><body>Not found</body></html>");
+  await expect(loadEngine(host, open({ ...text, "chat_template.jinja": page }))).rejects.toThrow(ConfigError);
+});
+
 test("a conversion that was stopped is called one, whatever else its folder lacks", async () => {
   const files = { "model-00001-of-00002.safetensors": {}, [UNFINISHED_INDEX]: {} };
   await expect(loadEngine(host, open(files))).rejects.toThrow(CheckpointError);

@@ -235,6 +235,19 @@ describe("makeSampler", () => {
 });
 
 describe("uniform", () => {
+  // From make_draws.py: the same seed gives the same answer in every version.
+  test.each([
+    [0, 0, 0.608151902703928],
+    [0, 1, 0.49752383239327247],
+    [1, 0, 0.6327937866122849],
+    [7, 3, 0.6820832933881478],
+    [20261125, 2047, 0.0745299649857607],
+    [4294967296, 5, 0.687024287683602],
+    [9007199254740991, 4294967295, 0.19982862661373346],
+  ])("seed %i has as draw %i the number %d", (seed, counter, drawn) => {
+    expect(uniform(seed!, counter!)).toBe(drawn);
+  });
+
   test("is in [0, 1), even, and not correlated from one draw or seed to the next", () => {
     const count = 20000;
     for (const draw of [(i: number) => uniform(42, i), (i: number) => uniform(i, 0)]) {

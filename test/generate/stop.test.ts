@@ -28,6 +28,25 @@ function reference(stops: readonly string[], text: string) {
 }
 
 describe("StopFilter", () => {
+  test("finds special strings that the text does not show", () => {
+    const push = (stops: string[], ...pieces: [string, string?][]) => {
+      const filter = new StopFilter(stops);
+      const given: string[] = [];
+      for (const [piece, special] of pieces) {
+        const { text, stopped } = filter.push(piece, special);
+        given.push(text);
+        if (stopped) return given;
+      }
+      return [...given, filter.end(), "(end)"];
+    };
+    expect(push(["<s>"], ["a", "<s>"], ["b"])).toEqual(["a"]);
+    expect(push(["a<s>b"], ["xa", "<s>"], ["b"])).toEqual(["x", ""]);
+    // What was held back is given out without it.
+    expect(push(["a<s>c"], ["xa", "<s>"], ["b"])).toEqual(["x", "ab", "", "(end)"]);
+    expect(push(["<s>c"], ["a", "<s>"])).toEqual(["a", "", "(end)"]);
+    expect(push(["<bot>"], ["a"], ["", "<s>"], ["b<", "<s>"])).toEqual(["a", "", "b<", "", "(end)"]);
+  });
+
   test("passes everything through without stop strings", () => {
     expect(run([], ["a", "", "b"]).given).toEqual(["a", "", "b", ""]);
   });
