@@ -3,8 +3,8 @@ import { readFile } from "node:fs/promises";
 import { totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { create, globals } from "webgpu";
 import type { Host } from "../src/host.ts";
+import { loadDawn } from "./dawn.ts";
 
 /** A host that can be let go, so that the process ends by itself. */
 export interface DawnHost extends Host {
@@ -36,8 +36,10 @@ export const systemMemory: number = memoryOf(totalmem(), process.constrainedMemo
 /**
  * Dawn as a host.
  * @param flags Dawn's own, such as "backend=null" or "enable-dawn-features=vulkan_enable_f16_on_nvidia".
+ * @throws DeviceError where Dawn is not installed.
  */
 export function dawnHost(flags: string[] = []): DawnHost {
+  const { create, globals } = loadDawn();
   Object.assign(globalThis, globals);
   // Dawn aborts the process when this object is collected while a device is in use, and keeps the process alive
   // while it is held: the host holds it until release().

@@ -1,3 +1,2 @@
-// For TypeScript below 6, whose own types of the page lack WebGPU; from 6 on the two would contradict each other.
-/// <reference types="@webgpu/types" />
+/// <reference path="./globals.d.ts" />
 export * from "../dist/node/index.js";

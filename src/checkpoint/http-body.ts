@@ -1,6 +1,7 @@
 import { CheckpointError } from "../errors.ts";
 
-export type Fetch = typeof fetch;
+/** As much of `fetch` as is called; spelt out, because a program's libraries need not have that. */
+export type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
 
 /** The longest file that is kept in memory where the server gives it only as a whole. */
 const MOST_WHOLE_BYTES = 64 * 1024 * 1024;

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join, normalize } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { packageRoot } from "../../node/host.ts";
 
@@ -44,15 +44,66 @@ test("a page finds the shaders in the package", async () => {
   expect(await readFile(new URL(stdout.trim()), "utf8")).toContain("fn main(");
 });
 
-test("TypeScript below 6 is given WebGPU's types, which it has not itself", async () => {
-  const { exports, dependencies } = JSON.parse(await readFile(join(packageRoot, "package.json"), "utf8"));
-  expect(Object.keys(dependencies)).toContain("@webgpu/types");
-  for (const entry of [".", "./node"].map((name): Record<string, string> => exports[name])) {
-    expect(Object.keys(entry)[0]).toBe("types@<6");
-    // A library without WebGPU, as the older ones are.
-    const source = `
-      import type { Engine } from "./node_modules/ziya-webgpu/${entry["types@<6"]}";
-      export const lose = (gpu: GPU, engine: Engine) => [gpu.requestAdapter(), engine.destroy()];`;
-    expect(await compile(source, { lib: ["es2023"], skipLibCheck: true })).toBe("");
+test("the types are whole by themselves, whatever libraries a program has", async () => {
+  const { exports } = JSON.parse(await readFile(join(packageRoot, "package.json"), "utf8"));
+  for (const entry of Object.values<Record<string, string>>(exports).filter(({ types }) => types)) {
+    expect(await readFile(join(packageRoot, entry.types!), "utf8")).toContain('path="./globals.d.ts"');
   }
+  const source = `
+    import { httpFolder, type Host, loadEngine, type OpenFile } from "ziya-webgpu";
+    import { load } from "ziya-webgpu/node";
+    export const open = (host: Host, files: OpenFile) => loadEngine(host, files);
+    export const page = httpFolder("https://example.org/model");
+    const engine = await load({ weights: "q8" });
+    for await (const piece of engine.chat([])) void piece.length;`;
+  for (const lib of [["es2023"], ["es2023", "webworker"], ["es2023", "dom"]]) {
+    expect(await compile(source, { lib, skipLibCheck: false }), lib.join()).toBe("");
+  }
+  // Where the libraries have WebGPU, the names are theirs.
+  const wrong = `import type { Host } from "ziya-webgpu"; export const gpu = (host: Host): number => host.gpu;`;
+  expect(await compile(wrong, { lib: ["es2023", "dom"] })).toContain("Type 'GPU' is not assignable");
+});
+
+test("without Dawn everything but a device is there, and a sentence says what to install", async () => {
+  const bare = join(folder, "bare", "node_modules", "ziya-webgpu");
+  for (const part of ["package.json", "dist/src", "dist/node", "models/ziya-tiny"]) {
+    await cp(join(packageRoot, part), join(bare, part), { recursive: true });
+  }
+  const jinja = join("node_modules", "@huggingface");
+  await symlink(join(packageRoot, jinja), join(folder, "bare", jinja), "junction");
+  const program = `
+    import { load, openModel } from "ziya-webgpu/node";
+    console.log(typeof (await openModel()("config.json")).size);
+    await load().catch(({ name, message }) => console.log(name, message));`;
+  await writeFile(join(folder, "bare", "program.mjs"), program);
+  const { stdout, stderr } = spawnSync(process.execPath, [join(folder, "bare", "program.mjs")], {
+    encoding: "utf8",
+  });
+  expect(stdout, stderr).toBe(
+    'number\nDeviceError The package "webgpu" is not installed, which brings WebGPU to Node; run "npm install webgpu" beside ziya-webgpu.\n',
+  );
+});
+
+test("whatever the package's own pages link to is in it", async () => {
+  const { stdout } = spawnSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
+    cwd: packageRoot,
+    encoding: "utf8",
+    shell: process.platform === "win32",
+  });
+  const packed: string[] = JSON.parse(stdout)[0].files.map(({ path }: { path: string }) => path);
+  const pages = packed.filter((path) => path.endsWith(".md"));
+  expect(pages).toContain("README.md");
+  let links = 0;
+  for (const page of pages) {
+    const text = await readFile(join(packageRoot, page), "utf8");
+    for (const [, link = ""] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
+      const target = normalize(join(dirname(page), link))
+        .replaceAll("\\", "/")
+        .replace(/\/$/, "");
+      const found = packed.some((path) => path === target || path.startsWith(`${target}/`));
+      expect(found, `${page} links to ${link}`).toBe(true);
+      links++;
+    }
+  }
+  expect(links).toBeGreaterThan(8);
 });
