@@ -1,6 +1,7 @@
+import { accessSync, constants, readdirSync, type Stats, statSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { open, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import {
   type ByteSource,
   checkFileName,
@@ -8,7 +9,7 @@ import {
   type OpenFile,
   refusePointers,
 } from "../src/checkpoint/source.ts";
-import { CheckpointError } from "../src/errors.ts";
+import { CheckpointError, OptionError } from "../src/errors.ts";
 
 /** Node reads at most 2 GiB in one call. */
 const READ_LIMIT = 1 << 30;
@@ -29,6 +30,64 @@ export function openFolder(folder: string): OpenFile {
     checkFileName(name, `Something in ${folder}`);
     return openIfThere(join(folder, name), name);
   });
+}
+
+/**
+ * For whoever names a folder, before its files are looked for one by one.
+ * @param role what it is given as, for messages
+ * @throws CheckpointError that says what is there in its place, OptionError for a path that is none.
+ */
+export function expectFolder(path: string, role = "model"): void {
+  if (typeof path !== "string" || path === "") {
+    throw new OptionError(`The ${role} is ${JSON.stringify(path)}; wanted the path of a checkpoint folder.`);
+  }
+  const subject = `${path}, given as the ${role},`;
+  const wanted = "wanted a checkpoint folder in Hugging Face's layout";
+  let found: Stats;
+  try {
+    found = statSync(path);
+    if (found.isDirectory()) accessSync(path, constants.X_OK);
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") {
+      throw new CheckpointError(`${subject} does not exist; ${wanted}.`, { cause });
+    }
+    throw new CheckpointError(
+      `${subject} may not be entered (${message}): give yourself the right to, or copy it.`,
+      {
+        cause,
+      },
+    );
+  }
+  if (!found.isDirectory()) {
+    const advice = /\.gguf$/i.test(path)
+      ? "GGUF is not read, so fetch the model's safetensors or PyTorch files"
+      : `give the folder that it is in: ${dirname(path)}`;
+    throw new CheckpointError(`${subject} is a file; ${wanted}: ${advice}.`);
+  }
+  refuseCache(path, subject);
+}
+
+/** Hugging Face's cache has a checkpoint's files some folders further down, and people give what they see. */
+function refuseCache(path: string, subject: string): void {
+  const names = namesIn(path);
+  const inner = names.find((name) => name === "snapshots" || name.startsWith("models--"));
+  if (inner === undefined || names.includes("config.json")) return;
+  const snapshots = join(path, inner, inner === "snapshots" ? "" : "snapshots");
+  const [first = "NAME", ...more] = namesIn(snapshots);
+  const others = more.length > 0 ? ` (or one of ${more.length} more there)` : "";
+  throw new CheckpointError(
+    `${subject} is a folder of Hugging Face's cache, whose checkpoints are in snapshots: give ${join(snapshots, first)}${others}.`,
+  );
+}
+
+/** None where they may not be listed: the files of a checkpoint are opened by name. */
+function namesIn(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
 }
 
 async function openIfThere(path: string, name: string): Promise<ByteSource | undefined> {
@@ -84,7 +143,8 @@ async function readFully(
   return bytes;
 }
 
-function unreadable(path: string, cause: unknown): CheckpointError {
+/** What the system says of a path, as a sentence. */
+export function unreadable(path: string, cause: unknown): CheckpointError {
   return new CheckpointError(
     `${path} could not be read: ${cause instanceof Error ? cause.message : cause}.`,
     { cause },

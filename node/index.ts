@@ -1,14 +1,6 @@
-import { existsSync } from "node:fs";
 import { join } from "node:path";
-import {
-  CheckpointError,
-  type Engine,
-  type EngineOptions,
-  type LlamaModel,
-  loadEngine,
-  type OpenFile,
-} from "../src/index.ts";
-import { openFolder } from "./files.ts";
+import { type Engine, type EngineOptions, type LlamaModel, loadEngine, type OpenFile } from "../src/index.ts";
+import { expectFolder, openFolder } from "./files.ts";
 import { dawnHost, packageRoot } from "./host.ts";
 
 export * from "../src/index.ts";
@@ -25,14 +17,10 @@ export const embeddedModel: string = join(packageRoot, "models", "ziya-tiny");
 
 /**
  * A checkpoint folder, the embedded model's by default.
- * @throws CheckpointError when it does not exist.
+ * @throws CheckpointError when it does not exist or is no folder, OptionError for an empty name.
  */
 export function openModel(folder: string = embeddedModel): OpenFile {
-  if (!existsSync(folder)) {
-    throw new CheckpointError(
-      `${folder} does not exist; wanted a checkpoint folder in Hugging Face's layout.`,
-    );
-  }
+  expectFolder(folder);
   return openFolder(folder);
 }
 

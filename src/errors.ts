@@ -5,10 +5,23 @@
 export class ZiyaError extends Error {
   readonly code: string;
   constructor(code: string, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(shorten(message), options);
     this.name = new.target.name;
     this.code = code;
   }
+}
+
+/**
+ * Characters of a message: what is found in a file is quoted in many, and a name there may have a megabyte. The end stays,
+ * which says what to do.
+ */
+const MOST_MESSAGE = { head: 3000, tail: 1000 };
+
+function shorten(message: string): string {
+  const { head, tail } = MOST_MESSAGE;
+  const rest = message.length - head - tail;
+  if (rest <= 0) return message;
+  return `${message.slice(0, head)} […${rest} characters more…] ${message.slice(-tail)}`;
 }
 
 /** Bytes of a checkpoint that cannot be believed, or tensors that do not fit the config. */

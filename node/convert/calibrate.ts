@@ -1,4 +1,3 @@
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { isObject, type JsonObject } from "../../src/checkpoint/json.ts";
 import type { WrittenFormat } from "../../src/checkpoint/plan.ts";
@@ -12,7 +11,7 @@ import { dawnHost } from "../host.ts";
 import { createSha256 } from "../sha256.ts";
 import type { Inputs } from "./inputs.ts";
 import { damaged, readJson } from "./journal-file.ts";
-import { replaceFile } from "./output.ts";
+import { listFolder, replaceFile } from "./output.ts";
 
 export interface CalibrateOptions {
   /** How the model is packed while it runs, and will be. */
@@ -28,6 +27,8 @@ export interface CalibrateOptions {
 
 /** Where a conversion that is not finished keeps what it measured: another run would not measure the same bits. */
 export const IMPORTANCE = "importance.partial.json";
+
+const EMBEDDING = "model.embed_tokens.weight";
 
 /** Tokens that are run together: enough for attention to matter, and its cost small beside the matrices'. */
 const WINDOW = 512;
@@ -89,7 +90,9 @@ export async function calibrateOnce(
   options: CalibrateOptions,
 ): Promise<Importance> {
   const path = join(options.out, IMPORTANCE);
-  if ((await readdir(options.out)).includes(IMPORTANCE)) return parseImportance(await readJson(path), path);
+  if ((await listFolder(options.out)).includes(IMPORTANCE)) {
+    return parseImportance(await readJson(path), inputs, path);
+  }
   const importance = await calibrate(inputs, windows, options);
   await replaceFile(path, importanceJson(importance));
   return importance;
@@ -137,12 +140,21 @@ function importanceJson(importance: Importance): string {
   return JSON.stringify({ sha256: sumOf(tensors), tensors });
 }
 
-function parseImportance({ sha256, tensors }: JsonObject, path: string): Importance {
+/** @throws StorageError for one that is not of these matrices, or whose numbers packRows() would refuse. */
+function parseImportance({ sha256, tensors }: JsonObject, inputs: Inputs, path: string): Importance {
   if (!isObject(tensors) || sumOf(tensors) !== sha256) throw damaged(path);
+  const columns = new Map(inputs.tensors.map(({ name, shape }) => [name, shape[1]]));
+  // Of the embeddings only where they are the head too.
+  const all = inputs.tensors.filter(({ name, shape }) => shape.length === 2 && name !== EMBEDDING);
+  if (!all.every(({ name }) => Object.hasOwn(tensors, name))) throw damaged(path);
   return new Map(
     Object.entries(tensors).map(([name, base64]) => {
       const bytes = Uint8Array.from(Buffer.from(String(base64), "base64"));
-      return [name, new Float32Array(bytes.buffer)];
+      const wanted = columns.get(name);
+      if (wanted === undefined || bytes.length !== 4 * wanted) throw damaged(path);
+      const values = new Float32Array(bytes.buffer);
+      if (!values.every((value) => value >= 0 && value < Number.POSITIVE_INFINITY)) throw damaged(path);
+      return [name, values];
     }),
   );
 }

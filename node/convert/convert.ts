@@ -1,4 +1,3 @@
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type FileSum, hashSource } from "../../src/checkpoint/manifest.ts";
 import { type PlannedShard, planShards, SHARD_BYTES, type WrittenFormat } from "../../src/checkpoint/plan.ts";
@@ -12,7 +11,7 @@ import { type CalibrateOptions, calibrateOnce, IMPORTANCE, readWindows } from ".
 import { expectSameSources } from "./earlier.ts";
 import { type InputDescription, type Inputs, openInputs, type SourceFile } from "./inputs.ts";
 import { Journal } from "./journal.ts";
-import { removePartials, replaceFile } from "./output.ts";
+import { removeFile, removePartials, replaceFile } from "./output.ts";
 import { runJobs } from "./pool.ts";
 import type { Job } from "./worker.ts";
 
@@ -111,7 +110,7 @@ export async function convert(options: ConvertOptions): Promise<ConversionReport
   const result = report(options, plan, journal, run);
   await options.onReport?.(result);
   await journal.finish(plan, files);
-  await rm(join(out, IMPORTANCE), { force: true });
+  await removeFile(join(out, IMPORTANCE));
   return result;
 }
 

@@ -1,4 +1,3 @@
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { isObject, type JsonObject } from "../../src/checkpoint/json.ts";
 import {
@@ -17,6 +16,7 @@ import { fileSource } from "../files.ts";
 import { createSha256 } from "../sha256.ts";
 import { describeFile, type SourceFile } from "./inputs.ts";
 import { damaged, parseShards, parseSources, parseSums, readJson } from "./journal-file.ts";
+import { listFolder } from "./output.ts";
 
 /** Written into the journal; another number is another layout of it. */
 export const VERSION = 2;
@@ -63,7 +63,7 @@ export async function readEarlier(
   conversion: Conversion,
   plan: readonly PlannedShard[],
 ): Promise<Earlier> {
-  const names = await readdir(folder);
+  const names = await listFolder(folder);
   if (names.includes(INDEX)) return readResult(folder, conversion, plan);
   if (names.includes(UNFINISHED_INDEX)) {
     const path = join(folder, UNFINISHED_INDEX);

@@ -1,4 +1,3 @@
-import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join, parse } from "node:path";
 import type { Checkpoint, Dtype, TensorInfo } from "../../src/checkpoint/checkpoint.ts";
@@ -9,7 +8,7 @@ import { type ByteSource, type OpenFile, readText, refusePointers } from "../../
 import { CheckpointError } from "../../src/errors.ts";
 import { type Config, parseConfig, parseConfigObject } from "../../src/model/config.ts";
 import { expectTensors } from "../../src/model/tensors.ts";
-import { fileSource, openFolder } from "../files.ts";
+import { expectFolder, fileSource, openFolder, unreadable } from "../files.ts";
 
 /** Where the files of a checkpoint come from, in words that a worker thread can be told. */
 export type SourceDescription =
@@ -96,7 +95,8 @@ export async function openInputs(description: InputDescription): Promise<Inputs>
       const found = await identify(part, source, name, file);
       files.set(found.name, found);
       // Both parts have files of these names: messages say which is meant.
-      return { ...file, name: found.name };
+      const { size } = file;
+      return { name: found.name, size, read: (...range) => file.read(...range) };
     };
   };
 
@@ -173,22 +173,8 @@ export function describeFile({ size, modified }: SourceFile): string {
 
 async function openSource(part: string, source: SourceDescription): Promise<OpenFile> {
   if (source.kind === "module") return (await import(source.url))[source.name](source.argument);
-  const found = await statIfThere(source.path, part);
-  if (found?.isDirectory()) return openFolder(source.path);
-  throw new CheckpointError(
-    `${source.path || '""'}, given as the ${part}, is ${found ? "a file" : "not there"}; wanted a checkpoint folder in Hugging Face's layout.`,
-  );
-}
-
-/** @throws CheckpointError for what may be there, and the system does not let us see. */
-async function statIfThere(path: string, part: string): Promise<Stats | undefined> {
-  try {
-    return await stat(path);
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    throw new CheckpointError(`${path}, given as the ${part}, could not be read: ${message}.`, { cause });
-  }
+  expectFolder(source.path, part);
+  return openFolder(source.path);
 }
 
 /** A text of any name, unlike the files of a checkpoint. */
@@ -197,10 +183,7 @@ async function openCalibration(
   track: (part: string, source: SourceDescription, open: OpenFile) => OpenFile,
 ): Promise<ByteSource | undefined> {
   if (path === undefined) return undefined;
-  const text = refusePointers(() => fileSource(path));
-  if (!(await statIfThere(path, "calibration text"))) {
-    throw new CheckpointError(`${path}, given as the calibration text, is not there.`);
-  }
+  const text = refusePointers(() => fileSource(path, `${path}, given as the calibration text,`));
   const { dir, base } = parse(path);
   return track("calibration", { kind: "folder", path: dir }, text)(base);
 }
@@ -213,7 +196,10 @@ async function identify(
 ): Promise<SourceFile> {
   const { size } = file;
   if (source.kind === "module") return { name: `${part}/${name}`, size };
-  const { mtimeMs } = await stat(join(source.path, name));
+  const path = join(source.path, name);
+  const { mtimeMs } = await stat(path).catch((cause: unknown) => {
+    throw unreadable(path, cause);
+  });
   return { name: `${part}/${name}`, size, modified: mtimeMs };
 }
 

@@ -1,4 +1,4 @@
-import { rm, statfs } from "node:fs/promises";
+import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { type FileSum, INDEX, indexJson, UNFINISHED_INDEX } from "../../src/checkpoint/manifest.ts";
 import type { PlannedShard } from "../../src/checkpoint/plan.ts";
@@ -11,7 +11,7 @@ import {
   readEarlier,
   VERSION,
 } from "./earlier.ts";
-import { makeFolder, removePartials, replaceFile, syncFolder } from "./output.ts";
+import { makeFolder, orUnwritable, removeFile, removePartials, replaceFile, syncFolder } from "./output.ts";
 
 /**
  * What of a conversion is done, kept in its folder in the index's place: one that was stopped at any moment goes on
@@ -51,14 +51,14 @@ export class Journal {
     let whole = finished && journal.lost.size === 0;
     for (const file of files) whole &&= await isIntact(folder, file);
     if (whole) {
-      await rm(join(folder, UNFINISHED_INDEX), { force: true });
+      await removeFile(join(folder, UNFINISHED_INDEX));
       return undefined;
     }
     for (const sum of sources) journal.sources.set(sum.name, sum);
     await journal.expectRoom(plan);
     await journal.save();
     if (finished) {
-      await rm(join(folder, INDEX));
+      await removeFile(join(folder, INDEX));
       await syncFolder(folder);
     }
     return journal;
@@ -104,7 +104,7 @@ export class Journal {
     };
     await syncFolder(this.folder);
     await replaceFile(join(this.folder, INDEX), indexJson(this.conversion.weights, plan, sums));
-    await rm(join(this.folder, UNFINISHED_INDEX), { force: true });
+    await removeFile(join(this.folder, UNFINISHED_INDEX));
   }
 
   /** Of a result's 7 GB, that takes some seconds; a damaged shard that stays is never found by who made it. */
@@ -123,7 +123,7 @@ export class Journal {
 
   private async expectRoom(plan: readonly PlannedShard[]): Promise<void> {
     const need = plan.reduce((sum, { file, size }) => sum + (this.shards.has(file) ? 0 : size), 0);
-    const { bavail, bsize } = await statfs(this.folder);
+    const { bavail, bsize } = await orUnwritable(this.folder, statfs(this.folder));
     if (need <= bavail * bsize) return;
     throw new StorageError(
       `The conversion needs ${gigabytes(need)} in ${this.folder}, and its disk has ${gigabytes(bavail * bsize)} left: ` +

@@ -23,19 +23,8 @@ export async function createFile(
   path: string,
   partial = `${path}.${process.pid}.partial`,
 ): Promise<PendingFile> {
-  let handle: FileHandle;
-  try {
-    handle = await open(partial, "w");
-  } catch (cause) {
-    throw unwritable(path, cause);
-  }
-  const attempt = async <T>(action: () => Promise<T>): Promise<T> => {
-    try {
-      return await action();
-    } catch (cause) {
-      throw unwritable(path, cause);
-    }
-  };
+  const handle = await orUnwritable(path, open(partial, "w"));
+  const attempt = <T>(action: () => Promise<T>) => orUnwritable(path, action());
   let unflushed = 0;
   let flushing: Promise<void> = Promise.resolve();
   return {
@@ -60,7 +49,8 @@ export async function createFile(
     async discard() {
       await flushing.catch(() => {});
       await handle.close().catch(() => {});
-      await rm(partial, { force: true });
+      // What it failed of is to be heard of.
+      await removeFile(partial).catch(() => {});
     },
   };
 }
@@ -107,11 +97,21 @@ export async function makeFolder(path: string): Promise<void> {
 
 /** Removes what conversions left half written in a folder: those that were killed, and this process's own. */
 export async function removePartials(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
+  for (const name of await listFolder(folder)) {
     const [, id] = /\.(\d+)\.partial$/.exec(name) ?? [];
     if (id === undefined || (Number(id) !== process.pid && isAlive(Number(id)))) continue;
-    await rm(join(folder, name), { force: true });
+    await removeFile(join(folder, name));
   }
+}
+
+/** @throws StorageError unless there is no file of that name afterwards. */
+export async function removeFile(path: string): Promise<void> {
+  await orUnwritable(path, rm(path, { force: true }));
+}
+
+/** @throws StorageError */
+export async function listFolder(path: string): Promise<string[]> {
+  return orUnwritable(path, readdir(path));
 }
 
 function isAlive(id: number): boolean {
@@ -132,9 +132,18 @@ export async function syncFolder(folder: string): Promise<void> {
   } catch (error) {
     // Windows has no such thing, and does not need it.
     if (!["EISDIR", "EPERM", "EINVAL", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? ""))
-      throw error;
+      throw unwritable(folder, error);
   } finally {
     await handle?.close();
+  }
+}
+
+/** @throws StorageError in the place of what the system says of a path. */
+export async function orUnwritable<T>(path: string, action: Promise<T>): Promise<T> {
+  try {
+    return await action;
+  } catch (cause) {
+    throw unwritable(path, cause);
   }
 }
 

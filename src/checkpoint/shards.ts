@@ -5,6 +5,11 @@ import { type ByteSource, checkFileName, INDEX_LIMIT, type OpenFile, readText } 
 
 /** More shards than any release has: 28 are Ziya's. */
 const SHARD_LIMIT = 4096;
+/**
+ * Bytes of all shards together that say what is in them, each bounded by itself: a few kilobytes for a shard of
+ * safetensors, and the last 64 of a PyTorch file.
+ */
+const HEADERS_LIMIT = 32 * 1024 * 1024;
 /** Missing shards that a message names. */
 const NAMED_LIMIT = 64;
 
@@ -22,7 +27,8 @@ export async function openShards(
   const weightMap = parseWeightMap(await readText(index, INDEX_LIMIT), index.name);
   const shards = new Map<string, Checkpoint>();
   const sources = await openAll(index, open, new Set(weightMap.values()));
-  for (const [file, source] of sources) shards.set(file, await openShard(source));
+  const counted = countOpening(index.name);
+  for (const [file, source] of sources) shards.set(file, await counted(source, openShard));
 
   const tensors = new Map<string, TensorInfo>();
   const holders = new Map<string, Checkpoint>();
@@ -66,6 +72,31 @@ export async function openShards(
     }),
   };
   return checkpoint;
+}
+
+/** Opens one shard after the other, and counts what is read for that. */
+function countOpening(index: string) {
+  let left = HEADERS_LIMIT;
+  return async (
+    source: ByteSource,
+    open: (source: ByteSource) => Promise<Checkpoint>,
+  ): Promise<Checkpoint> => {
+    let opening = true;
+    const checkpoint = await open({
+      name: source.name,
+      size: source.size,
+      read(offset, length, signal) {
+        if (opening) left -= length;
+        if (left >= 0) return source.read(offset, length, signal);
+        throw new CheckpointError(
+          `The shards of ${index} have more than ${HEADERS_LIMIT} bytes of headers, at ${source.name}: no checkpoint comes ` +
+            `near, so fetch it again.`,
+        );
+      },
+    });
+    opening = false;
+    return checkpoint;
+  };
 }
 
 /** All of the files by name, before one of them is read: whoever lacks some hears of all. */

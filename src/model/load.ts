@@ -1,7 +1,7 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { refuseUnmergedDelta } from "../checkpoint/delta.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
-import { type OpenFile, readText } from "../checkpoint/source.ts";
+import { type OpenFile, readText, unlessAborted } from "../checkpoint/source.ts";
 import { ConfigError, OptionError } from "../errors.ts";
 import type { CacheFormat } from "../kernels/cache.ts";
 import type { Gpu } from "../kernels/device.ts";
@@ -72,11 +72,19 @@ export async function loadCheckpoint(
   checkFit(gpu, config, storage);
 
   // All of it, before the first weight is read: what does not fit, or does not compile, is known at once.
-  const model = await gpu.guarded(
+  const making = gpu.guarded(
     `Making room for ${describeNeed(config, storage)}`,
     () => LlamaModel.create(gpu, config, { ...storage, tokenCount }),
     (useless) => useless.destroy(),
   );
+  const model = await (signal ? unlessAborted(signal, () => making) : making).catch((error: unknown) => {
+    // A shader that never arrives may be what was waited for: the rest is released whenever it is made.
+    making.then(
+      (late) => late.destroy(),
+      () => {},
+    );
+    throw error;
+  });
   try {
     await gpu.guarded("Loading the weights", () =>
       uploadWeights(gpu, model.weights, checkpoint, { importance, signal, onProgress }),

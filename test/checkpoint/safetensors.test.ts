@@ -189,6 +189,29 @@ describe("a folder", () => {
     "2.safetensors": shard(["b"]),
   };
 
+  test("of shards whose headers together are larger than any checkpoint's is refused before they are all read", async () => {
+    // Each is bounded by itself: 4 MiB, which are metadata here.
+    const padding = "x".repeat((4 << 20) - 100);
+    const name = (i: number) => `${i}.safetensors`;
+    const shards = Array.from({ length: 12 }, (_, i) => {
+      const tensor = { [`t${i}`]: { dtype: "F32", shape: [1], data_offsets: [0, 4] } };
+      return [name(i), safetensors({ __metadata__: { padding }, ...tensor }, 4)] as const;
+    });
+    const load = (count: number) => {
+      const used = Object.fromEntries(shards.slice(0, count));
+      const map = Object.fromEntries(Array.from({ length: count }, (_, i) => [`t${i}`, name(i)]));
+      return openCheckpoint(folder({ ...used, [INDEX]: { weight_map: map } }));
+    };
+    const checkpoint = await load(8);
+    // What is read afterwards is no header.
+    for (let i = 0; i < 20; i++)
+      expect(await checkpoint.readRows(`t${i % 8}`, 0, 1)).toEqual(Float32Array.of(0));
+    await expect(load(12)).rejects.toThrow(CheckpointError);
+    await expect(load(12)).rejects.toThrow(
+      `The shards of ${INDEX} have more than 33554432 bytes of headers, at 8.safetensors`,
+    );
+  });
+
   test("of one file", async () => {
     const checkpoint = await openCheckpoint(folder({ "model.safetensors": shard(["a"]) }));
     expect(await checkpoint.readRows("a", 0, 1)).toEqual(Float32Array.of(97));

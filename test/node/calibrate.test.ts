@@ -12,6 +12,7 @@ import { embeddedModel, load, openFolder } from "../../node/index.ts";
 import { INDEX, readSums } from "../../src/checkpoint/manifest.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { packRows } from "../../src/quantize/pack.ts";
+import { sha256 } from "../support/convert.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 import { fakeIo } from "../support/io.ts";
 
@@ -90,10 +91,30 @@ describe("ziya convert --calibrate", () => {
     const path = join(place("stopped"), IMPORTANCE);
     const importance = JSON.parse(await readFile(path, "utf8"));
     const { [MATRIX]: _, ...fewer } = importance.tensors;
+    // The sum is right, as of one that somebody made: the numbers are looked at too.
+    const crafted = (tensors: Record<string, unknown>) => ({
+      sha256: sha256(Buffer.from(JSON.stringify(tensors))),
+      tensors,
+    });
+    const numbers = (change: (values: Float32Array) => void) => {
+      const values = new Float32Array(
+        Uint8Array.from(Buffer.from(importance.tensors[MATRIX], "base64")).buffer,
+      );
+      change(values);
+      return Buffer.from(values.buffer).toString("base64");
+    };
+    const withMatrix = (values: unknown) => crafted({ ...importance.tensors, [MATRIX]: values });
+    expect(withMatrix(numbers(() => {}))).toEqual(importance);
     for (const damaged of [
       { ...importance, tensors: { ...importance.tensors, [MATRIX]: "AAAA" } },
       { ...importance, tensors: fewer },
       {},
+      crafted(fewer),
+      crafted({ ...importance.tensors, "model.norm.weight": "AAAAAA==" }),
+      ...["AAAA", "AAAAAA==", 7, null].map(withMatrix),
+      ...[Number.NaN, -1, Number.POSITIVE_INFINITY].map((value) =>
+        withMatrix(numbers((all) => all.fill(value, 3, 4))),
+      ),
     ]) {
       await writeFile(path, JSON.stringify(damaged));
       expect(await run(...flags("stopped"))).toMatchObject({

@@ -95,7 +95,7 @@ describe("the command line", () => {
       const { code, err } = await run([...args, "--model", join(folder, "none")]);
       expect(code).toBe(1);
       expect(err).toMatch(
-        /^ziya: .*none does not exist; wanted a checkpoint folder in Hugging Face's layout.\n$/,
+        /^ziya: .*none, given as the model, does not exist; wanted a checkpoint folder in Hugging Face's layout.\n$/,
       );
     }
     const missing = await run(["perplexity", "--file", join(folder, "none.txt")]);

@@ -243,7 +243,7 @@ describe("inputs and outputs that do not do", () => {
     ["a delta as model", () => ["--model", release.delta], 1, "is a delta"],
     ["parts swapped", () => ["--base", release.delta, "--delta", release.base], 1, "swapped"],
     ["a base for both", () => ["--base", release.base, "--delta", release.base], 1, "is a whole model"],
-    ["a folder that is not there", () => ["--model", place("none")], 1, "given as the model, is not there"],
+    ["a folder that is not there", () => ["--model", place("none")], 1, "given as the model, does not exist"],
     ["a file", () => ["--model", EXECUTABLE], 1, "given as the model, is a file"],
     [
       "a folder without weights",
