@@ -70,6 +70,14 @@ describe("the command line", () => {
       'ziya: --stop needs a value; write --stop=-b for one that begins with a dash. See "ziya chat --help".\n',
     ],
     [["chat", "--temperature=-1"], "temperature is -1; wanted a number from 0 to 100."],
+    [["chat", "- apple"], 'goes behind --: ziya chat -- "- apple". See "ziya chat --help".\n'],
+    [["chat", "-5"], "goes behind --: ziya chat -- -5."],
+    [["chat", "-- apple", "--seed", "1"], 'ziya chat -- "-- apple".'],
+    [["chat", "-hello"], "ziya chat -- -hello."],
+    [["generate", "--prompt", "- apple"], 'write --prompt="- apple" for one that begins with a dash.'],
+    [["chat", "caf\ufffd"], 'The argument "caf\ufffd" has U+FFFD, which stands for bytes that are not UTF-8'],
+    [["chat", "a", "--file", "b"], "There are a PROMPT and --file; wanted one of them."],
+    [["generate", "--prompt", "a", "--file", "b"], "There are --prompt and --file; wanted one of them."],
     [["chat", "a", "b"], "2 arguments besides the flags; wanted at most 1"],
     [["doctor", "a"], "wanted none"],
     [["chat", "--top-k", "x", "hi"], '--top-k is "x"; wanted a number.'],
@@ -106,6 +114,48 @@ describe("the command line", () => {
     const garbled = await run(["perplexity", "--file", binary]);
     expect(garbled.code).toBe(2);
     expect(garbled.err).toMatch(/^ziya: .*binary\.txt is not UTF-8; wanted a text: .*\n$/);
+    for (const command of ["chat", "generate"]) {
+      const unreadable = await run([command, "--file", binary]);
+      expect(unreadable).toEqual({
+        ...garbled,
+        err: garbled.err.replace("perplexity --help", `${command} --help`),
+      });
+      const piped = await run([command, "--file", "-"], Buffer.from([0xe9]));
+      expect(piped).toMatchObject({
+        code: 2,
+        err: expect.stringContaining("stdin is not UTF-8; wanted a text"),
+      });
+    }
+    const line = await run(["tokenize"], Buffer.from([0x22, 0x61, 0x22, 10, 0x22, 0xe9, 0x22]));
+    expect(line).toMatchObject({ code: 1, err: expect.stringContaining("Line 2 of stdin: it is not UTF-8") });
+  });
+
+  test("shows a terminal no control characters of names and texts", async () => {
+    const name = "\x1b]0;owned\x07.txt";
+    for (const terminal of [true, false]) {
+      const io = fakeIo({ terminal });
+      expect(await main(["perplexity", "--file", name], io)).toBe(1);
+      expect(io.err()).toContain(terminal ? "\u241b]0;owned\u2407.txt" : name);
+      expect(io.err().includes("\x1b") || io.err().includes("\x07")).toBe(!terminal);
+      progressBar(io.stderr, name).show(1, 2);
+      expect(io.err().includes("\x1b")).toBe(!terminal);
+    }
+  });
+
+  test("takes a message of several lines from a file or a pipe", async () => {
+    const message = "第一行\n\n- second line\n/reset";
+    const path = join(folder, "message.txt");
+    await writeFile(path, `\ufeff${message}\n`);
+    for (const command of ["chat", "generate"]) {
+      const one = ["--temperature", "0", "--max-tokens", "4", ...DEVICE_FLAGS];
+      const given = command === "chat" ? [command, message] : [command, "--prompt", message];
+      const wanted = await json([...given, ...one]);
+      expect(wanted.usage.prompt_tokens).toBeGreaterThan(12);
+      const piped = await json([command, "--file", "-", ...one], `${message}\n`);
+      for (const { text, usage } of [await json([command, "--file", path, ...one]), piped]) {
+        expect({ text, usage }).toEqual({ text: wanted.text, usage: wanted.usage });
+      }
+    }
   });
 });
 

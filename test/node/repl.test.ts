@@ -1,4 +1,5 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { UsageError } from "../../node/commands/command.ts";
 import { converse } from "../../node/commands/repl.ts";
 import type { GenerationOptions, Message } from "../../node/index.ts";
 import { ChatFormat } from "../../src/generate/chat.ts";
@@ -12,13 +13,14 @@ const [EOS, HUMAN, BOT] = [2, 3, 4];
 const tokenizer = new ToyTokenizer();
 const format = new ChatFormat(tokenizer, undefined);
 
-/** An engine that answers "ok.", or to "long" without an end, and notes the messages of each question. */
-function engineOf(contextLength = 300) {
-  const reply = [ToyTokenizer.PREFIX, ...ToyTokenizer.characters("ok."), EOS];
+/** An engine that answers `said`, or to "long" without an end, and notes the messages of each question. */
+function engineOf(contextLength = 300, said = "ok.", onPass = () => {}) {
+  const reply = [ToyTokenizer.PREFIX, ...ToyTokenizer.characters(said), EOS];
   const long = ToyTokenizer.characters("long").join();
   const model = new FakeModel({
     tokenCount: tokenizer.size,
     contextLength,
+    onPass,
     logitsAfter: (tokens) => {
       const at = tokens.lastIndexOf(BOT);
       const endless = tokens.slice(tokens.lastIndexOf(HUMAN), at).join().includes(long);
@@ -61,6 +63,64 @@ describe("converse", () => {
     expect(io.err()).toContain("There is no /nope.");
     expect(io.err().split("/reset  forget").length).toBe(3);
     expect(engine.asked.at(-1)?.at(-1)?.content).toBe("/reset");
+  });
+
+  test("shows the figures of the last answer with their units", async () => {
+    let clock = 0;
+    vi.spyOn(performance, "now").mockImplementation(() => clock);
+    try {
+      const engine = engineOf(300, "ok.", () => {
+        clock += 625;
+      });
+      const io = fakeIo({ input: "one\n/stats\ntwo\n/stats\n" });
+      await converse(engine, io, false, { seed: 4 });
+      // 11 tokens in three passes; then four more tokens, one a pass.
+      expect(io.out()).toContain(`ok.
+prompt   11 tokens, 0 of them still in the cache
+answer   5 tokens, ended by stop, seed 4
+first    1875 ms to the first token
+prefill  5.87 tokens/s
+decode   1.60 tokens/s
+`);
+      // The prompt and the answer are there still; its end and the new turn are eleven tokens again.
+      expect(io.out()).toContain(`ok.
+prompt   26 tokens, 15 of them still in the cache
+answer   5 tokens, ended by stop, seed 4
+first    1875 ms to the first token
+prefill  5.87 tokens/s
+decode   1.60 tokens/s
+`);
+    } finally {
+      vi.restoreAllMocks();
+    }
+  });
+
+  test("answers the lines of a pipe up to the one that is not UTF-8", async () => {
+    const io = fakeIo({
+      input: Buffer.concat([Buffer.from("one\r\ntwo\u2028too\n"), Buffer.from([0xe9, 10])]),
+    });
+    const engine = engineOf();
+    await expect(converse(engine, io, false, {})).rejects.toThrow(UsageError);
+    expect(engine.asked.map((messages) => messages.at(-1)?.content)).toEqual(["one", "two\u2028too"]);
+    const again = converse(engineOf(), fakeIo({ input: Buffer.from([0xe9]) }), false, {});
+    await expect(again).rejects.toThrow("Line 1 of stdin is not UTF-8; wanted a text");
+  });
+
+  test("on a terminal, what the model says cannot steer it; a pipe has it as it is", async () => {
+    const said = "a\x1b[2J\r\x07\x9b1mb\x7f\tc\nd";
+    const io = fakeIo({ terminal: true });
+    const end = converse(engineOf(300, said), io, false, {});
+    await io.until("> ");
+    io.stdin.write("one\r");
+    await io.until("a\u241b[2J\u240d\u2407\ufffd1mb\u2421\tc\nd\n");
+    io.stdin.write("\x04");
+    expect(await end).toBe(0);
+    const pipe = fakeIo({ input: "one\n" });
+    await converse(engineOf(300, said), pipe, false, {});
+    expect(pipe.out()).toBe(`${said}\n`);
+    const json = fakeIo({ input: "one\n" });
+    await converse(engineOf(300, said), json, true, {});
+    expect(JSON.parse(json.out()).text).toBe(said);
   });
 
   test("prints a result a line with json", async () => {
