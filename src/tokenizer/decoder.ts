@@ -1,36 +1,39 @@
 import { TokenizerError } from "../errors.ts";
+import type { AddedToken } from "./special.ts";
 import { ByteDecoder } from "./utf8.ts";
 import { byteOfPiece, Kind, SPACE, type Vocabulary } from "./vocabulary.ts";
 
 /** What decoding needs to know of each id, worked out once. */
 export class DecodeTable {
-  /** Text by id, spaces in place of U+2581; control pieces and added tokens are empty. */
+  /** Text by id, spaces in place of U+2581; control pieces and special tokens are empty. */
   readonly texts: string[] = [];
   /** The byte of a byte piece, or -1. */
   readonly bytes: Int16Array;
-  /** Whether the piece begins with U+2581, which is dropped at the beginning of a text. */
+  /** Whether the text begins with a space, which is dropped at the beginning of a whole. */
   readonly leadingSpace: Uint8Array;
-  readonly unknownId: number;
   readonly dropFirstSpace: boolean;
   readonly dropAllSpaces: boolean;
+  /** Whether the text after a special token was encoded with a space of its own. */
+  readonly beginsAnew: boolean;
+  /** The special strings by id. */
   readonly special: ReadonlyMap<number, string>;
 
-  /** `special`: the special strings by id; `size`: how many ids there are. */
-  constructor(vocabulary: Vocabulary, special: ReadonlyMap<number, string>, size: number) {
+  /** `size`: how many ids there are. */
+  constructor(vocabulary: Vocabulary, tokens: readonly AddedToken[], size: number) {
     this.bytes = new Int16Array(size).fill(-1);
     this.leadingSpace = new Uint8Array(size);
-    this.unknownId = vocabulary.unknownId;
     this.dropAllSpaces = vocabulary.removeExtraSpaces;
-    this.dropFirstSpace = vocabulary.dummyPrefix || vocabulary.removeExtraSpaces;
-    this.special = special;
+    this.dropFirstSpace = vocabulary.dropFirstSpace;
+    this.beginsAnew = vocabulary.rules.prefix === "each";
+    this.special = new Map(tokens.filter((token) => token.special).map(({ id, text }) => [id, text]));
+    const plain = new Map(tokens.filter((token) => !token.special).map(({ id, text }) => [id, text]));
     for (let id = 0; id < size; id++) {
-      const piece = vocabulary.pieces[id];
       const kind = vocabulary.kinds[id] ?? Kind.CONTROL;
-      const hidden = piece === undefined || kind === Kind.CONTROL || kind === Kind.BYTE;
-      if (kind === Kind.UNKNOWN) this.texts.push(vocabulary.unknownText);
-      else this.texts.push(hidden ? "" : piece.replaceAll(SPACE, " "));
-      if (kind === Kind.BYTE && piece !== undefined) this.bytes[id] = byteOfPiece(piece)!;
-      if (!hidden && kind !== Kind.UNKNOWN && piece.startsWith(SPACE)) this.leadingSpace[id] = 1;
+      const hidden = kind === Kind.CONTROL || kind === Kind.BYTE;
+      const text = (plain.get(id) ?? (hidden ? "" : vocabulary.pieces[id]!)).replaceAll(SPACE, " ");
+      this.texts.push(kind === Kind.UNKNOWN ? vocabulary.unknownText : text);
+      if (kind === Kind.BYTE) this.bytes[id] = byteOfPiece(vocabulary.pieces[id]!)!;
+      if (kind !== Kind.UNKNOWN && text.startsWith(" ")) this.leadingSpace[id] = 1;
     }
   }
 }
@@ -45,8 +48,8 @@ export interface StreamDecoder {
 
 /**
  * Ids to text one at a time, as SentencePiece decodes a whole: the first leading space is dropped, control pieces are
- * nothing, a run of byte pieces is UTF-8. With `showSpecial`, special ids are their strings, and the text after one
- * begins anew, as it was encoded: its first leading space is dropped too.
+ * nothing, a run of byte pieces is UTF-8. With `showSpecial`, special ids are their strings, and where each stretch is
+ * encoded with a space in front, the text after one begins anew: its first leading space is dropped too.
  */
 export class PieceDecoder implements StreamDecoder {
   readonly #table: DecodeTable;
@@ -75,7 +78,7 @@ export class PieceDecoder implements StreamDecoder {
     const unfinished = this.#bytes.flush();
     const special = this.#showSpecial ? table.special.get(id) : undefined;
     if (special !== undefined) {
-      this.#atStart = true;
+      this.#atStart = table.beginsAnew;
       return unfinished + special;
     }
     let text = table.texts[id]!;

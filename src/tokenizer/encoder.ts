@@ -35,7 +35,14 @@ export class Encoder {
     const userDefined = pieces
       .map((piece, id) => [piece, id] as const)
       .filter(([, id]) => kinds[id] === Kind.USER_DEFINED);
-    if (userDefined.length > 0) this.#userDefined = new Trie(userDefined);
+    if (userDefined.length > 0) {
+      this.#userDefined = new Trie(
+        userDefined.map(([piece, id]) => [
+          Int32Array.from(piece, (character) => character.codePointAt(0)!),
+          id,
+        ]),
+      );
+    }
     if (kinds.includes(Kind.UNUSED)) {
       // SentencePiece undoes merges into unused pieces by what it saw last anywhere in the text, so that the order
       // over the whole text counts and the text must not be taken apart.
@@ -48,7 +55,7 @@ export class Encoder {
     }
   }
 
-  /** Appends the ids of `text` to `ids`. `prefix`: whether the dummy prefix is due here, if the model has one. */
+  /** Appends the ids of `text` to `ids`. `prefix`: whether a space is put in front of it. */
   encode(text: string, prefix: boolean, ids: number[]): void {
     const symbols = new Int32Array(text.length + 1);
     let count = this.#normalize(text, prefix, symbols);
@@ -75,7 +82,7 @@ export class Encoder {
     if (index === text.length) return 0;
 
     let count = 0;
-    if (prefix && this.#vocabulary.dummyPrefix) out[count++] = SPACE;
+    if (prefix) out[count++] = SPACE;
     let previousSpace = false;
     while (index < text.length) {
       let codePoint = text.charCodeAt(index++);

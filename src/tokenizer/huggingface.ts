@@ -1,5 +1,5 @@
 import { TokenizerError } from "../errors.ts";
-import { asArray, asId, asObject, asString, type JsonObject, show } from "./json.ts";
+import { asArray, asId, asObject, asString, isObject, type JsonObject, show } from "./json.ts";
 import {
   byteOfPiece,
   checkPieces,
@@ -10,35 +10,37 @@ import {
   reservePieces,
   SPACE,
   Symbols,
+  type TextRules,
   type Vocabulary,
 } from "./vocabulary.ts";
 
 /** Merges in one file, LLaMA's has 61,249. Ranks must stay below the 2^23 that a heap key has room for. */
 const MAX_MERGES = 1 << 22;
 
-const NORMALIZER = {
-  type: "Sequence",
-  normalizers: [
-    { type: "Prepend", prepend: SPACE },
-    { type: "Replace", pattern: { String: " " }, content: SPACE },
-  ],
+const REPLACE = { type: "Replace", pattern: { String: " " }, content: SPACE };
+const REPLACE_ALL = { type: "Sequence", normalizers: [REPLACE] };
+const NORMALIZER = { type: "Sequence", normalizers: [{ type: "Prepend", prepend: SPACE }, REPLACE] };
+const METASPACE = { type: "Metaspace", replacement: SPACE, prepend_scheme: "first", split: false };
+const SCHEMES: Readonly<Record<string, TextRules["prefix"]>> = {
+  always: "each",
+  first: "first",
+  never: "never",
 };
 
+const DECODERS = [
+  { type: "Replace", pattern: { String: SPACE }, content: " " },
+  { type: "ByteFallback" },
+  { type: "Fuse" },
+];
 const DECODER = {
   type: "Sequence",
-  decoders: [
-    { type: "Replace", pattern: { String: SPACE }, content: " " },
-    { type: "ByteFallback" },
-    { type: "Fuse" },
-    { type: "Strip", content: " ", start: 1, stop: 0 },
-  ],
+  decoders: [...DECODERS, { type: "Strip", content: " ", start: 1, stop: 0 }],
 };
 
 /**
  * Reads the vocabulary of a `tokenizer.json` that was converted from a LLaMA-like SentencePiece model; its ids are those
  * of the `tokenizer.model` it came from. `json` is the parsed file, `name` what messages call it, `special` are pieces
- * that text never becomes. Added tokens that are not special are the model's user-defined pieces. Its post-processor
- * (which only puts BOS and EOS around a text) is not read: callers say whether they want BOS. Throws TokenizerError.
+ * that text never becomes. Of the file's added tokens nothing is read here. Throws TokenizerError.
  */
 export function readTokenizerJson(
   json: JsonObject,
@@ -46,42 +48,36 @@ export function readTokenizerJson(
   special: ReadonlySet<string> = new Set(),
 ): Vocabulary {
   const model = asObject(json.model, `${name}: model`);
-  expect(model.type ?? "BPE", "BPE", `${name}: model.type`);
-  expect(model.byte_fallback, true, `${name}: model.byte_fallback`);
-  expect(json.normalizer, NORMALIZER, `${name}: normalizer`);
-  expect(json.decoder, DECODER, `${name}: decoder`);
-  for (const key of ["pre_tokenizer", "truncation", "padding"])
-    expect(json[key] ?? null, null, `${name}: ${key}`);
-  for (const key of ["dropout", "continuing_subword_prefix", "end_of_word_suffix"]) {
-    expect(model[key] ?? null, null, `${name}: model.${key}`);
+  expect(model.type ?? "BPE", ["BPE"], `${name}: model.type`);
+  expect(model.byte_fallback, [true], `${name}: model.byte_fallback`);
+  expect(json.decoder, [DECODER, { type: "Sequence", decoders: DECODERS }], `${name}: decoder`);
+  expect(model.dropout ?? null, [null, 0], `${name}: model.dropout`);
+  for (const key of ["continuing_subword_prefix", "end_of_word_suffix"]) {
+    expect(model[key] ?? null, [null, ""], `${name}: model.${key}`);
   }
-  expect(model.ignore_merges ?? false, false, `${name}: model.ignore_merges`);
+  expect(model.ignore_merges ?? false, [false], `${name}: model.ignore_merges`);
 
   const pieces = readPieces(asObject(model.vocab, `${name}: model.vocab`), name);
   const ids = new Map(pieces.map((piece, id) => [piece, id]));
-  const idOf = (piece: string, role: string): number => {
-    const id = ids.get(piece);
-    if (id === undefined)
-      throw new TokenizerError(`${name} has no piece ${show(piece)}, which it needs as ${role}.`);
-    return id;
-  };
-  const unknownId = idOf(asString(model.unk_token, `${name}: model.unk_token`), "the unknown token");
+  const unknown = model.unk_token ?? null;
+  const unknownId = ids.get(unknown === null ? "<unk>" : asString(unknown, `${name}: model.unk_token`)) ?? -1;
+  if (unknown !== null && unknownId < 0) {
+    throw new TokenizerError(`${name} has no piece ${show(unknown)}, which it needs as the unknown token.`);
+  }
   const kinds = pieces.map((piece): Kind => (byteOfPiece(piece) === undefined ? Kind.NORMAL : Kind.BYTE));
-  for (const [index, token] of asArray(json.added_tokens ?? [], `${name}: added_tokens`).entries()) {
-    const { content, special } = asObject(token, `${name}: added_tokens[${index}]`);
-    const id = ids.get(content as string);
-    if (id === undefined) continue;
-    if (special !== false) kinds[id] = Kind.CONTROL;
-    else if (kinds[id] === Kind.NORMAL) kinds[id] = Kind.USER_DEFINED;
+  if (kinds[unknownId] === Kind.BYTE) {
+    throw new TokenizerError(`${name} has ${show(unknown)} as its unknown token, a byte of ordinary text.`);
   }
   reservePieces(pieces, kinds, special);
-  kinds[unknownId] = Kind.UNKNOWN;
-  const [bosId, eosId] = [idOf("<s>", "BOS"), idOf("</s>", "EOS")];
-  kinds[bosId] = Kind.CONTROL;
-  kinds[eosId] = Kind.CONTROL;
+  const [bosId, eosId] = [ids.get("<s>") ?? -1, ids.get("</s>") ?? -1];
+  for (const id of [bosId, eosId]) if (id >= 0) kinds[id] = Kind.CONTROL;
+  if (unknownId >= 0) kinds[unknownId] = Kind.UNKNOWN;
   checkPieces(name, pieces, kinds);
-  for (let byte = 0; byte < 256; byte++)
-    idOf(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`, "a byte");
+  for (let byte = 0; byte < 256; byte++) {
+    const piece = `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
+    if (!ids.has(piece))
+      throw new TokenizerError(`${name} has no piece ${show(piece)}, which it needs as a byte.`);
+  }
 
   const merges = asArray(model.merges, `${name}: model.merges`);
   return {
@@ -93,10 +89,55 @@ export function readTokenizerJson(
     eosId,
     byteFallback: true,
     unknownText: " \u2047 ",
-    dummyPrefix: true,
+    rules: readRules(json, name),
+    dropFirstSpace: matches(json.decoder, DECODER),
     removeExtraSpaces: false,
     merges: mergesByRank(pieces, kinds, merges, name),
   };
+}
+
+/** A normalizer that puts spaces in front, or a Metaspace that does: the one or the other. */
+function readRules(json: JsonObject, name: string): TextRules {
+  const pre = json.pre_tokenizer ?? null;
+  if ((json.normalizer ?? null) !== null) {
+    expect(json.normalizer, [NORMALIZER, REPLACE_ALL, REPLACE], `${name}: normalizer`);
+    expect(pre, [null], `${name}: pre_tokenizer, beside a normalizer`);
+    return { by: "normalizer", prefix: matches(json.normalizer, NORMALIZER) ? "each" : "never" };
+  }
+  const scheme = isObject(pre) ? String(pre.prepend_scheme) : "";
+  if (!Object.hasOwn(SCHEMES, scheme))
+    expect(pre, [METASPACE], `${name}: pre_tokenizer, without a normalizer`);
+  expect(pre, [{ ...METASPACE, prepend_scheme: scheme }], `${name}: pre_tokenizer, without a normalizer`);
+  return { by: "metaspace", prefix: SCHEMES[scheme]! };
+}
+
+/**
+ * Whether BOS and EOS go around a text by the file's post-processor; undefined without one. It may put nothing else.
+ * Throws TokenizerError.
+ */
+export function readPostProcessor(
+  json: JsonObject,
+  name: string,
+): { readonly bos?: string; readonly eos?: string } | undefined {
+  const processor = json.post_processor ?? null;
+  if (processor === null) return undefined;
+  const where = `${name}: post_processor`;
+  const { type, single } = asObject(processor, where);
+  expect(type, ["TemplateProcessing"], `${where}.type`);
+  const parts = asArray(single, `${where}.single`).map((part) => {
+    const token = isObject(part) && isObject(part.SpecialToken) ? part.SpecialToken.id : undefined;
+    return isObject(part) && isObject(part.Sequence)
+      ? undefined
+      : asString(token, `${where}.single: a token's id`);
+  });
+  const at = parts.indexOf(undefined);
+  if (at < 0 || at > 1 || parts.length > at + 2 || parts.lastIndexOf(undefined) !== at) {
+    throw new TokenizerError(
+      `${where}.single is ${show(single)}; wanted a text with at most a token on each side.`,
+    );
+  }
+  const [bos, eos] = [parts[at - 1], parts[at + 1]];
+  return { ...(bos !== undefined && { bos }), ...(eos !== undefined && { eos }) };
 }
 
 function readPieces(vocab: JsonObject, name: string): string[] {
@@ -169,13 +210,12 @@ function isPiece(symbol: number | undefined, pieces: readonly string[]): symbol 
   return symbol !== undefined && symbol < pieces.length;
 }
 
-/** Refuses a setting that is not exactly the one that is understood. */
-function expect(found: unknown, want: unknown, where: string): void {
-  if (!matches(found, want)) {
-    throw new TokenizerError(
-      `${where} is ${show(found)}, which is not supported; a LLaMA-like tokenizer has ${show(want)} there.`,
-    );
-  }
+/** Refuses a setting that is none of those that are understood; the message shows the first. */
+function expect(found: unknown, wanted: readonly unknown[], where: string): void {
+  if (wanted.some((want) => matches(found, want))) return;
+  throw new TokenizerError(
+    `${where} is ${show(found)}, which is not supported; a LLaMA-like tokenizer has ${show(wanted[0])} there.`,
+  );
 }
 
 /** Deep equality, as deep as `want` goes. */

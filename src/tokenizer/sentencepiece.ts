@@ -114,7 +114,9 @@ export function readSentencePieceModel(
     eosId: trainer.eosId,
     byteFallback: trainer.byteFallback,
     unknownText: trainer.unknownText,
-    ...normalizer,
+    rules: { by: "slow", prefix: normalizer.dummyPrefix ? "each" : "never" },
+    dropFirstSpace: normalizer.dummyPrefix || normalizer.removeExtraSpaces,
+    removeExtraSpaces: normalizer.removeExtraSpaces,
     merges: mergesByScore(pieces, kinds, scores),
   };
 }

@@ -1,18 +1,30 @@
 import { TokenizerError } from "../errors.ts";
 import { asArray, asBoolean, asId, asObject, asString, isObject, type JsonObject, show } from "./json.ts";
-import type { Vocabulary } from "./vocabulary.ts";
+import { Kind, type Vocabulary } from "./vocabulary.ts";
 
-/** A string that is one token wherever special strings are recognised. */
-export interface SpecialToken {
+/** A string that is one token as a whole: special ones where special strings are recognised, others in any text. */
+export interface AddedToken {
   readonly id: number;
   readonly text: string;
+  /** Whether it means something to the model only: text that a person typed never becomes it, answers never show it. */
+  readonly special: boolean;
   /** Whether white space before it goes. */
   readonly stripLeft: boolean;
   /** Whether white space after it goes. */
   readonly stripRight: boolean;
+  /** Whether it counts only where no letter or digit touches it. */
+  readonly singleWord: boolean;
+  /** Whether tokenizer.json looks for it, normalised, in the normalised text. */
+  readonly normalized: boolean;
 }
 
-/** The JSON files beside a vocabulary that name special tokens; each may be absent. */
+/** An added token as the files have it: one without an id takes that of its piece, or else the next free one. */
+export type DeclaredToken = Omit<AddedToken, "id"> & {
+  readonly id: number | undefined;
+  readonly where: string;
+};
+
+/** The JSON files beside a vocabulary that name added tokens; each may be absent. */
 export interface SpecialFiles {
   /** `added_tokens` of tokenizer.json. */
   readonly tokenizerJson?: JsonObject | undefined;
@@ -25,171 +37,205 @@ export interface SpecialFiles {
 /** Ids above the vocabulary; a file with more is refused. */
 const MAX_ADDED = 1 << 14;
 
-/** Length of a special string in UTF-16 units. */
+/** Length of an added token in UTF-16 units. */
 const MAX_LENGTH = 256;
 
-const NAMED = ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"];
-const UNNAMED = "additional_special_tokens";
+/** In the order in which transformers numbers those that no file gives an id. */
+const NAMED = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+const UNNAMED = ["additional_special_tokens", "extra_special_tokens"];
 
-interface Strip {
-  readonly left: boolean;
-  readonly right: boolean;
+/** What Ziya's turns begin with: special, whatever the files say, because nobody may type one. */
+const ZIYA_TURNS = ["<human>", "<bot>"];
+const META_TOKENS = ["<s>", "</s>", "<unk>"];
+
+/** All that the files say of one string. */
+interface Mention {
+  where: string;
+  id?: number;
+  /** The entry of tokenizer.json's `added_tokens`. */
+  json?: JsonObject;
+  /** The entry of tokenizer_config.json's `added_tokens_decoder`. */
+  decoder?: JsonObject;
+  /** As a role or an additional special token: an object with flags, or just the string. */
+  role?: JsonObject | string;
 }
-const KEEP: Strip = { left: false, right: false };
-const STRIP: Strip = { left: true, right: true };
 
 /**
- * The special tokens of a checkpoint, with the rule by which each strips the white space around it, as the slow
- * LlamaTokenizer of transformers 4.28 to 4.33 had it, with which Ziya was trained: a token given as an object does what
- * its `lstrip` and `rstrip` say; one given as a plain string, or only in added_tokens.json, strips both sides; `<s>`,
- * `</s>` and `<unk>` strip nothing unless an object says so.
+ * The added tokens that the files declare, as transformers reads them. Ids and flags come from `added_tokens_decoder`
+ * of tokenizer_config.json, and only without one from tokenizer.json and added_tokens.json; beside a tokenizer.json that is itself
+ * the vocabulary (`isVocabulary`), from that first. A token with a role is special, any other what its flag says.
  *
- * Throws TokenizerError when an id is missing, given twice, or names another piece.
+ * `strip`: whether tokens that are given as plain strings strip the white space on both sides, as the slow
+ * LlamaTokenizer of transformers 4.28 to 4.33 did; by default that of a checkpoint with `<human>` and `<bot>`, which is
+ * Ziya, trained that way. Throws TokenizerError.
  */
-export function readSpecialTokens(vocabulary: Vocabulary, files: SpecialFiles): SpecialToken[] {
-  const { pieces } = vocabulary;
-  const ids = new Map<string, number>();
-  const strips = new Map<string, Strip>();
-  const own = [vocabulary.unknownId, vocabulary.bosId, vocabulary.eosId].map((id) => pieces[id]!);
-  for (const text of own) ids.set(text, pieces.indexOf(text));
-  readIds(files, (text, id, where) => {
+export function declaredTokens(
+  files: SpecialFiles,
+  isVocabulary: boolean,
+  strip: boolean | undefined,
+): DeclaredToken[] {
+  const mentions = readMentions(files, isVocabulary);
+  const strips = strip ?? ZIYA_TURNS.every((text) => mentions.has(text));
+  return [...mentions].map(([text, { where, id, json, decoder, role }]) => {
     if (text === "" || text.length > MAX_LENGTH) {
+      throw new TokenizerError(`${where} is ${show(text)}; added tokens have 1 to ${MAX_LENGTH} characters.`);
+    }
+    const object = isObject(role) ? role : undefined;
+    const flags = (isVocabulary ? (json ?? decoder ?? object) : (decoder ?? object ?? json)) ?? {};
+    const flag = (key: string) => asBoolean(flags[key], false, `${where}.${key}`);
+    const plain = strips && decoder === undefined && object === undefined && !META_TOKENS.includes(text);
+    const flagged = json !== undefined || decoder !== undefined;
+    const special =
+      asBoolean(flags.special, flagged, `${where}.special`) ||
+      role !== undefined ||
+      ZIYA_TURNS.includes(text);
+    const singleWord = flag("single_word");
+    if (singleWord && !isVocabulary) {
       throw new TokenizerError(
-        `${where} is ${show(text)}; special strings have 1 to ${MAX_LENGTH} characters.`,
+        `${where} asks for single_word, which is not supported beside tokenizer.model; LLaMA's and Ziya's tokens do not.`,
       );
     }
-    const known = ids.get(text);
-    if ((known !== undefined && known !== id) || (id < pieces.length && pieces[id] !== text)) {
-      const owner =
-        known !== undefined ? `${show(text)} already has the id ${known}` : `that id is ${show(pieces[id])}`;
+    return {
+      text,
+      id,
+      where,
+      special,
+      stripLeft: plain || flag("lstrip"),
+      stripRight: plain || flag("rstrip"),
+      singleWord,
+      normalized: asBoolean(flags.normalized, !special, `${where}.normalized`),
+    };
+  });
+}
+
+/**
+ * The added tokens of a checkpoint with their ids, those of the vocabulary itself (`<s>`, `</s>`, `<unk>`) among them.
+ * Throws TokenizerError when an id is given twice, names another piece or leaves a gap.
+ */
+export function resolveTokens(vocabulary: Vocabulary, declared: readonly DeclaredToken[]): AddedToken[] {
+  const { pieces } = vocabulary;
+  const ids = new Map(pieces.map((piece, id) => [piece, id]));
+  const owners = new Map<number, string>();
+  for (const { text, id, where } of declared) {
+    if (id === undefined) continue;
+    const [known, owner] = [ids.get(text), owners.get(id) ?? pieces[id]];
+    if ((known ?? id) !== id || (owner ?? text) !== text) {
+      const reason =
+        owner !== undefined ? `that id is ${show(owner)}` : `${show(text)} already has the id ${known}`;
       throw new TokenizerError(
-        `${where} gives ${show(text)} the id ${id}, but ${owner}. Take all files from one release.`,
+        `${where} gives ${show(text)} the id ${id}, but ${reason}. Take all files from one release.`,
       );
     }
     ids.set(text, id);
-  });
-  readStrips(files, (text, strip, where) => {
-    if (!ids.has(text)) {
-      const id = pieces.indexOf(text);
-      if (id < 0)
-        throw new TokenizerError(
-          `${where} names ${show(text)}, which has no id. Take all files from one release.`,
-        );
-      ids.set(text, id);
+    owners.set(id, text);
+  }
+  checkIds([...owners.keys()], pieces.length);
+  const tokens = new Map<string, AddedToken>();
+  for (const id of [vocabulary.unknownId, vocabulary.bosId, vocabulary.eosId]) {
+    if (id >= 0) tokens.set(pieces[id]!, { ...BARE, id, text: pieces[id]! });
+  }
+  for (const { where, ...token } of declared) {
+    const id = ids.get(token.text) ?? ids.size;
+    ids.set(token.text, id);
+    const special = token.special || tokens.has(token.text);
+    if (special && vocabulary.kinds[id] === Kind.BYTE) {
+      throw new TokenizerError(
+        `${where} makes ${show(token.text)} special, which is a byte of ordinary text.`,
+      );
     }
-    if (strip !== STRIP || !own.includes(text)) strips.set(text, strip);
-  });
-  checkIds(ids, pieces.length);
-  return [...ids].map(([text, id]) => {
-    const { left, right } = strips.get(text) ?? (own.includes(text) ? KEEP : STRIP);
-    return { id, text, stripLeft: left, stripRight: right };
-  });
-}
-
-/**
- * The strings that text must never become: those with a role, and added tokens, unless the file that tells their flags
- * says that they are not special.
- */
-export function readReservedTexts(files: SpecialFiles): ReadonlySet<string> {
-  const reserved = new Set(Object.keys(files.addedTokens ?? {}));
-  const flagged = [
-    ...asArray(files.tokenizerJson?.added_tokens ?? [], "added_tokens"),
-    ...decoderEntries(files).map(([, value]) => value),
-  ];
-  for (const token of flagged) {
-    const { content, special } = isObject(token) ? token : {};
-    if (special === false) reserved.delete(String(content));
-    else reserved.add(String(content));
+    tokens.set(token.text, { ...token, special, id });
   }
-  readRoles(files, (value) => reserved.add(String(isObject(value) ? value.content : value)));
-  return reserved;
-}
-
-/** The text of bos_token or eos_token, where a file names it. */
-export function namedToken(files: SpecialFiles, key: "bos_token" | "eos_token"): string | undefined {
-  const value = files.tokenizerConfig?.[key] ?? files.specialTokensMap?.[key];
-  if (value === undefined || value === null) return undefined;
-  return asString(isObject(value) ? value.content : value, key);
-}
-
-type OnId = (text: string, id: number, where: string) => void;
-type OnStrip = (text: string, strip: Strip, where: string) => void;
-
-function readIds(files: SpecialFiles, on: OnId): void {
-  for (const [index, value] of asArray(files.tokenizerJson?.added_tokens ?? [], "added_tokens").entries()) {
-    const where = `tokenizer.json: added_tokens[${index}]`;
-    const token = asObject(value, where);
-    on(asString(token.content, `${where}.content`), asId(token.id, `${where}.id`), where);
-  }
-  for (const [text, id] of Object.entries(files.addedTokens ?? {})) {
-    on(text, asId(id, `added_tokens.json: ${show(text)}`), "added_tokens.json");
-  }
-  for (const [key, value] of decoderEntries(files)) {
-    const where = `tokenizer_config.json: added_tokens_decoder[${show(key)}]`;
-    const id = asId(/^\d{1,9}$/.test(key) ? Number(key) : key, where);
-    on(asString(asObject(value, where).content, `${where}.content`), id, where);
-  }
-}
-
-/** Calls `on` from the weakest source of strip rules to the strongest. */
-function readStrips(files: SpecialFiles, on: OnStrip): void {
-  for (const [index, value] of asArray(files.tokenizerJson?.added_tokens ?? [], "added_tokens").entries()) {
-    readToken(value, `tokenizer.json: added_tokens[${index}]`, on);
-  }
-  readRoles(files, (value, where) => readToken(value, where, on));
-  for (const [key, value] of decoderEntries(files)) {
-    readToken(value, `tokenizer_config.json: added_tokens_decoder[${show(key)}]`, on);
-  }
-}
-
-/** Calls `on` for each token that has a role, as a string or an object. */
-function readRoles(files: SpecialFiles, on: (value: unknown, where: string) => void): void {
-  const maps = [
-    ["tokenizer_config.json", files.tokenizerConfig],
-    ["special_tokens_map.json", files.specialTokensMap],
-  ] as const;
-  for (const [name, map] of maps) {
-    for (const key of NAMED) {
-      const value = map?.[key];
-      if (value !== undefined && value !== null) on(value, `${name}: ${key}`);
-    }
-    for (const value of asArray(map?.[UNNAMED] ?? [], `${name}: ${UNNAMED}`))
-      on(value, `${name}: ${UNNAMED}`);
-  }
-}
-
-function readToken(value: unknown, where: string, on: OnStrip): void {
-  if (!isObject(value)) {
-    on(asString(value, where), STRIP, where);
-    return;
-  }
-  if (asBoolean(value.single_word, false, `${where}.single_word`)) {
+  if (ids.size > pieces.length + MAX_ADDED) {
     throw new TokenizerError(
-      `${where} asks for single_word, which is not supported; LLaMA's and Ziya's tokens do not.`,
+      `The checkpoint adds ${ids.size - pieces.length} tokens; up to ${MAX_ADDED} are read.`,
     );
   }
-  const left = asBoolean(value.lstrip, false, `${where}.lstrip`);
-  const right = asBoolean(value.rstrip, false, `${where}.rstrip`);
-  on(asString(value.content, `${where}.content`), { left, right }, where);
+  return [...tokens.values()];
 }
 
-function decoderEntries(files: SpecialFiles): [string, unknown][] {
-  const decoder = files.tokenizerConfig?.added_tokens_decoder;
-  if (decoder === undefined || decoder === null) return [];
-  return Object.entries(asObject(decoder, "tokenizer_config.json: added_tokens_decoder"));
+const BARE = { special: true, stripLeft: false, stripRight: false, singleWord: false, normalized: false };
+
+/** The text of bos_token, eos_token or unk_token, where a file names it. Early LLaMA folders have "" there. */
+export function namedToken(files: SpecialFiles, key: string): string | undefined {
+  for (const [name, map] of roleMaps(files)) {
+    const text = map?.[key] == null ? "" : roleText(map[key], `${name}: ${key}`);
+    if (text !== "") return text;
+  }
+  return undefined;
+}
+
+function roleText(value: unknown, where: string): string {
+  return isObject(value) ? asString(value.content, `${where}.content`) : asString(value, where);
+}
+
+function roleMaps(files: SpecialFiles): (readonly [string, JsonObject | undefined])[] {
+  return [
+    ["tokenizer_config.json", files.tokenizerConfig],
+    ["special_tokens_map.json", files.specialTokensMap],
+  ];
+}
+
+function readMentions(files: SpecialFiles, isVocabulary: boolean): Map<string, Mention> {
+  const mentions = new Map<string, Mention>();
+  const mention = (text: string, where: string, id?: number): Mention => {
+    const found = mentions.get(text) ?? { where };
+    mentions.set(text, found);
+    if (id !== undefined) found.id ??= id;
+    return found;
+  };
+  const readJson = () => {
+    const listed = asArray(files.tokenizerJson?.added_tokens ?? [], "tokenizer.json: added_tokens");
+    for (const [index, value] of listed.entries()) {
+      const where = `tokenizer.json: added_tokens[${index}]`;
+      const token = asObject(value, where);
+      mention(asString(token.content, `${where}.content`), where, asId(token.id, `${where}.id`)).json ??=
+        token;
+    }
+  };
+  const decoder = files.tokenizerConfig?.added_tokens_decoder ?? undefined;
+  if (isVocabulary) readJson();
+  if (decoder !== undefined) {
+    const entries = asObject(decoder, "tokenizer_config.json: added_tokens_decoder");
+    for (const [key, value] of Object.entries(entries)) {
+      const where = `tokenizer_config.json: added_tokens_decoder[${show(key)}]`;
+      const token = asObject(value, where);
+      const id = asId(/^\d{1,9}$/.test(key) ? Number(key) : key, where);
+      mention(asString(token.content, `${where}.content`), where, id).decoder ??= token;
+    }
+  } else {
+    if (!isVocabulary) readJson();
+    for (const [text, id] of Object.entries(files.addedTokens ?? {})) {
+      mention(text, "added_tokens.json", asId(id, `added_tokens.json: ${show(text)}`));
+    }
+  }
+  for (const [value, where] of roles(files)) {
+    const text = roleText(value, where);
+    if (text !== "") mention(text, where).role ??= value as JsonObject | string;
+  }
+  return mentions;
+}
+
+/** Each token that has a role, in the order of the roles; of two files that fill one role the first counts. */
+function* roles(files: SpecialFiles): Generator<readonly [value: unknown, where: string]> {
+  for (const key of NAMED) {
+    const filled = roleMaps(files).find(([, map]) => map?.[key] != null && map[key] !== "");
+    if (filled) yield [filled[1]![key], `${filled[0]}: ${key}`];
+  }
+  for (const key of UNNAMED) {
+    for (const [name, map] of roleMaps(files)) {
+      const list = map?.[key] ?? [];
+      const where = `${name}: ${key}`;
+      for (const value of isObject(list) ? Object.values(list) : asArray(list, where)) yield [value, where];
+    }
+  }
 }
 
 /** Added ids must follow the vocabulary's without a gap, or they would be rows of the model that nobody trained. */
-function checkIds(ids: ReadonlyMap<string, number>, pieceCount: number): void {
-  const added = [...ids.values()].filter((id) => id >= pieceCount).sort((a, b) => a - b);
-  if (added.length > MAX_ADDED) {
-    throw new TokenizerError(`The checkpoint adds ${added.length} tokens; up to ${MAX_ADDED} are read.`);
-  }
-  for (const [index, id] of added.entries()) {
-    if (id !== pieceCount + index) {
-      throw new TokenizerError(
-        `Added tokens should have the ids from ${pieceCount} on without a gap; found ${id} where ${pieceCount + index} belongs.`,
-      );
-    }
-  }
+function checkIds(ids: readonly number[], pieceCount: number): void {
+  const added = ids.filter((id) => id >= pieceCount).sort((a, b) => a - b);
+  const index = added.findIndex((id, position) => id !== pieceCount + position);
+  if (index < 0) return;
+  throw new TokenizerError(
+    `Added tokens should have the ids from ${pieceCount} on without a gap; found ${added[index]} where ${pieceCount + index} belongs.`,
+  );
 }

@@ -1,8 +1,17 @@
 import { OptionError } from "../errors.ts";
+import {
+  AddedTokens,
+  PYTHON_SPACES,
+  RUST_SPACES,
+  type Segment,
+  type Spaces,
+  stripAfter,
+  stripBefore,
+} from "./added.ts";
 import { DecodeTable, PieceDecoder, type StreamDecoder } from "./decoder.ts";
 import { Encoder } from "./encoder.ts";
-import type { SpecialToken } from "./special.ts";
-import type { Vocabulary } from "./vocabulary.ts";
+import type { AddedToken } from "./special.ts";
+import { SPACE, type TextRules, type Vocabulary } from "./vocabulary.ts";
 
 /** A stretch of text to encode. */
 export interface Span {
@@ -46,49 +55,59 @@ export interface Tokenizer {
   readonly specials: readonly string[];
 }
 
-/** How `createTokenizer` treats the text around special strings. */
-export interface SpecialRules {
-  /** Whether special tokens strip the white space around them where their files say so. */
-  readonly strip: boolean;
-  /** Whether every stretch between special strings gets the dummy prefix (transformers' `legacy`), or only a run's first. */
-  readonly prefixEach: boolean;
-}
-
 /** A tokenizer from its parts. */
-export function createTokenizer(
-  vocabulary: Vocabulary,
-  tokens: readonly SpecialToken[],
-  rules: SpecialRules,
-): Tokenizer {
-  return new SentencePieceTokenizer(vocabulary, tokens, rules);
+export function createTokenizer(vocabulary: Vocabulary, tokens: readonly AddedToken[]): Tokenizer {
+  return new SentencePieceTokenizer(vocabulary, tokens);
 }
-
-/** A stretch of a run: text for the encoder, or a special token. */
-type Segment = string | SpecialToken;
 
 class SentencePieceTokenizer implements Tokenizer {
   readonly size: number;
   readonly bosId: number;
   readonly eosId: number;
   readonly specials: readonly string[];
-  readonly #tokens = new Map<string, SpecialToken>();
-  readonly #pattern: RegExp;
+  readonly #rules: TextRules;
+  readonly #spaces: Spaces;
+  readonly #specialIds: ReadonlyMap<string, number>;
+  /** What splits a text as it is, special strings included. */
+  readonly #written: AddedTokens;
+  /** The same without special strings: what splits any text. */
+  readonly #typed: AddedTokens;
+  /** What splits text after that, normalised if the rules do normalise before. */
+  readonly #normalized: AddedTokens;
   readonly #encoder: Encoder;
   readonly #decodeTable: DecodeTable;
-  readonly #rules: SpecialRules;
 
-  constructor(vocabulary: Vocabulary, tokens: readonly SpecialToken[], rules: SpecialRules) {
+  constructor(vocabulary: Vocabulary, tokens: readonly AddedToken[]) {
+    const { rules } = vocabulary;
     this.bosId = vocabulary.bosId;
     this.eosId = vocabulary.eosId;
     this.#rules = rules;
-    for (const token of tokens) this.#tokens.set(token.text, token);
+    this.#spaces = rules.by === "slow" ? PYTHON_SPACES : RUST_SPACES;
     this.size = tokens.reduce((size, token) => Math.max(size, token.id + 1), vocabulary.pieces.length);
-    this.specials = tokens.map((token) => token.text).sort((a, b) => b.length - a.length);
-    // Alternatives are tried in order, so that at one place the longest special string wins.
-    this.#pattern = new RegExp(this.specials.map(escapeRegExp).join("|"), "g");
+    const special = tokens.filter((token) => token.special);
+    this.#specialIds = new Map(special.map(({ text, id }) => [text, id]));
+    this.specials = special.map((token) => token.text).sort((a, b) => b.length - a.length);
+
+    const isLate = (token: AddedToken) => rules.by !== "slow" && token.normalized && !token.special;
+    const early = tokens.filter((token) => !isLate(token));
+    this.#written = new AddedTokens(
+      // Others are put back into the text, with the white space after them.
+      early.map((token) => (token.special ? token : { ...token, stripRight: false })),
+      this.#spaces,
+    );
+    this.#typed = new AddedTokens(
+      early.filter((token) => !token.special),
+      this.#spaces,
+    );
+    // What the normalizer makes of a token is what is looked for, and what decoding shows.
+    const shown = tokens.map((token) =>
+      isLate(token) && rules.by === "normalizer"
+        ? { ...token, text: this.#normalize(token.text, true) }
+        : token,
+    );
+    this.#normalized = new AddedTokens(shown.filter(isLate), this.#spaces);
     this.#encoder = new Encoder(vocabulary);
-    const texts = new Map(tokens.map((token) => [token.id, token.text]));
-    this.#decodeTable = new DecodeTable(vocabulary, texts, this.size);
+    this.#decodeTable = new DecodeTable(vocabulary, shown, this.size);
   }
 
   encode(text: string, options: EncodeOptions = {}): number[] {
@@ -105,7 +124,9 @@ class SentencePieceTokenizer implements Tokenizer {
         this.#encodeRun(run, ids);
         run = [];
       } else if (span.special) {
-        for (const segment of this.#split(span.text)) append(run, segment);
+        for (const segment of this.#written.split(span.text)) {
+          append(run, typeof segment === "object" && !segment.special ? segment.text : segment);
+        }
       } else {
         append(run, span.text);
       }
@@ -127,32 +148,56 @@ class SentencePieceTokenizer implements Tokenizer {
   }
 
   specialId(text: string): number | undefined {
-    return this.#tokens.get(text)?.id;
-  }
-
-  #split(text: string): Segment[] {
-    const segments: Segment[] = [];
-    let end = 0;
-    for (const match of text.matchAll(this.#pattern)) {
-      segments.push(text.slice(end, match.index), this.#tokens.get(match[0])!);
-      end = match.index + match[0].length;
-    }
-    segments.push(text.slice(end));
-    return segments;
+    return this.#specialIds.get(text);
   }
 
   #encodeRun(run: readonly Segment[], ids: number[]): void {
-    for (const [index, segment] of run.entries()) {
+    const segments = run.flatMap((part, index) =>
+      typeof part === "string" ? this.#typed.split(stripAfter(part, run[index - 1], this.#spaces)) : part,
+    );
+    const { by, prefix } = this.#rules;
+    const slowFirst = by === "slow" && prefix === "first" && segments.length > 0;
+    if (slowFirst) {
+      // The slow tokenizer writes the space into the text, where a token may follow it at once.
+      if (typeof segments[0] === "string") segments[0] = SPACE + segments[0];
+      else segments.unshift(SPACE);
+    }
+    stripBefore(segments, this.#spaces);
+    if (slowFirst && segments[0] === SPACE && typeof segments[1] === "object" && segments[1].special) {
+      segments.shift();
+    }
+    for (const [index, segment] of segments.entries()) {
+      if (typeof segment !== "string") ids.push(segment.id);
+      else this.#encodeText(segment, index === 0, ids);
+    }
+  }
+
+  /** Appends the ids of one stretch between added tokens. `first`: whether it begins the text. */
+  #encodeText(text: string, first: boolean, ids: number[]): void {
+    const { by, prefix } = this.#rules;
+    if (text === "") return;
+    if (by === "slow") {
+      this.#encoder.encode(text, prefix === "each", ids);
+      return;
+    }
+    const segments = this.#normalized.split(by === "normalizer" ? this.#normalize(text, first) : text);
+    stripBefore(segments, this.#spaces);
+    for (const [index, segment] of segments.entries()) {
       if (typeof segment !== "string") {
         ids.push(segment.id);
         continue;
       }
-      const [before, after] = [run[index - 1], run[index + 1]];
-      let text = segment;
-      if (this.#rules.strip && typeof before === "object" && before.stripRight) text = stripStart(text);
-      if (this.#rules.strip && typeof after === "object" && after.stripLeft) text = stripEnd(text);
-      this.#encoder.encode(text, index === 0 || this.#rules.prefixEach, ids);
+      const due = by === "metaspace" && this.#isDue(first && index === 0);
+      this.#encoder.encode(segment, due && !segment.startsWith(" ") && !segment.startsWith(SPACE), ids);
     }
+  }
+
+  #isDue(first: boolean): boolean {
+    return this.#rules.prefix === "each" || (first && this.#rules.prefix === "first");
+  }
+
+  #normalize(text: string, first: boolean): string {
+    return (this.#isDue(first) ? SPACE : "") + text.replaceAll(" ", SPACE);
   }
 }
 
@@ -162,27 +207,6 @@ function append(run: Segment[], segment: Segment): void {
   if (segment === "") return;
   if (typeof segment === "string" && typeof last === "string") run[run.length - 1] = last + segment;
   else run.push(segment);
-}
-
-// White space as Python's str.strip() has it: Unicode's, and the four separators 0x1C to 0x1F. JavaScript's trim()
-// knows neither those nor 0x85, and strips U+FEFF, which Python leaves.
-const SPACES = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
-const LEADING = new RegExp(`^[${SPACES}]+`);
-const SPACE_CHARACTER = new RegExp(`[${SPACES}]`);
-
-function stripStart(text: string): string {
-  return text.replace(LEADING, "");
-}
-
-/** From the end backwards: a regular expression with `$` would look at every run of spaces inside the text. */
-function stripEnd(text: string): string {
-  let end = text.length;
-  while (end > 0 && SPACE_CHARACTER.test(text[end - 1]!)) end--;
-  return text.slice(0, end);
-}
-
-function escapeRegExp(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 }
 
 function checkOptions(options: object, known: readonly string[]): void {

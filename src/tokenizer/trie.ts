@@ -1,24 +1,24 @@
 import { PairTable } from "./pairs.ts";
 
-/** Finds the longest of a set of strings at a place in a text, in steps bounded by the longest string. */
+/** Finds the longest of a set of sequences at a place in another, in steps bounded by the longest one. */
 export class Trie {
-  /** (node, code point) -> node. Node 0 is the root. */
+  /** (node, unit) -> node. Node 0 is the root. */
   readonly #edges: PairTable;
-  /** The value of the string that ends at a node, or -1. */
+  /** The value of the sequence that ends at a node, or -1. */
   readonly #values: number[] = [-1];
-  /** Length in code points of the last match. */
+  /** Length in units of the last match. */
   length = 0;
 
-  constructor(entries: readonly (readonly [text: string, value: number])[]) {
-    this.#edges = new PairTable(entries.reduce((sum, [text]) => sum + text.length, 0));
-    for (const [text, value] of entries) {
+  /** Units are small non-negative integers: code points, or UTF-16 units. Of equal sequences the last counts. */
+  constructor(entries: readonly (readonly [units: Int32Array, value: number])[]) {
+    this.#edges = new PairTable(entries.reduce((sum, [units]) => sum + units.length, 0));
+    for (const [units, value] of entries) {
       let node = 0;
-      for (const character of text) {
-        const codePoint = character.codePointAt(0)!;
-        let child = this.#edges.get(node, codePoint);
+      for (const unit of units) {
+        let child = this.#edges.get(node, unit);
         if (child < 0) {
           child = this.#values.push(-1) - 1;
-          this.#edges.set(node, codePoint, child);
+          this.#edges.set(node, unit, child);
         }
         node = child;
       }
@@ -26,12 +26,12 @@ export class Trie {
     }
   }
 
-  /** The value of the longest string that begins at `codePoints[start]`, or -1; sets `length`. */
-  match(codePoints: Int32Array, start: number, end: number): number {
+  /** The value of the longest sequence that begins at `units[start]`, or -1; sets `length`. */
+  match(units: Int32Array, start: number, end: number): number {
     let found = -1;
     let node = 0;
     for (let index = start; index < end; index++) {
-      node = this.#edges.get(node, codePoints[index]!);
+      node = this.#edges.get(node, units[index]!);
       if (node < 0) break;
       if (this.#values[node]! < 0) continue;
       found = this.#values[node]!;

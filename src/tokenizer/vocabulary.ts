@@ -22,6 +22,7 @@ export interface Vocabulary {
   readonly pieces: readonly string[];
   /** Kinds by id. */
   readonly kinds: readonly Kind[];
+  /** Minus one, as for `bosId` and `eosId`, where the file names none. */
   readonly unknownId: number;
   readonly bosId: number;
   readonly eosId: number;
@@ -29,11 +30,23 @@ export interface Vocabulary {
   readonly byteFallback: boolean;
   /** What the unknown id decodes to. */
   readonly unknownText: string;
-  /** Whether a space is put in front of every text. */
-  readonly dummyPrefix: boolean;
+  readonly rules: TextRules;
+  /** Whether decoding drops the space that a text begins with. */
+  readonly dropFirstSpace: boolean;
   /** Whether leading, trailing and repeated spaces are dropped. LLaMA keeps them. */
   readonly removeExtraSpaces: boolean;
   readonly merges: Merges;
+}
+
+/** Where a space is put in front of text, so that its first word is a word like any other. */
+export interface TextRules {
+  /**
+   * Who puts it: SentencePiece and transformers' slow tokenizer; the normalizer of a tokenizer.json, before its
+   * normalised added tokens are looked for; or its Metaspace, afterwards and only where no space is yet.
+   */
+  readonly by: "slow" | "normalizer" | "metaspace";
+  /** In front of each stretch between added tokens, of a text's first one alone, or nowhere. */
+  readonly prefix: "each" | "first" | "never";
 }
 
 /** Characters as symbols, and which neighbours merge into which piece. A symbol below `pieces.length` is a piece. */

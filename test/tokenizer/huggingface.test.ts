@@ -6,26 +6,23 @@ import { readTokenizerJson } from "../../src/tokenizer/huggingface.ts";
 import { loadTokenizer } from "../../src/tokenizer/load.ts";
 import { Merger } from "../../src/tokenizer/merge.ts";
 import { readSentencePieceModel } from "../../src/tokenizer/sentencepiece.ts";
-import { Kind } from "../../src/tokenizer/vocabulary.ts";
 import { randomStream } from "../support/random.ts";
-import { fixtureLines, fixtureModel } from "./fixtures.ts";
+import { fixtureModel } from "./fixtures.ts";
 import { RandomText } from "./random-text.ts";
 
 type Order = "longest left first" | "shortest left first" | "pairs, not strings";
 
 /** A tokenizer.json as transformers converts it: every split of every piece, in the order of the pieces' scores. */
 function convert(model: Uint8Array, order: Order): Record<string, unknown> {
-  const { pieces, kinds, merges } = readSentencePieceModel(model);
+  const { pieces, merges } = readSentencePieceModel(model);
   const splits: { left: string; right: string; rank: number }[] = [];
   for (const [id, piece] of pieces.entries()) {
     for (let end = 1; end < piece.length; end++) {
       const [left, right] = [pieces.indexOf(piece.slice(0, end)), pieces.indexOf(piece.slice(end))];
       if (left < 0 || right < 0) continue;
       const entry = merges.pairs.get(left, right);
-      const taken = entry >= 0 && merges.merged[entry] === id;
-      // Those of user-defined pieces, which SentencePiece never merges, are listed too, and first.
-      if (!taken && ![left, right, id].some((part) => kinds[part] === Kind.USER_DEFINED)) continue;
-      splits.push({ left: pieces[left]!, right: pieces[right]!, rank: taken ? merges.ranks[entry]! : -1 });
+      if (entry < 0 || merges.merged[entry] !== id) continue;
+      splits.push({ left: pieces[left]!, right: pieces[right]!, rank: merges.ranks[entry]! });
     }
   }
   const sign = order === "shortest left first" ? -1 : 1;
@@ -33,8 +30,8 @@ function convert(model: Uint8Array, order: Order): Record<string, unknown> {
   return {
     version: "1.0",
     added_tokens: pieces
-      .map((content, id) => ({ id, content, special: id < 3, lstrip: false, rstrip: false }))
-      .filter(({ id }) => id < 3 || kinds[id] === Kind.USER_DEFINED),
+      .slice(0, 3)
+      .map((content, id) => ({ id, content, special: true, lstrip: false, rstrip: false })),
     ...llamaJsonStages,
     model: {
       type: "BPE",
@@ -70,16 +67,6 @@ describe("tokenizer.json gives the ids of the tokenizer.model it came from", () 
     },
   );
 
-  test("its user-defined pieces included, which are added tokens that are not special", async () => {
-    const tokenizer = await load({
-      "tokenizer.json": convert(fixtureModel("symbols"), "longest left first"),
-    });
-    for (const { text, ids, decoding } of fixtureLines("symbols")) {
-      if (text !== undefined) expect(tokenizer.encode(text), JSON.stringify(text)).toEqual(ids);
-      expect(tokenizer.decode(ids), JSON.stringify(ids)).toBe(decoding);
-    }
-  });
-
   test.each<Order>(["longest left first", "shortest left first"])(
     "of overlapping splits the leftmost: %s",
     (order) => {
@@ -112,10 +99,48 @@ describe("a tokenizer.json that is not LLaMA-like is refused by name", () => {
       { normalizer: { type: "NFKC" } },
       /normalizer is {"type":"NFKC"}, which is not supported/,
     ],
-    ["a pre-tokenizer", { pre_tokenizer: { type: "ByteLevel" } }, /pre_tokenizer is {"type":"ByteLevel"}/],
+    [
+      "a pre-tokenizer",
+      { pre_tokenizer: { type: "ByteLevel" } },
+      /pre_tokenizer, beside a normalizer is {"type":"ByteLevel"}/,
+    ],
+    [
+      "neither normalizer nor Metaspace",
+      { normalizer: null },
+      /pre_tokenizer, without a normalizer is null.*"prepend_scheme":"first","split":false/,
+    ],
+    [
+      "a Metaspace that splits",
+      { normalizer: null, pre_tokenizer: metaspace({ split: true }) },
+      /"split":true/,
+    ],
+    [
+      "a Metaspace of another scheme",
+      { normalizer: null, pre_tokenizer: metaspace({ prepend_scheme: "toString" }) },
+      /"toString".*not supported/,
+    ],
+    [
+      "an unknown token that is a byte",
+      { model: { ...model, unk_token: "<0x0A>" } },
+      /"<0x0A>" as its unknown/,
+    ],
+    ["an unknown token that is none", { model: { ...model, unk_token: "<nil>" } }, /no piece "<nil>"/],
+    [
+      "a byte that is special",
+      { added_tokens: [{ id: 13, content: "<0x0A>", special: true }] },
+      /makes "<0x0A>" special, which is a byte/,
+    ],
+    ["a byte as EOS", { eos_token: "<0x0A>" }, /makes "<0x0A>" special, which is a byte/],
+    [
+      "another post-processor",
+      { post_processor: { type: "BertProcessing" } },
+      /post_processor.type is "Bert/,
+    ],
+    ["BOS twice", { post_processor: template(["<s>", "<s>", null]) }, /at most a token on each side/],
+    ["no text", { post_processor: template(["<s>"]) }, /at most a token on each side/],
+    ["another token first", { post_processor: template(["<unk>", null]) }, /puts "<unk>" around a text/],
+    ["another token last", { post_processor: template([null, "<s>"]) }, /puts "<s>" around a text/],
     ["another decoder", { decoder: null }, /decoder is null/],
-    ["truncation", { truncation: { max_length: 5 } }, /truncation/],
-    ["padding", { padding: {} }, /padding/],
     ["an id twice", { model: { ...model, vocab: { ...vocab, new: 5 } } }, /gives "new" the id 5/],
     ["a gap in the ids", { model: { ...model, vocab: { ...vocab, new: 601 } } }, /gives "new" the id 601/],
     ["a long piece", { model: { ...model, vocab: { ...vocab, ["x".repeat(300)]: 600 } } }, /above 128 bytes/],
@@ -129,11 +154,27 @@ describe("a tokenizer.json that is not LLaMA-like is refused by name", () => {
     ["merges nested deep", { model: { ...model, merges: [nest(20_000)] } }, /nested too deep/],
   ];
   test.each(refused)("%s", async (_, changes, message) => {
-    const files = { "tokenizer.json": new TextEncoder().encode(stringify({ ...good, ...changes })) };
+    const { eos_token, ...json } = { ...good, ...changes };
+    const files = {
+      "tokenizer.json": new TextEncoder().encode(stringify(json)),
+      "tokenizer_config.json": { eos_token },
+    };
     await expect(load(files)).rejects.toThrow(TokenizerError);
     await expect(load(files)).rejects.toThrow(message);
   });
 });
+
+function metaspace(changes: object): object {
+  return { type: "Metaspace", replacement: "\u2581", prepend_scheme: "first", split: false, ...changes };
+}
+
+/** A post-processor of these tokens; null is the text. */
+function template(parts: readonly (string | null)[]): object {
+  const single = parts.map((id) =>
+    id === null ? { Sequence: { id: "A", type_id: 0 } } : { SpecialToken: { id, type_id: 0 } },
+  );
+  return { type: "TemplateProcessing", single, pair: [], special_tokens: {} };
+}
 
 /** Stands for an array of arrays, too deep for JSON.stringify. */
 function nest(depth: number): string {

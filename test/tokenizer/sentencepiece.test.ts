@@ -35,7 +35,7 @@ describe("readSentencePieceModel", () => {
       bosId: 1,
       eosId: 2,
       byteFallback: true,
-      dummyPrefix: false,
+      rules: { by: "slow", prefix: "never" },
     });
   });
 
