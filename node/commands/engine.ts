@@ -79,7 +79,7 @@ function engineOptions(values: Values): EngineOptions & { model?: string } {
 
 /** What `SPECIAL_FLAGS` were given as. */
 export function specialOptions(values: Values): Pick<EngineOptions, "strip"> {
-  return { strip: !values.on("keep-newline") };
+  return values.on("keep-newline") ? { strip: false } : {};
 }
 
 /** What `DEVICE_FLAGS` were given as. */

@@ -57,6 +57,13 @@ export async function readWindows(
   const text = decode(await source.read(0, source.size), source.name);
   if (text.trim() === "") throw new CheckpointError(`${source.name} has no text to calibrate on.`);
   const ids = tokenizer.encode(text);
+  const stranger = ids.find((id) => id >= config.vocab_size);
+  if (stranger !== undefined) {
+    throw new CheckpointError(
+      `${source.name} has a token with the id ${stranger}, and the model ends at ${config.vocab_size - 1}; take ` +
+        "added tokens out of the text.",
+    );
+  }
   if (ids.length < LEAST_TOKENS) {
     throw new CheckpointError(
       `${source.name} has ${ids.length} tokens; a calibration text has at least ${LEAST_TOKENS}, and some ten thousand ` +

@@ -119,10 +119,10 @@ export async function convert(options: ConvertOptions): Promise<ConversionReport
  * @throws TokenizerError, CheckpointError or ConfigError.
  */
 async function readTokenizer({ open, config }: Inputs): Promise<Tokenizer> {
-  const { tokenizer } = await loadText(open);
-  if (tokenizer.size <= config.vocab_size) return tokenizer;
+  const { tokenizer, rowsNeeded } = await loadText(open);
+  if (rowsNeeded <= config.vocab_size) return tokenizer;
   throw new ConfigError(
-    `The tokenizer has ${tokenizer.size} tokens, the model only ${config.vocab_size} rows: they do not belong together.`,
+    `The tokenizer has ${rowsNeeded} tokens, the model only ${config.vocab_size} rows: they do not belong together.`,
   );
 }
 

@@ -32,6 +32,8 @@ export interface EngineParts<Model extends EngineModel> {
   readonly format: ChatFormat;
   /** Whether a plain prompt begins with the begin-of-sequence id. */
   readonly addBos: boolean;
+  /** Whether it ends with the end-of-sequence id, as some tokenizers have it. Default false. */
+  readonly addEos?: boolean;
   readonly defaults: GenerationDefaults;
   /** Ids that end an answer. `<human>` ends one as well, where the tokenizer has it. */
   readonly eosIds: readonly number[];
@@ -72,7 +74,7 @@ export class Engine<Model extends EngineModel = EngineModel> {
       resolved.overflow === "truncate"
         ? this.format.encodeLast(messages, this.room(resolved))
         : this.format.encode(messages);
-    return this.stream(prompt, resolved, this.tokenizer.stream());
+    return this.stream(this.checkIds(prompt), resolved, this.tokenizer.stream());
   }
 
   /** The prompt ids that `chat` begins with. */
@@ -86,10 +88,7 @@ export class Engine<Model extends EngineModel = EngineModel> {
    */
   generate(prompt: string | readonly number[], options: GenerationOptions = {}): GenerationStream {
     const resolved = resolveOptions(options, this.defaults);
-    let ids =
-      typeof prompt === "string"
-        ? this.tokenizer.encode(prompt, { bos: this.parts.addBos })
-        : this.checkIds(prompt);
+    let ids = this.checkIds(typeof prompt === "string" ? this.encodePrompt(prompt) : prompt);
     const room = this.room(resolved);
     if (resolved.overflow === "truncate" && ids.length > room) {
       const head = ids[0] === this.tokenizer.bosId ? ids.slice(0, 1) : [];
@@ -109,7 +108,7 @@ export class Engine<Model extends EngineModel = EngineModel> {
     const release = this.acquire();
     this.cache.forget();
     try {
-      yield* this.model.logits(tokens);
+      yield* this.model.logits(this.checkIds(tokens));
     } finally {
       release();
     }
@@ -182,14 +181,21 @@ export class Engine<Model extends EngineModel = EngineModel> {
     return Math.min(this.model.contextLength, maxLength);
   }
 
+  private encodePrompt(prompt: string): number[] {
+    const ids = this.tokenizer.encode(prompt, { bos: this.parts.addBos });
+    return this.parts.addEos ? ids.concat(this.tokenizer.eosId) : ids;
+  }
+
+  /** A tokenizer may have added tokens above the model's rows. */
   private checkIds(prompt: readonly number[]): number[] {
+    const size = Math.min(this.tokenizer.size, this.model.tokenCount);
     if (!Array.isArray(prompt)) {
       throw new OptionError(`The prompt is ${show(prompt)}; wanted a string or a list of token ids.`);
     }
-    const wrong = prompt.find((id) => !Number.isInteger(id) || id < 0 || id >= this.tokenizer.size);
+    const wrong = prompt.find((id) => !Number.isInteger(id) || id < 0 || id >= size);
     if (wrong !== undefined) {
       throw new OptionError(
-        `The prompt has the token id ${show(wrong)}; wanted integers from 0 to ${this.tokenizer.size - 1}.`,
+        `The prompt has the token id ${show(wrong)}; wanted integers from 0 to ${size - 1}.`,
       );
     }
     return [...prompt];

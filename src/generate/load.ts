@@ -13,7 +13,9 @@ import { Engine } from "./engine.ts";
 import { show } from "./options.ts";
 
 /** Which adapter, how weights and cache are stored on it, and how special tokens are read. */
-export type EngineOptions = DeviceOptions & Omit<ModelLoadOptions, "tokenCount"> & LoadTokenizerOptions;
+export type EngineOptions = DeviceOptions &
+  Omit<ModelLoadOptions, "tokenCount" | "rowsNeeded"> &
+  LoadTokenizerOptions;
 
 const OPTION_NAMES: readonly string[] = [
   "adapter",
@@ -51,7 +53,7 @@ export async function loadEngine(
 ): Promise<Engine<LlamaModel>> {
   checkOptions(options);
   const open = abortable(refusePointers(openFile), options.signal);
-  const { tokenizer, addBos, chatTemplate, generation } = await loadText(open, options);
+  const { tokenizer, rowsNeeded, addBos, addEos, chatTemplate, generation } = await loadText(open, options);
   const { defaults, eosIds = [tokenizer.eosId] } = generation;
   const stranger = eosIds.find((id) => id >= tokenizer.size);
   if (stranger !== undefined) {
@@ -62,12 +64,13 @@ export async function loadEngine(
   const format = new ChatFormat(tokenizer, chatTemplate);
   const gpu = await openDevice(host, options);
   try {
-    const model = await loadModel(gpu, open, { ...options, tokenCount: tokenizer.size });
+    const model = await loadModel(gpu, open, { ...options, tokenCount: tokenizer.size, rowsNeeded });
     return new Engine({
       model,
       tokenizer,
       format,
       addBos,
+      addEos,
       defaults,
       eosIds,
       release: () => {
@@ -87,7 +90,7 @@ export async function loadEngine(
  */
 export async function loadText(
   open: OpenFile,
-  { strip = true }: LoadTokenizerOptions = {},
+  { strip }: LoadTokenizerOptions = {},
 ): Promise<LoadedTokenizer & { readonly generation: GenerationConfig }> {
   await refuseUnfinished(open);
   const read = async (name: string) => {
@@ -101,7 +104,7 @@ export async function loadText(
     const bytes = await read(name);
     return bytes && decodeText(bytes, name);
   };
-  const loaded = await loadTokenizer(read, { strip });
+  const loaded = await loadTokenizer(read, strip === undefined ? {} : { strip });
   const generation = await readGenerationConfig(text);
   return {
     ...loaded,

@@ -26,6 +26,8 @@ export interface LoadOptions {
   readonly chunk?: number;
   /** The tokenizer's length; rows of the vocabulary above it are masked. Default vocab_size. */
   readonly tokenCount?: number;
+  /** How many of these must have a row: added tokens above them (`<pad>`) may have none. Default all. */
+  readonly rowsNeeded?: number;
   readonly signal?: AbortSignal;
   /** Called as tensors arrive, with parameters loaded and in all. */
   readonly onProgress?: (loaded: number, total: number) => void;
@@ -64,9 +66,10 @@ export async function loadCheckpoint(
   options: LoadOptions = {},
 ): Promise<LlamaModel> {
   const { cache = "f16", chunk = CHUNK, importance, signal, onProgress } = options;
-  const { context = config.max_position_embeddings, tokenCount = config.vocab_size } = options;
+  const { context = config.max_position_embeddings, tokenCount: asked = config.vocab_size } = options;
   signal?.throwIfAborted();
-  checkOptions(config, context, chunk, tokenCount);
+  checkOptions(config, context, chunk, asked, options.rowsNeeded ?? asked);
+  const tokenCount = Math.min(asked, config.vocab_size);
   const storage: Storage = { format: chooseFormat(checkpoint, options.weights), cache, context, chunk };
   await expectTensors(checkpoint, config);
   checkFit(gpu, config, storage);
@@ -96,7 +99,13 @@ export async function loadCheckpoint(
   }
 }
 
-function checkOptions(config: Config, context: number, chunk: number, tokenCount: number): void {
+function checkOptions(
+  config: Config,
+  context: number,
+  chunk: number,
+  tokenCount: number,
+  rowsNeeded: number,
+): void {
   const { max_position_embeddings: positions, vocab_size: vocab } = config;
   const within = (name: string, value: number, most: number) => {
     if (!Number.isInteger(value) || value < 1 || value > most) {
@@ -106,9 +115,9 @@ function checkOptions(config: Config, context: number, chunk: number, tokenCount
   within("context", context, positions);
   within("chunk", chunk, 4096);
   within("tokenCount", tokenCount, Number.POSITIVE_INFINITY);
-  if (tokenCount > vocab) {
+  if (rowsNeeded > vocab) {
     throw new ConfigError(
-      `The tokenizer has ${tokenCount} tokens, the model only ${vocab} rows: they do not belong together.`,
+      `The tokenizer has ${rowsNeeded} tokens, the model only ${vocab} rows: they do not belong together.`,
     );
   }
 }

@@ -2,7 +2,14 @@ import { OptionError, TokenizerError } from "../errors.ts";
 import { readPostProcessor, readTokenizerJson } from "./huggingface.ts";
 import { asBoolean, asString, isObject, type JsonObject, parseJsonObject, show } from "./json.ts";
 import { readSentencePieceModel } from "./sentencepiece.ts";
-import { type AddedToken, declaredTokens, namedToken, resolveTokens, type SpecialFiles } from "./special.ts";
+import {
+  type AddedToken,
+  declaredTokens,
+  namedToken,
+  resolveTokens,
+  type SpecialFiles,
+  ZIYA_TURNS,
+} from "./special.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
@@ -20,8 +27,11 @@ export interface LoadTokenizerOptions {
 
 export interface LoadedTokenizer {
   readonly tokenizer: Tokenizer;
-  /** Pieces of the vocabulary alone: the model must have a row for each. Added tokens may have higher ids. */
-  readonly pieceCount: number;
+  /**
+   * Ids below this need a row of the model: those of the pieces, BOS, EOS and Ziya's turns. Other added tokens may have
+   * higher ids (a `<pad>` that nothing writes).
+   */
+  readonly rowsNeeded: number;
   /** `add_bos_token` of tokenizer_config.json: whether a prompt begins with BOS. Default true. */
   readonly addBos: boolean;
   /** `add_eos_token` likewise: whether a text to be continued ends with EOS. Default false. */
@@ -89,9 +99,11 @@ export async function loadTokenizer(
   // Python takes null for false here.
   const adds = (key: string, fallback: boolean) =>
     config[key] === null ? false : asBoolean(config[key], fallback, `${CONFIG}: ${key}`);
+  const turns = tokens.filter((token) => ZIYA_TURNS.includes(token.text)).map((token) => token.id);
+  const needed = [vocabulary.bosId, vocabulary.eosId, ...turns];
   return {
     tokenizer: createTokenizer(vocabulary, tokens),
-    pieceCount: vocabulary.pieces.length,
+    rowsNeeded: Math.max(vocabulary.pieces.length, ...needed.map((id) => id + 1)),
     addBos: adds("add_bos_token", !post || post.bos !== undefined),
     addEos: adds("add_eos_token", post?.eos !== undefined),
     chatTemplate: readChatTemplate(config.chat_template),

@@ -45,7 +45,7 @@ const NAMED = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", 
 const UNNAMED = ["additional_special_tokens", "extra_special_tokens"];
 
 /** What Ziya's turns begin with: special, whatever the files say, because nobody may type one. */
-const ZIYA_TURNS = ["<human>", "<bot>"];
+export const ZIYA_TURNS: readonly string[] = ["<human>", "<bot>"];
 const META_TOKENS = ["<s>", "</s>", "<unk>"];
 
 /** All that the files say of one string. */
