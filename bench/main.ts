@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { dawnHost } from "../node/host.ts";
-import { describeAdapter, openDevice, type Rung } from "../src/kernels/device.ts";
+import { describeAdapter } from "../src/kernels/adapter.ts";
+import { openDevice, type Rung } from "../src/kernels/device.ts";
 import type { StoredFormat } from "../src/kernels/matrix.ts";
 import { kernelSubjects } from "./kernels.ts";
 import { type Measured, READ_BYTES, readBandwidth, timeInterleaved } from "./measure.ts";

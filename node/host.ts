@@ -3,14 +3,24 @@ import { readFile } from "node:fs/promises";
 import { totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { DeviceError } from "../src/errors.ts";
 import type { Host } from "../src/host.ts";
 import { loadDawn } from "./dawn.ts";
 
-/** A host that can be let go, so that the process ends by itself. */
+/** A host that can be let go. */
 export interface DawnHost extends Host {
-  /** Drops Dawn's GPU object. Destroy every device of it first, and use the host no more. */
+  /** Lets go of Dawn's GPU object, and of its memory once every device of it is destroyed. Use the host no more. */
   release(): void;
 }
+
+/**
+ * Dawn reaches its GPU object from turns of the event loop that do not keep it: collected before the last of them, it
+ * ends the process with a signal. So it is kept from here, whatever becomes of the host.
+ */
+const inUse = new Set<GPU>();
+
+/** A destroyed device settles what it left undone in one turn, and the next finds that nothing is left; one to spare. */
+const LAST_TURNS = 3;
 
 /** The package's own folder: from a checkout, from `dist/` or from `node_modules`. */
 export const packageRoot: string = (() => {
@@ -41,18 +51,44 @@ export const systemMemory: number = memoryOf(totalmem(), process.constrainedMemo
 export function dawnHost(flags: string[] = []): DawnHost {
   const { create, globals } = loadDawn();
   Object.assign(globalThis, globals);
-  // Dawn aborts the process when this object is collected while a device is in use, and keeps the process alive
-  // while it is held: the host holds it until release().
   let gpu: GPU | undefined = create(flags);
+  inUse.add(gpu);
+  const devices = watchDevices(gpu);
   return {
     get gpu() {
-      if (!gpu) throw new Error("This host was released; open another one.");
+      if (!gpu) throw new DeviceError("This host was released; open another one.");
       return gpu;
     },
     systemMemory,
+    adapterAdvice: "Install a Vulkan driver; a software one is Debian's mesa-vulkan-drivers.",
     readShader: (name) => readFile(join(packageRoot, "shaders", `${name}.wgsl`), "utf8"),
     release() {
+      if (gpu) void letGo(gpu, devices);
       gpu = undefined;
     },
   };
+}
+
+/** The end of every device that is asked for from now on. */
+function watchDevices(gpu: GPU): Promise<unknown>[] {
+  const ends: Promise<unknown>[] = [];
+  const requestAdapter = gpu.requestAdapter.bind(gpu);
+  gpu.requestAdapter = async (options) => {
+    const adapter = await requestAdapter(options);
+    if (!adapter) return null;
+    const requestDevice = adapter.requestDevice.bind(adapter);
+    adapter.requestDevice = (descriptor) => {
+      const device = requestDevice(descriptor);
+      ends.push(device.then(({ lost }) => lost).catch(() => {}));
+      return device;
+    };
+    return adapter;
+  };
+  return ends;
+}
+
+async function letGo(gpu: GPU, devices: readonly Promise<unknown>[]): Promise<void> {
+  await Promise.all(devices);
+  for (let turn = 0; turn < LAST_TURNS; turn++) await new Promise(setImmediate);
+  inUse.delete(gpu);
 }

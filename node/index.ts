@@ -32,5 +32,10 @@ export async function load(options: NodeOptions = {}): Promise<Engine<LlamaModel
   const { model, ...engineOptions } = options;
   const open = openModel(model);
   const host = dawnHost();
-  return loadEngine(host, open, engineOptions, () => host.release());
+  try {
+    return await loadEngine(host, open, engineOptions, () => host.release());
+  } catch (error) {
+    host.release();
+    throw error;
+  }
 }

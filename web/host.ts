@@ -24,7 +24,9 @@ export function pageHost(): Host {
       "This browser offers no WebGPU, which the model runs on: use a current Chrome, Edge, Safari or Firefox, and switch hardware acceleration on.",
     );
   }
-  return { gpu: navigator.gpu, readShader };
+  const adapterAdvice =
+    "Switch hardware acceleration on in the browser's settings, update the graphics driver, or use another browser.";
+  return { gpu: navigator.gpu, adapterAdvice, readShader };
 }
 
 async function readShader(name: string): Promise<string> {

@@ -1,4 +1,5 @@
-import { describeAdapter, type Gpu, listAdapters, openDevice } from "../../src/kernels/device.ts";
+import { describeAdapter, listAdapters } from "../../src/kernels/adapter.ts";
+import { type Gpu, openDevice } from "../../src/kernels/device.ts";
 import { storedBytes } from "../../src/kernels/matrix.ts";
 import { type Config, parseConfig } from "../../src/model/config.ts";
 import { CHUNK } from "../../src/model/load.ts";
@@ -37,7 +38,7 @@ export const doctor: Command = {
   async run({ values, io }) {
     const host = dawnHost();
     try {
-      const adapters = (await listAdapters(host.gpu)).map(({ info }) => describeAdapter(info));
+      const adapters = (await listAdapters(host)).map(({ info }) => describeAdapter(info));
       const gpu = await openDevice(host, deviceOptions(values));
       try {
         const findings = examine(gpu, adapters);

@@ -1,5 +1,6 @@
 import { DeviceError, DeviceLostError, OptionError } from "../errors.ts";
 import type { Host } from "../host.ts";
+import { describeAdapter, listAdapters } from "./adapter.ts";
 
 /**
  * The fallback ladder, lowest first. Each rung needs what the one below has. "core" runs on WebGPU without any
@@ -34,29 +35,36 @@ export class Gpu {
   readonly systemMemory: number | undefined;
   /** Pipelines by their files and constants: the same kernel at the same size compiles once. */
   readonly pipelines = new Map<string, Promise<GPUComputePipeline>>();
-  /** Keeps Dawn's GPU object alive as long as the device is in use. */
   private readonly host: Host;
+  private bytes = 0;
   private failure: DeviceError | DeviceLostError | undefined;
+  /** Of the guarded work that runs: the first buffer that found no room. */
+  private shortage: string | undefined;
+  private guards = 0;
+  private readonly note = ({ error }: GPUUncapturedErrorEvent) => {
+    this.failure ??= new DeviceError(
+      error instanceof GPUOutOfMemoryError
+        ? this.outOfMemory(error.message)
+        : `WebGPU reported an error on ${describeAdapter(this.info)}: ${error.message}`,
+    );
+  };
 
   constructor(host: Host, adapter: GPUAdapter, device: GPUDevice, rung: Rung) {
-    const { info } = adapter;
     this.host = host;
     this.adapter = adapter;
     this.readShader = (name) => this.host.readShader(name);
     this.systemMemory = host.systemMemory;
     this.device = device;
-    this.info = info;
+    this.info = adapter.info;
     this.rung = rung;
-    device.addEventListener("uncapturederror", ({ error }) => {
-      this.failure ??= new DeviceError(
-        `WebGPU reported an error on ${describeAdapter(info)}: ${error.message}`,
-      );
-    });
+    device.addEventListener("uncapturederror", this.note);
     void device.lost.then(({ reason, message }) => {
       this.failure ??= new DeviceLostError(
         reason === "destroyed"
           ? "The GPU device was released; load the model again to go on."
-          : `The GPU device of ${describeAdapter(info)} was lost (${message || "no reason given"}); load the model again.`,
+          : OUT_OF_MEMORY.test(message)
+            ? this.outOfMemory(message)
+            : `The GPU device of ${describeAdapter(this.info)} was lost (${message || "no reason given"}); load the model again.`,
       );
     });
   }
@@ -77,19 +85,59 @@ export class Gpu {
     return this.device.limits.maxComputeWorkgroupsPerDimension;
   }
 
+  /** Bytes of the buffers that were made here and are not destroyed. */
+  get allocated(): number {
+    return this.bytes;
+  }
+
   /** A storage buffer of `size` bytes (rounded up to 16), zeroed. */
   buffer(label: string, size: number, usage = 0): GPUBuffer {
-    this.check();
     if (size > this.bindingLimit) {
+      this.check();
       throw new DeviceError(
         `${label} needs a buffer of ${size} bytes; ${describeAdapter(this.info)} binds at most ${this.bindingLimit}.`,
       );
     }
-    return this.device.createBuffer({
-      label,
-      size: Math.max(16, Math.ceil(size / 16) * 16),
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC | usage,
-    });
+    const storage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+    return this.allocate(label, size, storage | usage);
+  }
+
+  /** As buffer(), for any use. One that finds no room is told by guarded(), or else by the next check(). */
+  allocate(label: string, size: number, usage: number): GPUBuffer {
+    this.check();
+    const bytes = Math.max(16, Math.ceil(size / 16) * 16);
+    const before = this.bytes;
+    const noRoom = (reason: string) =>
+      `${label} needs ${bytes} bytes beside the ${before} that are allocated, and there is no room (${reason})`;
+    this.device.pushErrorScope("out-of-memory");
+    let buffer: GPUBuffer;
+    try {
+      buffer = this.device.createBuffer({ label, size: bytes, usage });
+    } catch (cause) {
+      throw new DeviceError(`${describeAdapter(this.info)}: ${noRoom((cause as Error).message)}. ${ADVICE}`, {
+        cause,
+      });
+    } finally {
+      this.device.popErrorScope().then(
+        (error) => {
+          if (!error) return;
+          const shortage = noRoom(firstLine(error.message));
+          if (this.guards > 0) this.shortage ??= shortage;
+          else this.failure ??= new DeviceError(`${describeAdapter(this.info)}: ${shortage}. ${ADVICE}`);
+        },
+        // The device is gone, and says so itself.
+        () => {},
+      );
+    }
+    this.bytes += bytes;
+    const destroy = buffer.destroy.bind(buffer);
+    let held = bytes;
+    buffer.destroy = () => {
+      this.bytes -= held;
+      held = 0;
+      return destroy();
+    };
+    return buffer;
   }
 
   /**
@@ -101,55 +149,83 @@ export class Gpu {
     work: () => Promise<T>,
     discard: (result: T) => void = () => {},
   ): Promise<T> {
-    this.device.pushErrorScope("out-of-memory");
-    this.device.pushErrorScope("validation");
-    let result: T;
+    const { device } = this;
+    this.guards++;
+    device.pushErrorScope("out-of-memory");
+    device.pushErrorScope("validation");
+    const outcome = await work().then(
+      (result) => ({ result }),
+      (error: unknown) => ({ error }),
+    );
+    const scopes = await Promise.all([device.popErrorScope(), device.popErrorScope()]).catch(
+      (error: unknown) => error as Error,
+    );
+    const { shortage } = this;
+    if (--this.guards === 0) this.shortage = undefined;
     try {
-      result = await work();
-    } catch (error) {
-      await Promise.all([this.device.popErrorScope(), this.device.popErrorScope()]).catch(() => []);
+      const [invalid, memory] = scopes instanceof Error ? [] : scopes;
+      const failed = `${what} failed on ${describeAdapter(this.info)}: `;
+      if (shortage) throw new DeviceError(`${failed}${shortage}. ${ADVICE}`);
+      if (memory) throw new DeviceError(`${failed}${this.outOfMemory(memory.message)}`);
+      if (this.failure && OUT_OF_MEMORY.test(this.failure.message)) {
+        throw new DeviceLostError(`${failed}${this.failure.message}`, { cause: this.failure });
+      }
       this.check();
+      if ("error" in outcome) throw outcome.error;
+      if (invalid) throw new DeviceError(`${failed}${invalid.message}`);
+      if (scopes instanceof Error) await this.explain(scopes);
+      return outcome.result;
+    } catch (error) {
+      if ("result" in outcome) discard(outcome.result);
       throw error;
     }
-    const [invalid, memory] = await Promise.all([this.device.popErrorScope(), this.device.popErrorScope()]);
-    const error = memory ?? invalid;
-    if (error) {
-      discard(result);
-      const advice = memory ? " Choose narrower weights or a shorter context." : "";
-      throw new DeviceError(`${what} failed on ${describeAdapter(this.info)}: ${error.message}${advice}`);
-    }
+  }
+
+  /**
+   * Waits until all that was submitted has run.
+   * @throws DeviceError or DeviceLostError when the device failed meanwhile.
+   */
+  async finished(): Promise<void> {
+    await this.device.queue.onSubmittedWorkDone().catch((error) => this.explain(error));
     this.check();
-    return result;
+  }
+
+  /** check(), for when a call was rejected: a lost device does that before it says that it is lost. */
+  async settled(): Promise<void> {
+    this.check();
+    await Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, LOSS_MILLISECONDS))]);
+    this.check();
+  }
+
+  /** Throws why a call of the device was rejected. */
+  async explain(error: unknown): Promise<never> {
+    await this.settled();
+    throw new DeviceError(`A call of ${describeAdapter(this.info)} failed: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
 
   destroy(): void {
+    // Dawn keeps the device, and all that listeners know of, as long as it has one.
+    this.device.removeEventListener("uncapturederror", this.note);
+    this.pipelines.clear();
     this.device.destroy();
   }
-}
 
-/** A name for people: "NVIDIA H200 (nvidia hopper)", or what the browser tells. */
-export function describeAdapter(info: GPUAdapterInfo): string {
-  const parts = [info.vendor, info.architecture].filter(Boolean).join(" ");
-  const name = info.description || info.device || parts || "an unnamed adapter";
-  return parts && parts !== name ? `${name} (${parts})` : name;
-}
-
-/** Every distinct adapter WebGPU offers, hardware before software. */
-export async function listAdapters(gpu: GPU): Promise<GPUAdapter[]> {
-  const requests: GPURequestAdapterOptions[] = [
-    { powerPreference: "high-performance" },
-    { powerPreference: "low-power" },
-    { forceFallbackAdapter: true },
-  ];
-  const found = new Map<string, GPUAdapter>();
-  for (const request of requests) {
-    const adapter = await gpu.requestAdapter(request);
-    if (adapter && !found.has(describeAdapter(adapter.info)))
-      found.set(describeAdapter(adapter.info), adapter);
+  private outOfMemory(reason: string): string {
+    return `The memory of ${describeAdapter(this.info)} ran out (${firstLine(reason)}): ${this.bytes} bytes of buffers are allocated on it, and there is no room for more. ${ADVICE}`;
   }
-  return [...found.values()].sort(
-    (a, b) => Number(a.info.isFallbackAdapter) - Number(b.info.isFallbackAdapter),
-  );
+}
+
+/** In what drivers and browsers say of a device that they could not go on with. */
+const OUT_OF_MEMORY = /out.?of.?(device.|host.)?memory/i;
+/** How long a device that rejects a call may take to say that it is lost. */
+const LOSS_MILLISECONDS = 100;
+const ADVICE = "Load the model with narrower weights or a shorter context.";
+
+/** Dawn adds to its messages where in its own code they come from. */
+function firstLine(message: string): string {
+  return message.split("\n", 1)[0]!.trim();
 }
 
 /** The highest rung that an adapter and its WGSL compiler carry. */
@@ -164,7 +240,7 @@ export function highestRung(gpu: GPU, adapter: GPUAdapter): Rung {
  * @throws DeviceError when there is no adapter, none of the wanted name, or the wanted rung is above the adapter's.
  */
 export async function openDevice(host: Host, options: DeviceOptions = {}): Promise<Gpu> {
-  const adapters = await listAdapters(host.gpu);
+  const adapters = await listAdapters(host);
   const wanted = options.adapter?.toLowerCase();
   const names = adapters.map(({ info }) => describeAdapter(info));
   const index = wanted === undefined ? 0 : names.findIndex((name) => name.toLowerCase().includes(wanted));
@@ -172,7 +248,7 @@ export async function openDevice(host: Host, options: DeviceOptions = {}): Promi
   if (!adapter) {
     throw new DeviceError(
       adapters.length === 0
-        ? "WebGPU found no adapter. Install a Vulkan driver (a software one is Debian's mesa-vulkan-drivers), or use a browser with WebGPU switched on."
+        ? `WebGPU found no adapter. ${host.adapterAdvice ?? "Use a machine or a browser with WebGPU switched on."}`
         : `No adapter matches "${options.adapter}"; WebGPU found ${names.join(", ")}.`,
     );
   }

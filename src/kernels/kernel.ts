@@ -41,7 +41,7 @@ export async function compile<Binding extends string>(
   source: KernelSource<Binding>,
 ): Promise<Kernel<Binding>> {
   const { label, files, bindings, constants = {} } = source;
-  const texts = await Promise.all(files.map(async (name) => ({ name, text: await gpu.readShader(name) })));
+  const texts = await Promise.all(files.map(async (name) => ({ name, text: await readShader(gpu, name) })));
   const shader = link(texts);
   const numbers = checkBindings(label, shader.code, bindings);
   const values = Object.fromEntries(Object.entries(constants).map(([name, value]) => [name, Number(value)]));
@@ -68,6 +68,19 @@ export async function compile<Binding extends string>(
   };
 }
 
+async function readShader(gpu: Gpu, name: string): Promise<string> {
+  let text: unknown;
+  try {
+    text = await gpu.readShader(name);
+  } catch (cause) {
+    throw new ShaderError(`shaders/${name}.wgsl could not be read: ${(cause as Error).message}`, { cause });
+  }
+  if (typeof text === "string" && text !== "") return text;
+  throw new ShaderError(
+    `The host's readShader("${name}") gave ${text === "" ? "an empty text" : typeof text}; wanted the text of shaders/${name}.wgsl.`,
+  );
+}
+
 function checkBindings(label: string, code: string, expected: readonly string[]): number[] {
   const declared = [...code.matchAll(BINDING)]
     .map(([, number, name]) => ({ number: Number(number), name }))
@@ -92,9 +105,9 @@ async function createPipeline(
   // Errors are read from the compilation info and the rejected promise; the scope keeps them from surfacing twice.
   gpu.device.pushErrorScope("validation");
   const module = gpu.device.createShaderModule({ label: name, code: shader.code });
-  const scope = gpu.device.popErrorScope();
-  const { messages } = await module.getCompilationInfo();
-  await scope;
+  const [{ messages }] = await Promise.all([module.getCompilationInfo(), gpu.device.popErrorScope()]).catch(
+    (error) => gpu.explain(error),
+  );
   const errors = messages.filter(({ type }) => type === "error");
   if (errors.length > 0) {
     const lines = shader.code.split("\n");
@@ -111,7 +124,7 @@ async function createPipeline(
       compute: { module, entryPoint: "main", constants },
     });
   } catch (error) {
-    gpu.check();
+    await gpu.settled();
     throw new ShaderError(
       `${label} makes no pipeline with ${JSON.stringify(constants)}: ${(error as Error).message}`,
       {

@@ -75,8 +75,9 @@ export async function loadCheckpoint(
   checkFit(gpu, config, storage);
 
   // All of it, before the first weight is read: what does not fit, or does not compile, is known at once.
+  const need = describeNeed(config, storage);
   const making = gpu.guarded(
-    `Making room for ${describeNeed(config, storage)}`,
+    `Making room for ${need}`,
     () => LlamaModel.create(gpu, config, { ...storage, tokenCount }),
     (useless) => useless.destroy(),
   );
@@ -89,7 +90,7 @@ export async function loadCheckpoint(
     throw error;
   });
   try {
-    await gpu.guarded("Loading the weights", () =>
+    await gpu.guarded(`Loading a model of ${need}`, () =>
       uploadWeights(gpu, model.weights, checkpoint, { importance, signal, onProgress }),
     );
     return model;

@@ -1,6 +1,7 @@
 import { DeviceError } from "../errors.ts";
+import { describeAdapter } from "../kernels/adapter.ts";
 import type { CacheFormat } from "../kernels/cache.ts";
-import { describeAdapter, type Gpu } from "../kernels/device.ts";
+import type { Gpu } from "../kernels/device.ts";
 import { SLAB_ALIGNMENT, storedBytes } from "../kernels/matrix.ts";
 import type { WeightFormat } from "../quantize/format.ts";
 import type { Config } from "./config.ts";

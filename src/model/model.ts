@@ -109,8 +109,7 @@ export class LlamaModel implements LanguageModel {
         return result;
       }
       this.gpu.device.queue.submit([encoder.finish()]);
-      await this.gpu.device.queue.onSubmittedWorkDone();
-      this.gpu.check();
+      await this.gpu.finished();
       this.length += chunk.length;
     }
   }
@@ -128,7 +127,9 @@ export class LlamaModel implements LanguageModel {
       tokens.length,
       Math.max(1, Math.floor(this.gpu.bindingLimit / 4 / vocab)),
     );
-    const buffer = this.gpu.buffer("logits of every token", 4 * rows * vocab);
+    const buffer = await this.gpu.guarded("Scoring", async () =>
+      this.gpu.buffer("logits of every token", 4 * rows * vocab),
+    );
     const score = [...allLogits(this.prefillKernels, this.weights, this.state, buffer)];
     try {
       for (let at = 0; at < tokens.length; at += rows) {
@@ -155,7 +156,9 @@ export class LlamaModel implements LanguageModel {
     { signal, onProgress }: { signal?: AbortSignal; onProgress?: (tokens: number) => void } = {},
   ): Promise<Importance> {
     const { gpu, state } = this;
-    const pass = await recordCalibration(gpu, this.prefillKernels, this.weights, state);
+    const pass = await gpu.guarded("Calibrating", () =>
+      recordCalibration(gpu, this.prefillKernels, this.weights, state),
+    );
     try {
       let count = 0;
       for (const window of windows) {
@@ -165,8 +168,7 @@ export class LlamaModel implements LanguageModel {
           signal?.throwIfAborted();
           const chunk = window.slice(at, at + state.rows);
           gpu.device.queue.submit([this.begin(chunk, pass.dispatches).finish()]);
-          await gpu.device.queue.onSubmittedWorkDone();
-          gpu.check();
+          await gpu.finished();
           this.length += chunk.length;
           count += chunk.length;
           onProgress?.(count);

@@ -17,24 +17,16 @@ export class Readback {
     const { device } = this.gpu;
     if (!this.staging || this.staging.size < bytes) {
       this.staging?.destroy();
-      this.staging = device.createBuffer({
-        label: "readback",
-        size: Math.ceil(bytes / 16) * 16,
-        usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
-      });
+      this.staging = undefined;
+      const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ;
+      this.staging = await this.gpu.guarded("Reading back", async () =>
+        this.gpu.allocate("The copy on its way to the host", bytes, usage),
+      );
     }
     const { staging } = this;
     encoder.copyBufferToBuffer(source, 0, staging, 0, bytes);
     device.queue.submit([encoder.finish()]);
-    try {
-      await staging.mapAsync(GPUMapMode.READ, 0, bytes);
-    } catch (error) {
-      this.gpu.check();
-      // A lost device rejects the map before it says that it is lost.
-      await Promise.race([device.lost, new Promise((resolve) => setTimeout(resolve, 100))]);
-      this.gpu.check();
-      throw error;
-    }
+    await staging.mapAsync(GPUMapMode.READ, 0, bytes).catch((error) => this.gpu.explain(error));
     const copy = staging.getMappedRange(0, bytes).slice(0);
     staging.unmap();
     this.gpu.check();

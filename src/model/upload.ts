@@ -110,8 +110,7 @@ class Uploader {
     this.queued += data.byteLength;
     if (this.queued < UPLOAD_WINDOW) return;
     queue.submit([]);
-    await queue.onSubmittedWorkDone();
-    this.gpu.check();
+    await this.gpu.finished();
     this.queued = 0;
   }
 

@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type DawnHost, dawnHost } from "../../node/host.ts";
 import { DeviceError, DeviceLostError, OptionError } from "../../src/errors.ts";
-import { describeAdapter, listAdapters, openDevice, type Rung } from "../../src/kernels/device.ts";
+import { describeAdapter, listAdapters } from "../../src/kernels/adapter.ts";
+import { Gpu, openDevice, type Rung } from "../../src/kernels/device.ts";
 
 let host: DawnHost;
 beforeAll(() => {
@@ -27,14 +28,26 @@ const fakeAdapter = (description: string, isFallbackAdapter: boolean): Partial<G
 describe("openDevice", () => {
   it("takes hardware before software", async () => {
     const both = fakeHost(fakeAdapter("software", true), fakeAdapter("hardware", false));
-    expect((await listAdapters(both.gpu)).map(({ info }) => info.description)).toEqual([
-      "hardware",
-      "software",
-    ]);
+    expect((await listAdapters(both)).map(({ info }) => info.description)).toEqual(["hardware", "software"]);
   });
 
   it("says what to install when there is no adapter", async () => {
-    await expect(openDevice(fakeHost())).rejects.toThrow(/found no adapter.*mesa-vulkan-drivers/);
+    const advised = openDevice({ ...fakeHost(), adapterAdvice: "Plug one in." });
+    await expect(advised).rejects.toThrow("WebGPU found no adapter. Plug one in.");
+    const plain = openDevice(fakeHost());
+    await expect(plain).rejects.toThrow(DeviceError);
+    await expect(plain).rejects.toThrow("Use a machine or a browser with WebGPU switched on.");
+    expect(host.adapterAdvice).toContain("mesa-vulkan-drivers");
+  });
+
+  it("says so when there is no WebGPU at all, or when it gives no adapter", async () => {
+    const bare = openDevice({ ...fakeHost(), gpu: undefined as unknown as GPU });
+    await expect(bare).rejects.toThrow(DeviceError);
+    await expect(bare).rejects.toThrow("The host offers no WebGPU: its gpu is undefined.");
+    const gpu = { requestAdapter: () => Promise.reject(new Error("blocked by policy")) };
+    const blocked = openDevice({ ...fakeHost(), gpu: gpu as unknown as GPU });
+    await expect(blocked).rejects.toThrow(DeviceError);
+    await expect(blocked).rejects.toThrow("WebGPU gives no adapter: blocked by policy");
   });
 
   it("names what was found when no adapter matches", async () => {
@@ -44,7 +57,7 @@ describe("openDevice", () => {
   });
 
   it("matches part of an adapter's name in any case", async () => {
-    const [adapter] = await listAdapters(host.gpu);
+    const [adapter] = await listAdapters(host);
     const gpu = await openDevice(host, { adapter: describeAdapter(adapter!.info).slice(0, 4).toUpperCase() });
     expect(gpu.info.description).toBe(adapter!.info.description);
     gpu.destroy();
@@ -107,4 +120,105 @@ describe("errors of the device", () => {
     await expect(work).rejects.toThrow(/^Loading failed on /);
     gpu.destroy();
   });
+
+  it("are typed when a call throws or rejects that tells of errors", async () => {
+    const gpu = await openDevice(host);
+    const broken = vi.spyOn(gpu.device, "createBuffer").mockImplementation(() => {
+      throw new RangeError("Array buffer allocation failed");
+    });
+    expect(() => gpu.buffer("a", 64)).toThrow(DeviceError);
+    expect(() => gpu.buffer("a", 64)).toThrow(
+      "a needs 64 bytes beside the 0 that are allocated, and there is no room (Array buffer allocation failed)",
+    );
+    broken.mockRestore();
+    const pop = vi.spyOn(gpu.device, "popErrorScope").mockRejectedValue(new TypeError("empty stack"));
+    const discarded: number[] = [];
+    const work = gpu.guarded(
+      "Loading",
+      async () => 1,
+      (result) => discarded.push(result),
+    );
+    await expect(work).rejects.toThrow(DeviceError);
+    expect(discarded).toEqual([1]);
+    pop.mockRestore();
+    vi.spyOn(gpu.device.queue, "onSubmittedWorkDone").mockRejectedValue(new TypeError("no queue"));
+    await expect(gpu.finished()).rejects.toThrow(/^A call of .* failed: no queue$/);
+    gpu.destroy();
+  });
+
+  it("are not listened for once it is released, so that it can be collected", async () => {
+    const gpu = await openDevice(host);
+    const listeners = new Set<unknown>();
+    const { add, remove } = fakeListeners(listeners);
+    const watched = new Gpu(
+      host,
+      gpu.adapter,
+      Object.assign(gpu.device, { addEventListener: add, removeEventListener: remove }),
+      gpu.rung,
+    );
+    expect(listeners.size).toBe(1);
+    watched.destroy();
+    expect(listeners.size).toBe(0);
+    gpu.destroy();
+  });
 });
+
+describe("memory that runs out", () => {
+  // Dawn's null backend has room for four of the largest buffers that it binds.
+  it("is told with need and have: by guarded work, or else by the next check", async () => {
+    const small = dawnHost(["backend=null"]);
+    const gpu = await openDevice(small);
+    const make = (count: number) => Array.from({ length: count }, () => gpu.buffer("keys", gpu.bindingLimit));
+    const release = (buffers: GPUBuffer[]) => {
+      for (const buffer of buffers) buffer.destroy();
+    };
+    const held = make(3);
+    const wanted =
+      /keys needs 134217728 bytes beside the 536870912 that are allocated, and there is no room .*shorter context/;
+    const first = gpu.guarded("Scoring", async () => make(3), release);
+    await expect(first).rejects.toThrow(DeviceError);
+    await expect(first).rejects.toThrow(wanted);
+    expect(gpu.allocated).toBe(3 * gpu.bindingLimit);
+    // What failed in there does not spoil what comes later.
+    gpu.check();
+    release(make(3));
+    await expect(gpu.finished()).rejects.toThrow(wanted);
+    release([...held, ...held]);
+    expect(gpu.allocated).toBe(0);
+    gpu.destroy();
+    small.release();
+  });
+
+  // As RADV has it, measured: with no byte left, the next submit loses the device.
+  const lost = (message: string) => ({ reason: "unknown", message }) as unknown as GPUDeviceLostInfo;
+  it.each([
+    "vkAllocateMemory failed with VK_ERROR_OUT_OF_DEVICE_MEMORY\n - While handling unexpected error type",
+    "Device failed to allocate: E_OUTOFMEMORY",
+    "Out of memory",
+  ])("is no riddle when the device is lost by it: %s", async (message) => {
+    const gpu = await openDevice(host);
+    const device: GPUDevice = Object.create(gpu.device, {
+      lost: { value: Promise.resolve(lost(message)) },
+      limits: { value: gpu.device.limits },
+      addEventListener: { value: () => {} },
+      pushErrorScope: { value: () => {} },
+      popErrorScope: { value: async () => null },
+    });
+    const full = new Gpu(host, gpu.adapter, device, gpu.rung);
+    await device.lost;
+    expect(() => full.check()).toThrow(DeviceLostError);
+    expect(() => full.check()).toThrow(
+      /ran out \([^\n]*\): 0 bytes of buffers are allocated.*narrower weights/,
+    );
+    const loading = full.guarded("Making room for 9 GB", async () => {});
+    await expect(loading).rejects.toThrow(/^Making room for 9 GB failed on .* ran out/);
+    gpu.destroy();
+  });
+});
+
+function fakeListeners(listeners: Set<unknown>) {
+  return {
+    add: (_: string, listener: unknown) => void listeners.add(listener),
+    remove: (_: string, listener: unknown) => void listeners.delete(listener),
+  };
+}

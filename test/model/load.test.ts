@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { torchFile } from "../../bench/torch-file.ts";
 import { dawnHost } from "../../node/host.ts";
 import { crc32 } from "../../src/checkpoint/crc32.ts";
-import { DeviceError, OptionError } from "../../src/errors.ts";
+import { DeviceError, OptionError, ShaderError } from "../../src/errors.ts";
 import { type Gpu, openDevice } from "../../src/kernels/device.ts";
 import { parseConfig } from "../../src/model/config.ts";
 import { type LoadOptions, loadModel } from "../../src/model/load.ts";
@@ -99,7 +99,8 @@ describe("a load that fails releases what it allocated", () => {
       },
     });
     const { error, ...left } = await failure({}, { chunk: 16 }, broken);
-    expect(error.message).toBe(`no ${shader}`);
+    expect(error).toBeInstanceOf(ShaderError);
+    expect(error.message).toBe(`shaders/${shader}.wgsl could not be read: no ${shader}`);
     expect(left).toMatchObject({ read: 0, kept: 0 });
   });
 
@@ -116,7 +117,11 @@ describe("a load that fails releases what it allocated", () => {
     expect(error.message).toMatch(
       /^Making room for 0\.84 GB \(weights as f16 0\.00 GB, KV cache of 262144 tokens 0\.81 GB\) failed on /,
     );
-    expect(error.message).toContain("Choose narrower weights or a shorter context.");
+    expect(error.message).toMatch(
+      /: values of layer 1 needs 134217728 bytes beside the \d+ that are allocated/,
+    );
+    expect(error.message).toContain("Load the model with narrower weights or a shorter context.");
+    expect(small.allocated).toBe(0);
     expect(left).toMatchObject({ read: 0, kept: 0 });
     small.destroy();
     host.release();
