@@ -151,12 +151,17 @@ describe.each(["f16", "f32"] as const)("rope with a cache stored as %s", (cache:
 describe("a cache stored as f16", () => {
   const gpu = useGpu();
 
-  it("holds the largest half where a value is larger", async () => {
-    const values = await valuesStored([1e6, -1e6, 65504, -65504, 70000]);
-    expect([...values.subarray(0, 6)]).toEqual([65504, -65504, 65504, -65504, 65504, 1]);
+  it("holds what rounds to the largest half", async () => {
+    const values = await valuesStored([65504, -65504, 65519.99, -65519.99]);
+    expect([...values.subarray(0, 5)]).toEqual([65504, -65504, 65504, -65504, 1]);
   });
 
-  // What damaged weights give must come out as NaN at the end: a clamped one would be a number again, and a token.
+  // A clamped value would be a number again, and a wrong token: NaN comes out at the end as an error.
+  it("holds NaN where a value is larger", async () => {
+    const values = await valuesStored([65520, -65520, 70000, -1e6, 3.4e38]);
+    expect([...values.subarray(0, 6)]).toEqual([...Array(5).fill(Number.NaN), 1]);
+  });
+
   it("holds NaN where a value is not finite", async () => {
     const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;
     const values = await valuesStored([nan, 1, 2, infinity, -infinity, 3]);
