@@ -38,6 +38,19 @@ const MANY_ROWS = [
   [3, 2, 200],
 ] as const;
 
+/** As shipped: 128 rows of a pass, a context of 2,048 that is full at last. */
+const LONG_CONTEXT = 2048;
+const LONG = {
+  few: [
+    [1, 1, 2047],
+    [3, 2, 1300],
+  ],
+  many: [
+    [128, 128, 1920],
+    [128, 77, 1030],
+  ],
+} as const;
+
 const KERNELS = [
   ["decode on the highest rung", attentionDecode, FEW_ROWS, {}],
   ["decode on the core rung", attentionDecode, FEW_ROWS, { rung: "core" }],
@@ -71,6 +84,16 @@ describe.each(KERNELS)("attention, %s,", (_, kernel, passes, options) => {
       }
     },
   );
+
+  it("agrees with float64 at the shipped scale", async () => {
+    const shape = { heads: 2, kvHeads: 1, headDim: 128, context: LONG_CONTEXT, cache: "f16" } as const;
+    for (const [rows, tokens, position] of kernel === attentionPrefill ? LONG.many : LONG.few) {
+      const pass = randomPass(shape, rows, tokens, position);
+      const got = await run(gpu(), await kernel(gpu(), shape, rows), pass);
+      const wanted = oracle(shape, pass);
+      expectClose(got.subarray(0, wanted.length), wanted, { relative: RELATIVE });
+    }
+  });
 });
 
 describe("attention", () => {

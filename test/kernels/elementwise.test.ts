@@ -21,7 +21,7 @@ describe("rmsNorm", () => {
     [1, 4],
     [3, 36],
     [7, 256],
-    [2, 5120],
+    [128, 5120],
   ])("of %i tokens agrees with float64 at width %i", async (tokens, dim) => {
     const [x, weight] = [randomFloats(tokens * dim, 1), randomFloats(dim, 2)];
     const y = upload(gpu(), new Float32Array(tokens * dim));
@@ -83,7 +83,7 @@ describe("swiglu", () => {
     [1, 4],
     [3, 100],
     [2, 704],
-    [1, 13824],
+    [128, 13824],
   ])("of %i tokens agrees with float64 at width %i", async (tokens, hidden) => {
     const gateUp = randomFloats(tokens * 2 * hidden, 1, 2);
     const y = upload(gpu(), new Float32Array(tokens * hidden));

@@ -68,6 +68,7 @@ describe.each(["f16", "f32"] as const)("rope with a cache stored as %s", (cache:
     { heads: 8, kvHeads: 2, headDim: 64, rows: 33, tokens: 33, position: 64 },
     { heads: 4, kvHeads: 1, headDim: 48, rows: 17, tokens: 16, position: 200 },
     { heads: 40, kvHeads: 40, headDim: 128, rows: 3, tokens: 2, position: 65 },
+    { heads: 2, kvHeads: 1, headDim: 128, rows: 128, tokens: 128, position: 1920 },
   ])("$heads:$kvHeads heads of $headDim, $tokens tokens of $rows rows at $position", async (sizes) => {
     const { heads, kvHeads, headDim, rows, tokens, position } = sizes;
     const shape: AttentionShape = { heads, kvHeads, headDim, context: position + tokens + 1, cache };
