@@ -151,6 +151,29 @@ describe("a load that fails releases what it allocated", () => {
     }
   });
 
+  it("when it is stopped while a shader does not arrive, whenever that comes", async () => {
+    const stop = new AbortController();
+    const arrivals: (() => void)[] = [];
+    const slow: Gpu = Object.create(gpu(), {
+      pipelines: { value: new Map() },
+      readShader: {
+        value: async (name: string) => {
+          if (name === "swiglu") {
+            setTimeout(() => stop.abort(new Error("enough")));
+            await new Promise<void>((resolve) => arrivals.push(resolve));
+          }
+          return gpu().readShader(name);
+        },
+      },
+    });
+    const { made, released } = watchBuffers(slow);
+    const loading = loadModel(slow, randomFolder({}, 7).open, { chunk: 16, signal: stop.signal });
+    await expect(loading).rejects.toThrow("enough");
+    expect(arrivals.length).toBeGreaterThan(0);
+    for (const arrive of arrivals) arrive();
+    await expect.poll(() => made.size > 0 && made.size === released.size).toBe(true);
+  });
+
   it("when it is stopped in the middle", async () => {
     const stop = new AbortController();
     const { made, released } = watchBuffers(gpu());

@@ -1,10 +1,10 @@
-import { mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { convert as convertModel } from "../../node/convert/convert.ts";
 import { createFile } from "../../node/convert/output.ts";
-import { INDEX } from "../../src/checkpoint/manifest.ts";
+import { INDEX, UNFINISHED_INDEX } from "../../src/checkpoint/manifest.ts";
 import { StorageError } from "../../src/errors.ts";
 import { run } from "../support/convert.ts";
 import { type Release, writeRelease } from "../support/release.ts";
@@ -43,6 +43,48 @@ describe("an output that does not do", () => {
       );
       expect(result.err).toContain(`ziya: ${out} is`);
     }
+  });
+
+  test.each([
+    ["a file to remove that is none", "1.safetensors.99999999.partial"],
+    ["a place for the index that is taken", INDEX],
+    ["a place for the journal that is taken", UNFINISHED_INDEX],
+  ])("%s is told as one, by path", async (what, name) => {
+    const out = place(what);
+    // No call removes, replaces or reads a folder as a file: that fails on every system, as all does on a read-only disk.
+    await mkdir(join(out, name, "inner"), { recursive: true });
+    const converting = convertModel({
+      inputs: {
+        base: { kind: "folder", path: release.base },
+        delta: { kind: "folder", path: release.delta },
+      },
+      weights: "q4",
+      out,
+      workers: 1,
+    });
+    await expect(converting).rejects.toThrow(StorageError);
+    await expect(converting).rejects.toThrow(join(out, name));
+  });
+
+  test("a journal that cannot be removed beside its finished result is told as one", async () => {
+    const out = place("finished");
+    const convert = () =>
+      convertModel({
+        inputs: {
+          base: { kind: "folder", path: release.base },
+          delta: { kind: "folder", path: release.delta },
+        },
+        weights: "q8",
+        out,
+        workers: 1,
+      });
+    await convert();
+    const journal = join(out, UNFINISHED_INDEX);
+    await mkdir(join(journal, "inner"), { recursive: true });
+    await expect(convert()).rejects.toThrow(StorageError);
+    await expect(convert()).rejects.toThrow(`${journal} could not be written: `);
+    await rm(journal, { recursive: true });
+    expect(await convert()).toBeUndefined();
   });
 
   test("a report that cannot be written is told before the conversion begins", async () => {
