@@ -87,7 +87,11 @@ export async function loadTokenizer(
   const found = model
     ? readSentencePieceModel(model, "tokenizer.model", special)
     : readTokenizerJson(tokenizerJson!, "tokenizer.json", special);
-  const tokens = resolveTokens(found, declared);
+  const tokens = resolveTokens(found, declared, [
+    found.unknownId,
+    namedToken(files, "bos_token") === undefined ? found.bosId : -1,
+    namedToken(files, "eos_token") === undefined ? found.eosId : -1,
+  ]);
   const vocabulary = withNamedIds(withRules(found, config), files, tokens);
   const post = model ? undefined : readPostProcessor(tokenizerJson!, "tokenizer.json");
   for (const [text, id] of [[post?.bos, vocabulary.bosId] as const, [post?.eos, vocabulary.eosId] as const]) {

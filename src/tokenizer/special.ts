@@ -8,6 +8,8 @@ export interface AddedToken {
   readonly text: string;
   /** Whether it means something to the model only: text that a person typed never becomes it, answers never show it. */
   readonly special: boolean;
+  /** Whether a file gives it a role (`eos_token`, an additional special token): the slow tokenizer asks for that. */
+  readonly role: boolean;
   /** Whether white space before it goes. */
   readonly stripLeft: boolean;
   /** Whether white space after it goes. */
@@ -100,6 +102,7 @@ export function declaredTokens(
       id,
       where,
       special,
+      role: role !== undefined,
       stripLeft: plain || flag("lstrip"),
       stripRight: plain || flag("rstrip"),
       singleWord,
@@ -109,10 +112,14 @@ export function declaredTokens(
 }
 
 /**
- * The added tokens of a checkpoint with their ids, those of the vocabulary itself (`<s>`, `</s>`, `<unk>`) among them.
- * Throws TokenizerError when an id is given twice, names another piece or leaves a gap.
+ * The added tokens of a checkpoint with their ids, and `own`, pieces of the vocabulary that have a role (`<s>`) as long
+ * as no file gives it to another. Throws TokenizerError when an id is given twice, names another piece or leaves a gap.
  */
-export function resolveTokens(vocabulary: Vocabulary, declared: readonly DeclaredToken[]): AddedToken[] {
+export function resolveTokens(
+  vocabulary: Vocabulary,
+  declared: readonly DeclaredToken[],
+  own: readonly number[],
+): AddedToken[] {
   const { pieces } = vocabulary;
   const ids = new Map(pieces.map((piece, id) => [piece, id]));
   const owners = new Map<number, string>();
@@ -131,7 +138,7 @@ export function resolveTokens(vocabulary: Vocabulary, declared: readonly Declare
   }
   checkIds([...owners.keys()], pieces.length);
   const tokens = new Map<string, AddedToken>();
-  for (const id of [vocabulary.unknownId, vocabulary.bosId, vocabulary.eosId]) {
+  for (const id of own) {
     if (id >= 0) tokens.set(pieces[id]!, { ...BARE, id, text: pieces[id]! });
   }
   for (const { where, ...token } of declared) {
@@ -143,7 +150,7 @@ export function resolveTokens(vocabulary: Vocabulary, declared: readonly Declare
         `${where} makes ${show(token.text)} special, which is a byte of ordinary text.`,
       );
     }
-    tokens.set(token.text, { ...token, special, id });
+    tokens.set(token.text, { ...token, special, role: token.role || tokens.has(token.text), id });
   }
   if (ids.size > pieces.length + MAX_ADDED) {
     throw new TokenizerError(
@@ -153,7 +160,14 @@ export function resolveTokens(vocabulary: Vocabulary, declared: readonly Declare
   return [...tokens.values()];
 }
 
-const BARE = { special: true, stripLeft: false, stripRight: false, singleWord: false, normalized: false };
+const BARE = {
+  special: true,
+  role: true,
+  stripLeft: false,
+  stripRight: false,
+  singleWord: false,
+  normalized: false,
+};
 
 /** The text of bos_token, eos_token or unk_token, where a file names it. Early LLaMA folders have "" there. */
 export function namedToken(files: SpecialFiles, key: string): string | undefined {
@@ -168,11 +182,11 @@ function roleText(value: unknown, where: string): string {
   return isObject(value) ? asString(value.content, `${where}.content`) : asString(value, where);
 }
 
-function roleMaps(files: SpecialFiles): (readonly [string, JsonObject | undefined])[] {
-  return [
-    ["tokenizer_config.json", files.tokenizerConfig],
-    ["special_tokens_map.json", files.specialTokensMap],
-  ];
+/** Where roles stand. A file with an `added_tokens_decoder` has them all: the map beside it is that of an older version. */
+function roleMaps({ tokenizerConfig, specialTokensMap }: SpecialFiles): [string, JsonObject | undefined][] {
+  const maps: [string, JsonObject | undefined][] = [["tokenizer_config.json", tokenizerConfig]];
+  if (tokenizerConfig?.added_tokens_decoder == null) maps.push(["special_tokens_map.json", specialTokensMap]);
+  return maps;
 }
 
 function readMentions(files: SpecialFiles, isVocabulary: boolean): Map<string, Mention> {

@@ -152,10 +152,13 @@ class SentencePieceTokenizer implements Tokenizer {
   }
 
   #encodeRun(run: readonly Segment[], ids: number[]): void {
-    const segments = run.flatMap((part, index) =>
-      typeof part === "string" ? this.#typed.split(stripAfter(part, run[index - 1], this.#spaces)) : part,
-    );
     const { by, prefix } = this.#rules;
+    const segments = run.flatMap((part, index) => {
+      if (typeof part !== "string") return part;
+      // Without its legacy behaviour the slow tokenizer makes spaces of what stands for one.
+      const text = by === "slow" && prefix !== "each" ? part.replaceAll(SPACE, " ") : part;
+      return this.#typed.split(stripAfter(text, run[index - 1], this.#spaces));
+    });
     const slowFirst = by === "slow" && prefix === "first" && segments.length > 0;
     if (slowFirst) {
       // The slow tokenizer writes the space into the text, where a token may follow it at once.
@@ -163,7 +166,7 @@ class SentencePieceTokenizer implements Tokenizer {
       else segments.unshift(SPACE);
     }
     stripBefore(segments, this.#spaces);
-    if (slowFirst && segments[0] === SPACE && typeof segments[1] === "object" && segments[1].special) {
+    if (slowFirst && segments[0] === SPACE && typeof segments[1] === "object" && segments[1].role) {
       segments.shift();
     }
     for (const [index, segment] of segments.entries()) {
