@@ -1,16 +1,20 @@
-import { argmax } from "../src/kernels/argmax.ts";
-import { attention } from "../src/kernels/attention.ts";
 import type { Gpu } from "../src/kernels/device.ts";
-import { embed } from "../src/kernels/embed.ts";
 import type { Dispatch } from "../src/kernels/kernel.ts";
-import { matmul, matvec } from "../src/kernels/linear.ts";
-import { type Matrix, type StoredFormat, storedBytes } from "../src/kernels/matrix.ts";
-import { rmsNorm } from "../src/kernels/rmsnorm.ts";
-import { rope } from "../src/kernels/rope.ts";
-import { swiglu } from "../src/kernels/swiglu.ts";
-import { topK } from "../src/kernels/top_k.ts";
+import {
+  allocateMatrix,
+  destroyMatrix,
+  type StoredFormat,
+  slabBuffers,
+  slabShape,
+  storedBytes,
+} from "../src/kernels/matrix.ts";
+import { OPERATIONS } from "../src/kernels/operations.ts";
+import { type Buffers, type Operation, prepare, waysFor } from "../src/kernels/way.ts";
 import type { Config } from "../src/model/config.ts";
-import { randomBuffer, randomMatrix } from "./random.ts";
+import { Rows } from "../src/model/rows.ts";
+import { KvCache } from "../src/model/sequence.ts";
+import { attentionShape, cacheBytes } from "../src/model/state.ts";
+import { fillMatrix, randomBuffer } from "./random.ts";
 
 /** One kernel at one shape: what to run, and what it must at least move and compute. */
 export interface Subject {
@@ -20,123 +24,147 @@ export interface Subject {
   readonly flops: number;
 }
 
-/** Every kernel of a pass at the widths of a config: decode at a full context, prefill of `tokens` tokens. */
+/** What a kernel at a shape must at least move and compute. */
+type Cost = Pick<Subject, "bytes" | "flops">;
+
+/** Every way that the GPU allows of every operation, at the widths of a config: one row, and `tokens` rows, at a full context. */
 export async function* kernelSubjects(
   gpu: Gpu,
   config: Config,
   format: StoredFormat,
   tokens: number,
 ): AsyncGenerator<Subject> {
-  const { hidden_size: dim, intermediate_size: hidden, vocab_size: vocab, head_dim: headDim } = config;
-  const {
-    num_attention_heads: heads,
-    num_key_value_heads: kvHeads,
-    max_position_embeddings: context,
-  } = config;
-  const step = gpu.buffer("step", 16, GPUBufferUsage.UNIFORM);
-  const setStep = (position: number, count: number) =>
-    gpu.device.queue.writeBuffer(step, 0, new Uint32Array([position, count, 0, 0]));
+  const { hidden_size: dim, intermediate_size: hidden, vocab_size: vocab } = config;
+  const attention = attentionShape(config, config.max_position_embeddings, "f16");
+  const { heads, kvHeads, headDim, context } = attention;
   const buffer = (count: number) => randomBuffer(gpu, "bench", count);
-  const matrices: [string, number, number][] = [
+  const pass = passes(gpu, config, tokens);
+  async function* subjects<Shape, Binding extends string>(
+    name: string,
+    operation: Operation<Shape, Binding>,
+    shape: Shape,
+    buffers: Buffers<Binding>,
+    cost: Cost,
+  ): AsyncGenerator<Subject> {
+    for (const way of waysFor(gpu, operation, shape)) {
+      const dispatch = (await prepare(gpu, operation, shape, way.name))(buffers);
+      yield { name: `${name}, ${way.name}`, dispatches: [dispatch], ...cost };
+    }
+  }
+
+  const matrices: [label: string, rows: number, columns: number][] = [
     ["qkv", (heads + 2 * kvHeads) * headDim, dim],
     ["out", dim, heads * headDim],
     ["gate and up", 2 * hidden, dim],
     ["down", dim, hidden],
     ["lm_head", vocab, dim],
   ];
-  for (const [label, rows, columns] of matrices) {
-    const matrix = randomMatrix(gpu, label, format, rows, columns);
-    const bytes = matrixBytes(matrix);
-    setStep(0, 1);
-    const one = { x: buffer(columns), y: buffer(rows), step };
-    yield {
-      name: `matvec ${format} ${label}`,
-      dispatches: (await matvec(gpu, matrix))(one),
-      bytes,
-      flops: 2 * rows * columns,
-    };
-    if (label !== "lm_head") {
-      setStep(0, tokens);
-      const many = { x: buffer(tokens * columns), y: buffer(tokens * rows), step };
-      const dispatches = (await matmul(gpu, matrix, tokens))(many);
-      const moved = bytes + 4 * tokens * (rows + columns);
-      yield {
-        name: `matmul ${format} ${label} x ${tokens}`,
-        dispatches,
-        bytes: moved,
-        flops: 2 * rows * columns * tokens,
+  for (const [label, outputs, columns] of matrices) {
+    // One slab stands for the matrix: the others are dispatches of the same kernel.
+    const matrix = allocateMatrix(gpu, label, format, outputs, columns);
+    fillMatrix(gpu, matrix);
+    const slab = matrix.slabs[0]!;
+    const { weight, scales } = storedBytes(format, slab.rows, columns);
+    const bytes = weight + scales;
+    const stored = slabBuffers(slab) as Buffers<"weight" | "scales">;
+    for (const count of label === "lm_head" ? [1] : [1, tokens]) {
+      const shape = { ...slabShape(matrix, slab), outputs, tokens: count, accumulate: false };
+      const buffers = {
+        ...stored,
+        x: buffer(count * columns),
+        y: buffer(count * outputs),
+        rows: pass(0, count),
       };
-      many.x.destroy();
-      many.y.destroy();
-    } else {
-      setStep(0, tokens);
-      const ids = Uint32Array.from({ length: tokens }, (_, i) => (i * 9973) % rows);
-      const buffers = { tokens: gpu.buffer("tokens", 4 * tokens), y: buffer(tokens * columns), step };
-      gpu.device.queue.writeBuffer(buffers.tokens, 0, ids);
-      const dispatches = (await embed(gpu, matrix, tokens))(buffers);
-      yield {
-        name: `embed ${format} x ${tokens}`,
-        dispatches,
-        bytes: tokens * (bytes / rows + 4 * columns),
-        flops: 0,
-      };
+      const moved = bytes + 4 * count * (columns + slab.rows);
+      const cost = { bytes: count === 1 ? bytes : moved, flops: 2 * slab.rows * columns * count };
+      yield* subjects(`linear ${format} ${label} x ${count}`, OPERATIONS.linear, shape, buffers, cost);
+      buffers.x.destroy();
+      buffers.y.destroy();
     }
-    for (const { weight, scales } of matrix.slabs) {
-      weight.destroy();
-      scales?.destroy();
+    if (label === "lm_head") {
+      const shape = { ...slabShape(matrix, slab), tokens };
+      const buffers = { ...stored, y: buffer(tokens * columns), rows: pass(0, tokens) };
+      const cost = { bytes: tokens * (bytes / slab.rows + 4 * columns), flops: 0 };
+      yield* subjects(`embed ${format} x ${tokens}`, OPERATIONS.embed, shape, buffers, cost);
     }
+    destroyMatrix(matrix);
   }
 
-  setStep(0, tokens);
-  const [x, weight, y] = [buffer(tokens * dim), buffer(dim), buffer(tokens * dim)];
-  const norm = await rmsNorm(gpu, dim, 1e-6);
-  const normBytes = 8 * tokens * dim;
-  yield {
-    name: `rmsnorm x ${tokens}`,
-    dispatches: [norm({ x, weight, y, step }, [tokens])],
-    bytes: normBytes,
-    flops: 4 * tokens * dim,
-  };
-  const gate = await swiglu(gpu, hidden, tokens);
-  const gated = gate({ gateUp: buffer(tokens * 2 * hidden), y: buffer(tokens * hidden), step });
-  yield {
-    name: `swiglu x ${tokens}`,
-    dispatches: [gated],
-    bytes: 12 * tokens * hidden,
-    flops: 5 * tokens * hidden,
-  };
+  const rows = pass(0, tokens);
+  yield* subjects(
+    `rmsnorm x ${tokens}`,
+    OPERATIONS.rmsnorm,
+    { dim, eps: 1e-6, tokens },
+    { x: buffer(tokens * dim), weight: buffer(dim), y: buffer(tokens * dim), rows },
+    { bytes: 8 * tokens * dim, flops: 4 * tokens * dim },
+  );
+  yield* subjects(
+    `swiglu x ${tokens}`,
+    OPERATIONS.swiglu,
+    { hidden, tokens },
+    { gateUp: buffer(tokens * 2 * hidden), y: buffer(tokens * hidden), rows },
+    { bytes: 12 * tokens * hidden, flops: 5 * tokens * hidden },
+  );
+  yield* subjects(
+    "pick",
+    OPERATIONS.pick,
+    { dim },
+    { x: buffer(tokens * dim), y: buffer(dim), rows },
+    { bytes: 8 * dim, flops: 0 },
+  );
 
-  const cacheCount = kvHeads * context * headDim;
-  const cache = { keys: gpu.buffer("keys", 2 * cacheCount), values: gpu.buffer("values", 2 * cacheCount) };
-  const shape = { heads, kvHeads, headDim, context, cache: "f16" as const };
+  const cached = {
+    keys: gpu.buffer("keys", cacheBytes(attention)),
+    values: gpu.buffer("values", cacheBytes(attention)),
+  };
+  const pages = gpu.buffer("pages", 4 * attention.pages);
+  gpu.device.queue.writeBuffer(
+    pages,
+    0,
+    Uint32Array.from({ length: attention.pages }, (_, i) => i),
+  );
+  const width = (heads + 2 * kvHeads) * headDim;
   for (const count of [1, tokens]) {
-    setStep(context - count, count);
-    const buffers = {
-      qkv: buffer(count * (heads + 2 * kvHeads) * headDim),
-      y: buffer(count * heads * headDim),
-      step,
-    };
-    const turned = { ...buffers, ...cache, table: buffer(context * headDim) };
-    const width = (heads + 2 * kvHeads) * headDim;
-    yield {
-      name: `rope x ${count}`,
-      dispatches: [(await rope(gpu, shape, count))(turned)],
+    const shape = { ...attention, tokens: count };
+    const shared = { qkv: buffer(count * width), ...cached, pages, rows: pass(context - count, count) };
+    yield* subjects(
+      `rope x ${count}`,
+      OPERATIONS.rope,
+      shape,
+      { ...shared, table: buffer(context * headDim) },
       // q is read and written as f32, k and v are read as f32 and written as f16.
-      bytes: count * (8 * heads * headDim + 2 * 6 * kvHeads * headDim + 4 * headDim),
-      flops: 3 * count * (width - kvHeads * headDim),
-    };
-    const name = `attention ${count === 1 ? "decode" : `prefill x ${count}`} at ${context}`;
-    const dispatches = [(await attention(gpu, shape, count))({ ...buffers, ...cache })];
-    yield { name, dispatches, bytes: 4 * cacheCount, flops: 4 * heads * headDim * context * count };
+      {
+        bytes: count * (8 * heads * headDim + 2 * 6 * kvHeads * headDim + 4 * headDim),
+        flops: 3 * count * (width - kvHeads * headDim),
+      },
+    );
+    yield* subjects(
+      `attention x ${count} at ${context}`,
+      OPERATIONS.attention,
+      shape,
+      { ...shared, y: buffer(count * heads * headDim) },
+      { bytes: 4 * kvHeads * context * headDim, flops: 4 * heads * headDim * context * count },
+    );
   }
   const selection = { logits: buffer(vocab), best: gpu.buffer("best", 512) };
-  const top = await topK(gpu, { vocab, limit: vocab });
-  const best = await argmax(gpu, { vocab, limit: vocab });
-  yield { name: "argmax", dispatches: [best(selection)], bytes: 4 * vocab, flops: 0 };
-  yield { name: "top_k", dispatches: [top(selection)], bytes: 4 * vocab, flops: 0 };
+  for (const name of ["argmax", "top_k"] as const) {
+    yield* subjects(name, OPERATIONS[name], { vocab, limit: vocab }, selection, {
+      bytes: 4 * vocab,
+      flops: 0,
+    });
+  }
 }
 
-function matrixBytes({ format, rows, columns }: Matrix): number {
-  const { weight, scales } = storedBytes(format, rows, columns);
-  return weight + scales;
+/** Makes the rows of passes, of different tokens of one sequence. */
+function passes(gpu: Gpu, { vocab_size: vocab, max_position_embeddings: context }: Config, tokens: number) {
+  const ids = Array.from({ length: context }, (_, i) => (i * 9973) % vocab);
+  return (position: number, count: number): GPUBuffer => {
+    const rows = new Rows(gpu, tokens);
+    const sequence = new KvCache({ context, page: context, pages: 1 }, () => {}).open();
+    sequence.reserve(position + count);
+    sequence.append(ids, 0, position);
+    rows.add(sequence, ids, position, count);
+    rows.write(gpu.device.queue);
+    return rows.buffer;
+  };
 }

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { dawnHost } from "../node/host.ts";
 import { describeAdapter } from "../src/kernels/adapter.ts";
-import { openDevice, type Rung } from "../src/kernels/device.ts";
+import { openDevice, presetOf, type Rung } from "../src/kernels/device.ts";
 import type { StoredFormat } from "../src/kernels/matrix.ts";
 import { kernelSubjects } from "./kernels.ts";
 import { type Measured, READ_BYTES, readBandwidth, timeInterleaved } from "./measure.ts";
@@ -87,13 +87,14 @@ async function main(): Promise<void> {
   const host = dawnHost();
   const gpu = await openDevice(host, device);
   const adapter = describeAdapter(gpu.info);
+  const preset = presetOf(gpu.features);
   const tokens = options.tokens ?? (gpu.info.isFallbackAdapter ? 32 : 128);
   if (2 * tokens > config.max_position_embeddings) {
     throw new Error(
       `--tokens is ${tokens}; wanted half of the ${config.max_position_embeddings} of the context at most.`,
     );
   }
-  console.log(`${adapter}, rung ${gpu.rung}, ${shape} stored as ${format}\n`);
+  console.log(`${adapter}, rung ${preset}, ${shape} stored as ${format}\n`);
   console.log(line("", ["ms", "GB/s", "GFLOP/s", "of read"]));
 
   const rows: Row[] = [];
@@ -124,7 +125,7 @@ async function main(): Promise<void> {
   report({ name: "read_bandwidth", ms: readMs!, bytes: READ_BYTES, flops: 0 }, readMs!);
   const name = ["bench", shape, format, ...(only ? [only] : [])].join("-");
   const layers = config.num_hidden_layers;
-  saveResults(name, out, { adapter, rung: gpu.rung, shape, layers, format, tokens, rows });
+  saveResults(name, out, { adapter, rung: preset, shape, layers, format, tokens, rows });
   gpu.destroy();
   host.release();
 }

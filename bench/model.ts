@@ -20,14 +20,15 @@ export async function benchModel(
   const model = await LlamaModel.create(gpu, config, options);
   fillWeights(gpu, model.weights);
   const prompt = Array.from({ length: tokens }, (_, i) => (i * 97) % config.vocab_size);
+  const sequence = model.open();
   const time = async (ids: readonly number[]) => {
     const start = performance.now();
-    await model.forward(ids, "argmax");
+    await model.forward(sequence, ids, "argmax");
     return performance.now() - start;
   };
   const prefill: number[] = [];
   for (let i = 0; i <= PREFILL_SAMPLES; i++) {
-    model.rewind(0);
+    sequence.truncate(0);
     prefill.push(await time(prompt));
   }
   const decode: number[] = [];

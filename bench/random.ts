@@ -1,5 +1,5 @@
 import type { Gpu } from "../src/kernels/device.ts";
-import { allocateMatrix, type Matrix, type StoredFormat } from "../src/kernels/matrix.ts";
+import type { Matrix } from "../src/kernels/matrix.ts";
 import { stacks, type Weights } from "../src/model/weights.ts";
 import { packRows } from "../src/quantize/pack.ts";
 
@@ -10,20 +10,8 @@ function randomValues(count: number, spread: number): Float32Array {
   return Float32Array.from({ length: count }, () => (Math.random() + Math.random() - 1) * spread);
 }
 
-/** A matrix of random weights in a stored format. */
-export function randomMatrix(
-  gpu: Gpu,
-  label: string,
-  format: StoredFormat,
-  rows: number,
-  columns: number,
-): Matrix {
-  const matrix = allocateMatrix(gpu, label, format, rows, columns);
-  fillMatrix(gpu, matrix);
-  return matrix;
-}
-
-function fillMatrix(gpu: Gpu, { slabs, format, columns }: Matrix): void {
+/** Fills a matrix with random weights in its stored format. */
+export function fillMatrix(gpu: Gpu, { slabs, format, columns }: Matrix): void {
   const patternRows = Math.max(2, Math.floor(PATTERN_VALUES / columns / 2) * 2);
   const { words, scales } = packRows(format, randomValues(patternRows * columns, columns ** -0.5), columns);
   for (const slab of slabs) {

@@ -1,18 +1,18 @@
-// y[t, h, :] = sum over j <= step.position + t of softmax_j(q[t, h, :] . keys[g, j, :] / sqrt(HEAD_DIM)) * values[g, j, :]
+// y[t, h, :] = sum over j <= position of row t of softmax_j(q[t, h, :] . keys[g, j, :] / sqrt(HEAD_DIM)) * values[g, j, :]
 // where g = h / (HEADS / KV_HEADS), for one query row or a few: nothing is shared between rows.
-// Links with step.wgsl, a cache_*.wgsl and a reduce_*.wgsl. Grid: HEADS x T workgroups, each one head of one row. It
+// Links with rows.wgsl, pages.wgsl, a cache_*.wgsl and a reduce_*.wgsl. Grid: HEADS x T workgroups, each one head of one row. It
 // walks the cache WORKGROUP positions at a time and keeps an f32 online softmax: the largest score so far, and sums
 // relative to it. HEAD_DIM / 4 <= WORKGROUP. Rows that are no tokens write nothing.
 override HEADS: u32;
 override KV_HEADS: u32;
 override HEAD_DIM: u32; // a multiple of 16, at most 128
-override CONTEXT: u32;
+override CONTEXT: u32; // positions that a sequence may have
+override CACHED: u32;  // positions that the cache has, of all sequences
 
 @group(0) @binding(0) var<storage, read> qkv: array<vec4f>;     // [T, (HEADS + 2 * KV_HEADS) * HEAD_DIM / 4]
-@group(0) @binding(1) var<storage, read> keys: array<Cached>;   // [KV_HEADS, CONTEXT, HEAD_DIM / 4]
-@group(0) @binding(2) var<storage, read> values: array<Cached>; // [KV_HEADS, CONTEXT, HEAD_DIM / 4]
+@group(0) @binding(1) var<storage, read> keys: array<Cached>;   // [KV_HEADS, CACHED, HEAD_DIM / 4]
+@group(0) @binding(2) var<storage, read> values: array<Cached>; // [KV_HEADS, CACHED, HEAD_DIM / 4]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>; // [T, HEADS * HEAD_DIM / 4]
-@group(0) @binding(4) var<uniform> step: Step;
 
 const SLICES = 4u;           // lanes that share one key's row, so that they read neighbouring bytes
 const SLICE_LONGEST = 8u;    // vec4 of a row in one slice: 128 / 4 / SLICES
@@ -27,12 +27,13 @@ var<workgroup> partialSums: array<vec4f, WORKGROUP>;
 fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
   let head = workgroup.x;
   let t = workgroup.y;
-  if (t >= step.count) {
+  if (t >= rows.count) {
     return;
   }
   let quarter = HEAD_DIM / 4u; // a head's row, in vec4
-  let length = min(step.position + t + 1u, CONTEXT);
-  let cacheHead = head / (HEADS / KV_HEADS) * CONTEXT;
+  let sequence = rows.row[t].sequence;
+  let length = min(rows.row[t].position + 1u, CONTEXT);
+  let cacheHead = head / (HEADS / KV_HEADS) * CACHED;
 
   let slice = lane.index % SLICES;
   let start = (t * (HEADS + 2u * KV_HEADS) + head) * quarter;
@@ -51,7 +52,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
   var sum = vec4f(0.0);  // of this lane's columns, over its share of the positions
   for (var first = 0u; first < length; first += WORKGROUP) {
     for (var k = lane.index / SLICES; k < min(WORKGROUP, length - first); k += WORKGROUP / SLICES) {
-      let row = (cacheHead + first + k) * quarter + slice;
+      let row = (cacheHead + placeOf(sequence, first + k)) * quarter + slice;
       var score = 0.0;
       for (var i = 0u; i < quarter / SLICES; i++) {
         score += dot(query[i], fromCached(keys[row + i * SLICES]));
@@ -77,7 +78,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
     sum *= shrink;
     if (share < shares) {
       for (var k = share; k < min(WORKGROUP, length - first); k += shares) {
-        sum += weights[k] * fromCached(values[(cacheHead + first + k) * quarter + column]);
+        sum += weights[k] * fromCached(values[(cacheHead + placeOf(sequence, first + k)) * quarter + column]);
       }
     }
     // No barrier here: the next write to weights comes after those in the next round.

@@ -1,15 +1,14 @@
 // y[t, FIRST_ROW + n] = sum over k of weight[n, k] * x[t, k], or y += that when ACCUMULATE.
-// One slab of a matrix of any stored format; links with step.wgsl and a weights_*.wgsl.
-// Grid: ceil(ROWS / 32) x ceil(T / 32) workgroups of 64 lanes; a workgroup makes a tile of 32 x 32, a lane 4 x 4 of
-// it, over slices of 32 columns in workgroup memory. Tiles of rows that are no tokens return at once.
+// One slab of a matrix of any stored format; links with rows.wgsl and a weights_*.wgsl.
+// Grid: ceil(ROWS / TILE) x ceil(T / TILE) workgroups of 64 lanes; a workgroup makes a tile of 32 x 32, a lane 4 x 4
+// of it, over slices of 32 columns in workgroup memory. Tiles of rows that are no tokens return at once.
 override ROWS: u32;                // rows of this slab
-override FIRST_ROW: u32 = 0u;      // where the slab begins in the whole matrix
+override FIRST_ROW: u32;           // where the slab begins in the whole matrix
 override Y_COLUMNS: u32;           // rows of the whole matrix
-override ACCUMULATE: bool = false; // add to y, for the residual
+override ACCUMULATE: bool;         // add to y, for the residual
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;    // [T, COLUMNS / 4]
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // [T, Y_COLUMNS]
-@group(0) @binding(4) var<uniform> step: Step;
 
 const TILE = 32u;        // tokens, and rows of the matrix, of one tile
 const SLICE = 8u;        // vec4 columns of one slice
@@ -23,7 +22,7 @@ var<workgroup> wTile: array<vec4f, TILE * STRIDE>;
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
   let firstRow = workgroup.x * TILE;
   let firstToken = workgroup.y * TILE;
-  if (firstToken >= step.count) {
+  if (firstToken >= rows.count) {
     return;
   }
   let tokenLane = (lane / 8u) * 4u;
@@ -31,7 +30,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   var sums: array<vec4f, 4>; // [token], a component per row
   for (var slice = 0u; slice < COLUMNS / 4u; slice += SLICE) {
     for (var i = lane; i < TILE * SLICE; i += LANES) {
-      let token = min(firstToken + i / SLICE, step.count - 1u);
+      let token = min(firstToken + i / SLICE, rows.count - 1u);
       xTile[i / SLICE * STRIDE + i % SLICE] = x[token * (COLUMNS / 4u) + slice + i % SLICE];
     }
     for (var i = lane; i < TILE * SLICE / 2u; i += LANES) {
@@ -60,7 +59,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     let token = firstToken + tokenLane + t;
     for (var r = 0u; r < 4u; r++) {
       let row = firstRow + rowLane + 8u * r;
-      if (token < step.count && row < ROWS) {
+      if (token < rows.count && row < ROWS) {
         let at = token * Y_COLUMNS + FIRST_ROW + row;
         if (ACCUMULATE) {
           y[at] += sums[t][r];

@@ -1,9 +1,9 @@
 // y[FIRST_ROW + n] = sum over k of weight[n, k] * x[k], or y += that when ACCUMULATE.
 // One slab of a matrix of any stored format; links with a weights_*.wgsl and a reduce_*.wgsl.
-// Grid: ceil(ROWS / 4) workgroups, each four rows; its lanes walk the columns eight at a time.
+// Grid: ceil(ROWS / ROWS_PER_WORKGROUP) workgroups; its lanes walk the columns eight at a time.
 override ROWS: u32;                // rows of this slab
-override FIRST_ROW: u32 = 0u;      // where the slab begins in the whole matrix
-override ACCUMULATE: bool = false; // add to y, for the residual
+override FIRST_ROW: u32;           // where the slab begins in the whole matrix
+override ACCUMULATE: bool;         // add to y, for the residual
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;    // [COLUMNS / 4]
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // [all rows]

@@ -1,6 +1,6 @@
 // best = the 64 largest logits among ids below LIMIT, by falling logit, of equal ones by rising id: the same on
 // every run. NaN comes before every number. Where LIMIT < 64 the rest is id 0xffffffff with logit -infinity.
-// Grid: one workgroup of 256 lanes.
+// Grid: one workgroup of LANES.
 //
 // A logit and its id make a unique pair, ordered as above, so there is exactly one answer. Every 256 pairs have a
 // 64th best, and none below it can be among the 64 best of all: a bound. The first 256 are the best of each lane's

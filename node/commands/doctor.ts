@@ -1,5 +1,5 @@
 import { describeAdapter, listAdapters } from "../../src/kernels/adapter.ts";
-import { type Gpu, openDevice } from "../../src/kernels/device.ts";
+import { type Gpu, openDevice, presetOf } from "../../src/kernels/device.ts";
 import { storedBytes } from "../../src/kernels/matrix.ts";
 import { type Config, parseConfig } from "../../src/model/config.ts";
 import { CHUNK } from "../../src/model/load.ts";
@@ -65,7 +65,7 @@ function examine(gpu: Gpu, adapters: readonly string[]) {
     adapters,
     adapter: describeAdapter(gpu.info),
     software: gpu.info.isFallbackAdapter,
-    rung: gpu.rung,
+    rung: presetOf(gpu.features),
     features: [...gpu.adapter.features].sort(),
     features_in_use: [...gpu.device.features].sort(),
     limits,

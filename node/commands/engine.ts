@@ -15,7 +15,7 @@ export const DEVICE_FLAGS: Flags = {
   adapter: { value: "NAME", help: "A part of the adapter's name. Default: hardware before software." },
   rung: {
     value: "NAME",
-    help: "A rung of the fallback ladder: core or subgroups. Default: the highest there is.",
+    help: "Which of the adapter's features are used: core (none) or subgroups. Default: all.",
   },
   limits: { value: "NAME", help: "adapter, or default for the limits WebGPU guarantees. Default: adapter." },
 };

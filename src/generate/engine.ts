@@ -10,7 +10,6 @@ import {
   resolveOptions,
   show,
 } from "./options.ts";
-import { PrefixCache } from "./prefix.ts";
 import { makeSampler } from "./sampler.ts";
 import { GenerationStream } from "./stream.ts";
 import type { Message } from "./template.ts";
@@ -19,7 +18,7 @@ import type { Message } from "./template.ts";
 export interface EngineModel extends LanguageModel {
   /**
    * Raw logits of every position of `tokens`, padding rows of the vocabulary included: [T, vocab_size] in runs of
-   * rows. Starts from position 0 and overwrites the cache.
+   * rows. In a sequence of its own.
    */
   logits(tokens: readonly number[]): AsyncGenerator<Float32Array>;
   destroy(): void;
@@ -48,7 +47,6 @@ export class Engine<Model extends EngineModel = EngineModel> {
   readonly defaults: GenerationDefaults;
   private readonly parts: EngineParts<Model>;
   private readonly format: ChatFormat;
-  private readonly cache: PrefixCache;
   private readonly stopIds: ReadonlySet<number>;
   private busy = false;
 
@@ -58,7 +56,6 @@ export class Engine<Model extends EngineModel = EngineModel> {
     this.tokenizer = parts.tokenizer;
     this.defaults = parts.defaults;
     this.format = parts.format;
-    this.cache = new PrefixCache(parts.model);
     const human = parts.tokenizer.specialId("<human>");
     this.stopIds = new Set(human === undefined ? parts.eosIds : [...parts.eosIds, human]);
   }
@@ -106,7 +103,6 @@ export class Engine<Model extends EngineModel = EngineModel> {
    */
   async *logits(tokens: readonly number[]): AsyncGenerator<Float32Array> {
     const release = this.acquire();
-    this.cache.forget();
     try {
       yield* this.model.logits(this.checkIds(tokens));
     } finally {
@@ -148,7 +144,7 @@ export class Engine<Model extends EngineModel = EngineModel> {
       );
     }
     return new GenerationStream({
-      cache: this.cache,
+      model: this.model,
       sampler: makeSampler(options),
       prompt,
       decoder,

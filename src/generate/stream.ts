@@ -1,6 +1,7 @@
+import type { LanguageModel } from "../model/language-model.ts";
+import type { Sequence } from "../model/sequence.ts";
 import type { StreamDecoder } from "../tokenizer/decoder.ts";
 import { type FinishReason, generate, type Limits } from "./generate.ts";
-import type { PrefixCache } from "./prefix.ts";
 import type { Sampler } from "./sampler.ts";
 import { StopFilter } from "./stop.ts";
 
@@ -29,7 +30,7 @@ export interface GenerationResult {
 
 /** One answer to be generated. */
 export interface Job extends Limits {
-  readonly cache: PrefixCache;
+  readonly model: LanguageModel;
   readonly sampler: Sampler;
   readonly prompt: readonly number[];
   readonly decoder: StreamDecoder;
@@ -91,15 +92,17 @@ export class GenerationStream implements AsyncIterable<string> {
   }
 
   private async *run(): AsyncGenerator<string, void> {
-    const { acquire, cache, prompt, signal } = this.job;
+    const { acquire, model, prompt, signal } = this.job;
     let release: (() => void) | undefined;
+    let sequence: Sequence | undefined;
     // Frees the engine also when nobody asks for a piece any more.
     const cancel = () => void this.pieces.return();
     try {
       release = acquire();
-      this.cached = cache.shared(prompt);
+      sequence = model.open(prompt);
+      this.cached = sequence.length;
       signal?.addEventListener("abort", cancel);
-      for await (const piece of this.decode()) {
+      for await (const piece of this.decode(sequence)) {
         this.text += piece;
         yield piece;
       }
@@ -108,6 +111,7 @@ export class GenerationStream implements AsyncIterable<string> {
       throw error;
     } finally {
       // First of all: whatever else fails here, the next answer finds the engine free.
+      sequence?.release();
       release?.();
       signal?.removeEventListener("abort", cancel);
       this.settle.resolve(this.summary());
@@ -115,10 +119,10 @@ export class GenerationStream implements AsyncIterable<string> {
   }
 
   /** Ids to text: the decoder holds back unfinished characters, the filter the beginnings of stop strings. */
-  private async *decode(): AsyncGenerator<string, void> {
+  private async *decode(sequence: Sequence): AsyncGenerator<string, void> {
     const { decoder, stopIds, hidden } = this.job;
     const filter = new StopFilter(this.job.stop);
-    for await (const id of this.ids()) {
+    for await (const id of this.ids(sequence)) {
       const { text, stopped } = filter.push(stopIds.has(id) ? "" : decoder.push(id), hidden.get(id));
       if (text) yield text;
       if (stopped) {
@@ -134,9 +138,9 @@ export class GenerationStream implements AsyncIterable<string> {
   }
 
   /** The ids, counted, with the time that the model takes for each and not the time of whoever reads them. */
-  private async *ids(): AsyncGenerator<number, void> {
-    const { cache, sampler, prompt } = this.job;
-    const ids = generate(cache, sampler, prompt, this.job);
+  private async *ids(sequence: Sequence): AsyncGenerator<number, void> {
+    const { model, sampler, prompt } = this.job;
+    const ids = generate(model, sequence, sampler, prompt, this.job);
     for (;;) {
       const start = performance.now();
       const { done, value } = await ids.next();

@@ -1,4 +1,5 @@
 import { ConfigError } from "../errors.ts";
+import type { Constants } from "./kernel.ts";
 
 /** How keys and values are stored. */
 export type CacheFormat = "f16" | "f32";
@@ -11,16 +12,29 @@ export interface AttentionShape {
   readonly kvHeads: number;
   /** Width of a head: a multiple of 16 from 16 to 128. */
   readonly headDim: number;
-  /** Positions that the KV cache holds. */
+  /** Positions that a sequence may have. */
   readonly context: number;
   readonly cache: CacheFormat;
+  /** Positions of a page: a multiple of PAGE_ALIGNMENT where there are several pages. */
+  readonly page: number;
+  /** Pages of the KV cache, of all sequences. */
+  readonly pages: number;
+}
+
+/** Positions that attention takes from one page at a time. */
+export const PAGE_ALIGNMENT = 16;
+
+/** The longest line of the page table: pages of one sequence. */
+export function sequencePages({ context, page }: Pick<AttentionShape, "context" | "page">): number {
+  return Math.ceil(context / page);
 }
 
 /**
  * The overrides of a kernel that takes the shape.
  * @throws ConfigError when the kernels do not take it.
  */
-export function shapeConstants({ heads, kvHeads, headDim, context }: AttentionShape): Record<string, number> {
+export function shapeConstants(shape: AttentionShape): Constants {
+  const { heads, kvHeads, headDim, context, page, pages } = shape;
   if (!(headDim % 16 === 0 && headDim >= 16 && headDim <= 128)) {
     throw new ConfigError(
       `Attention takes heads of 16 to 128 values, a multiple of 16; these have ${headDim}.`,
@@ -36,5 +50,18 @@ export function shapeConstants({ heads, kvHeads, headDim, context }: AttentionSh
       `A KV cache holds a whole number of positions, at least one; asked for ${context}.`,
     );
   }
-  return { HEADS: heads, KV_HEADS: kvHeads, HEAD_DIM: headDim, CONTEXT: context };
+  if (!(pages === 1 || page % PAGE_ALIGNMENT === 0)) {
+    throw new ConfigError(
+      `Pages of a KV cache hold a multiple of ${PAGE_ALIGNMENT} positions; asked for ${page}.`,
+    );
+  }
+  return {
+    HEADS: heads,
+    KV_HEADS: kvHeads,
+    HEAD_DIM: headDim,
+    CONTEXT: context,
+    CACHED: page * pages,
+    PAGE: page,
+    SEQUENCE_PAGES: sequencePages(shape),
+  };
 }

@@ -1,17 +1,19 @@
-import type { Gpu } from "./device.ts";
-import { compile, type Dispatch } from "./kernel.ts";
+import { elementwise } from "./elementwise.ts";
+import type { Operation } from "./way.ts";
 
-/** Columns that one workgroup of column_squares.wgsl sums. */
-const COLUMNS_PER_WORKGROUP = 256;
+const LANES = elementwise(4);
 
-/** sums[k] += Σₜ x[t, k]² over the step.count tokens of a pass: x [T, columns], sums [columns]. */
-export async function columnSquares(gpu: Gpu, columns: number) {
-  const kernel = await compile(gpu, {
-    label: "column squares",
-    files: ["step", "column_squares"],
-    bindings: ["x", "sums", "step"],
-    constants: { COLUMNS: columns },
-  });
-  return (buffers: { x: GPUBuffer; sums: GPUBuffer; step: GPUBuffer }): Dispatch =>
-    kernel(buffers, [Math.ceil(columns / COLUMNS_PER_WORKGROUP)]);
-}
+/** sums[k] += Σₜ x[t, k]² over the rows of a pass that are tokens: x [T, columns], sums [columns]. */
+export const COLUMN_SQUARES: Operation<{ readonly columns: number }, "x" | "sums" | "rows"> = {
+  name: "column squares",
+  bindings: () => ["x", "sums", "rows"],
+  ways: [
+    {
+      name: "plain",
+      needs: [],
+      files: () => ["rows", "column_squares"],
+      constants: ({ columns }) => ({ COLUMNS: columns, ...LANES.constants }),
+      grid: ({ columns }) => LANES.grid(columns),
+    },
+  ],
+};

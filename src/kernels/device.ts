@@ -2,12 +2,30 @@ import { DeviceError, DeviceLostError, OptionError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { describeAdapter, listAdapters } from "./adapter.ts";
 
+/** What kernels may ask of an adapter beyond WebGPU's guarantees. */
+export const FEATURES = ["subgroups"] as const;
+export type Feature = (typeof FEATURES)[number];
+
 /**
- * The fallback ladder, lowest first. Each rung needs what the one below has. "core" runs on WebGPU without any
- * optional feature; "subgroups" reduces with subgroup operations of any size from 4 to 128.
+ * Sets of features by name. "core" runs on WebGPU without any optional feature; "subgroups" reduces with subgroup
+ * operations of any size from 4 to 128.
  */
-export const RUNGS = ["core", "subgroups"] as const;
-export type Rung = (typeof RUNGS)[number];
+export const PRESETS = {
+  core: [],
+  subgroups: ["subgroups"],
+} as const satisfies Record<string, readonly Feature[]>;
+export type Rung = keyof typeof PRESETS;
+export const RUNGS: readonly Rung[] = Object.keys(PRESETS) as Rung[];
+
+/** The largest preset of which `features` has everything. */
+export function presetOf(features: ReadonlySet<Feature>): Rung {
+  return RUNGS.findLast((rung) => missingFeatures(PRESETS[rung], features).length === 0)!;
+}
+
+/** Those of `wanted` that are not among `features`. */
+export function missingFeatures(wanted: readonly Feature[], features: ReadonlySet<Feature>): Feature[] {
+  return wanted.filter((feature) => !features.has(feature));
+}
 
 /** What a device may be opened with: all that the adapter has, or what WebGPU guarantees. */
 export const LIMITS = ["adapter", "default"] as const;
@@ -15,7 +33,7 @@ export const LIMITS = ["adapter", "default"] as const;
 export interface DeviceOptions {
   /** Part of an adapter's vendor, architecture or description, any case; without it hardware comes before software. */
   readonly adapter?: string;
-  /** Force a lower rung than the adapter allows. */
+  /** Use the features of a preset only, where the adapter has more. */
   readonly rung?: Rung;
   /** "default" leaves every limit at WebGPU's guaranteed value. */
   readonly limits?: (typeof LIMITS)[number];
@@ -29,12 +47,13 @@ export class Gpu {
   readonly device: GPUDevice;
   readonly adapter: GPUAdapter;
   readonly info: GPUAdapterInfo;
-  readonly rung: Rung;
+  /** What the device was opened with. */
+  readonly features: ReadonlySet<Feature>;
   readonly readShader: Host["readShader"];
   /** Bytes of the machine's memory, where the host knows them. */
   readonly systemMemory: number | undefined;
-  /** Pipelines by their files and constants: the same kernel at the same size compiles once. */
-  readonly pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  /** What was made of this device once and is kept with it, by what it was made of. */
+  readonly made = new Map<string, Promise<unknown>>();
   private readonly host: Host;
   private bytes = 0;
   private failure: DeviceError | DeviceLostError | undefined;
@@ -49,14 +68,14 @@ export class Gpu {
     );
   };
 
-  constructor(host: Host, adapter: GPUAdapter, device: GPUDevice, rung: Rung) {
+  constructor(host: Host, adapter: GPUAdapter, device: GPUDevice, features: ReadonlySet<Feature>) {
     this.host = host;
     this.adapter = adapter;
     this.readShader = (name) => this.host.readShader(name);
     this.systemMemory = host.systemMemory;
     this.device = device;
     this.info = adapter.info;
-    this.rung = rung;
+    this.features = features;
     device.addEventListener("uncapturederror", this.note);
     void device.lost.then(({ reason, message }) => {
       this.failure ??= new DeviceLostError(
@@ -67,6 +86,17 @@ export class Gpu {
             : `The GPU device of ${describeAdapter(this.info)} was lost (${message || "no reason given"}); load the model again.`,
       );
     });
+  }
+
+  /** What `make` makes; with the same key it is made once. A failure is not kept. */
+  once<T>(key: string, make: () => Promise<T>): Promise<T> {
+    let pending = this.made.get(key) as Promise<T> | undefined;
+    if (!pending) {
+      pending = make();
+      this.made.set(key, pending);
+      pending.catch(() => this.made.delete(key));
+    }
+    return pending;
   }
 
   /** Throws the first error that the device reported since it was opened, if there was one. */
@@ -208,7 +238,7 @@ export class Gpu {
   destroy(): void {
     // Dawn keeps the device, and all that listeners know of, as long as it has one.
     this.device.removeEventListener("uncapturederror", this.note);
-    this.pipelines.clear();
+    this.made.clear();
     this.device.destroy();
   }
 
@@ -228,11 +258,11 @@ function firstLine(message: string): string {
   return message.split("\n", 1)[0]!.trim();
 }
 
-/** The highest rung that an adapter and its WGSL compiler carry. */
-export function highestRung(gpu: GPU, adapter: GPUAdapter): Rung {
+/** The features that an adapter and its WGSL compiler have. */
+export function featuresOf(gpu: GPU, adapter: GPUAdapter): ReadonlySet<Feature> {
   // Without subgroup_id a lane cannot tell which subgroup of its workgroup it is in.
   const subgroups = adapter.features.has("subgroups") && gpu.wgslLanguageFeatures.has("subgroup_id");
-  return subgroups ? "subgroups" : "core";
+  return new Set<Feature>(subgroups ? ["subgroups"] : []);
 }
 
 /**
@@ -252,12 +282,15 @@ export async function openDevice(host: Host, options: DeviceOptions = {}): Promi
         : `No adapter matches "${options.adapter}"; WebGPU found ${names.join(", ")}.`,
     );
   }
-  const highest = highestRung(host.gpu, adapter);
-  const rung = options.rung ?? highest;
-  if (!RUNGS.includes(rung))
+  const offered = featuresOf(host.gpu, adapter);
+  const { rung } = options;
+  if (rung !== undefined && !RUNGS.includes(rung)) {
     throw new OptionError(`There is no rung "${rung}"; the rungs are ${RUNGS.join(", ")}.`);
-  if (RUNGS.indexOf(rung) > RUNGS.indexOf(highest)) {
-    throw new DeviceError(`Rung "${rung}" was asked for, but ${names[index]} reaches only "${highest}".`);
+  }
+  const features: ReadonlySet<Feature> = rung === undefined ? offered : new Set(PRESETS[rung]);
+  const missing = missingFeatures([...features], offered);
+  if (missing.length > 0) {
+    throw new DeviceError(`Rung "${rung}" needs ${missing.join(", ")}, which ${names[index]} does not have.`);
   }
   const { limits = "adapter" } = options;
   if (!LIMITS.includes(limits)) {
@@ -270,10 +303,10 @@ export async function openDevice(host: Host, options: DeviceOptions = {}): Promi
   try {
     const device = await adapter.requestDevice({
       label: "ziya",
-      requiredFeatures: rung === "subgroups" ? ["subgroups"] : [],
+      requiredFeatures: [...features],
       requiredLimits,
     });
-    return new Gpu(host, adapter, device, rung);
+    return new Gpu(host, adapter, device, features);
   } catch (cause) {
     const reason = (cause as Error).message;
     throw new DeviceError(

@@ -1,29 +1,43 @@
 import type { Gpu } from "./device.ts";
-import { compile, type Dispatch } from "./kernel.ts";
-import { type Matrix, slabBuffers, weightBindings } from "./matrix.ts";
+import { elementwise } from "./elementwise.ts";
+import type { Dispatch } from "./kernel.ts";
+import { weightsPart } from "./linear.ts";
+import { type Matrix, type SlabShape, slabBuffers, slabShape, weightBindings } from "./matrix.ts";
+import { type Buffers, type Operation, prepare } from "./way.ts";
 
-type Binding = "tokens" | "weight" | "scales" | "y" | "step";
+type Binding = "weight" | "scales" | "y" | "rows";
 
-/** Columns that one workgroup of embed.wgsl copies. */
-const COLUMNS_PER_WORKGROUP = 512;
+const LANES = elementwise(8);
 
-/** y[t, :] = table[tokens[t], :]: tokens [T], table [vocab, dim] of any stored format, y [T, dim]. */
-export async function embed(gpu: Gpu, table: Matrix, tokenCount: number) {
-  const kernels = await Promise.all(
-    table.slabs.map(({ rows, firstRow }) =>
-      compile<Binding>(gpu, {
-        label: "embed",
-        files: ["step", `weights_${table.format}`, "embed"],
-        bindings: ["tokens", ...weightBindings(table.format), "y", "step"],
-        constants: { COLUMNS: table.columns, ROWS: rows, FIRST_ROW: firstRow },
+/** y[t, :] = table[token of row t, :], for the tokens in a slab of the table: table [vocab, dim], y [T, dim]. */
+export const EMBED: Operation<SlabShape & { readonly tokens: number }, Binding> = {
+  name: "embed",
+  bindings: ({ format }) => [...weightBindings(format), "y", "rows"],
+  ways: [
+    {
+      name: "plain",
+      needs: [],
+      files: ({ format }) => ["rows", weightsPart(format), "embed"],
+      constants: ({ columns, rows, firstRow }) => ({
+        COLUMNS: columns,
+        ROWS: rows,
+        FIRST_ROW: firstRow,
+        ...LANES.constants,
       }),
-    ),
+      grid: ({ columns, tokens }) => LANES.grid(columns, tokens),
+    },
+  ],
+};
+
+/** Compiles the look-up in a table for passes of `tokens` rows: a dispatch a slab. */
+export async function embed(
+  gpu: Gpu,
+  table: Matrix,
+  tokens: number,
+): Promise<(buffers: Buffers<"y" | "rows">) => Dispatch[]> {
+  const lookups = await Promise.all(
+    table.slabs.map((slab) => prepare(gpu, EMBED, { ...slabShape(table, slab), tokens })),
   );
-  return (buffers: { tokens: GPUBuffer; y: GPUBuffer; step: GPUBuffer }): Dispatch[] =>
-    table.slabs.map((slab, i) =>
-      kernels[i]!({ ...buffers, ...slabBuffers(slab) } as Record<Binding, GPUBuffer>, [
-        Math.ceil(table.columns / COLUMNS_PER_WORKGROUP),
-        tokenCount,
-      ]),
-    );
+  return (buffers) =>
+    table.slabs.map((slab, i) => lookups[i]!({ ...buffers, ...slabBuffers(slab) } as Buffers<Binding>));
 }

@@ -19,6 +19,9 @@ export type Kernel<Binding extends string> = (
   workgroups: Workgroups,
 ) => Dispatch;
 
+/** Values of a shader's overrides and `const`s, by name. */
+export type Constants = Readonly<Record<string, number | boolean>>;
+
 export interface KernelSource<Binding extends string> {
   /** The kernel's name, in error messages and profiles. */
   readonly label: string;
@@ -26,32 +29,43 @@ export interface KernelSource<Binding extends string> {
   readonly files: readonly string[];
   /** The names of the shader's bindings, by rising binding number. */
   readonly bindings: readonly Binding[];
-  /** Values of the shader's overrides. */
-  readonly constants?: Readonly<Record<string, number | boolean>>;
+  /** Overrides are set; of a `const` it is checked that the shader has the same value. */
+  readonly constants?: Constants;
+}
+
+/** What is made of shader files once, whatever constants they are compiled with. */
+interface Shader {
+  readonly module: GPUShaderModule;
+  /** By rising binding number. */
+  readonly bindings: readonly { readonly number: number; readonly name: string }[];
+  /** The values of its numeric `const`s. */
+  readonly consts: ReadonlyMap<string, number>;
 }
 
 const BINDING = /@group\(0\)\s*@binding\((\d+)\)\s*var<[^>]*>\s*(\w+)/g;
+const CONST = /^const (\w+) = (-?[\d.]+)[uif]?;/gm;
 
 /**
- * Links and compiles a kernel. Its list of bindings is compared with the shader's.
- * @throws ShaderError naming file, line and column when the shader is wrong, or the bindings when they differ.
+ * Links and compiles a kernel. Its list of bindings, and the constants that the shader states too, are compared with
+ * the shader's.
+ * @throws ShaderError naming file, line and column when the shader is wrong, or what differs.
  */
 export async function compile<Binding extends string>(
   gpu: Gpu,
   source: KernelSource<Binding>,
 ): Promise<Kernel<Binding>> {
   const { label, files, bindings, constants = {} } = source;
-  const texts = await Promise.all(files.map(async (name) => ({ name, text: await readShader(gpu, name) })));
-  const shader = link(texts);
-  const numbers = checkBindings(label, shader.code, bindings);
-  const values = Object.fromEntries(Object.entries(constants).map(([name, value]) => [name, Number(value)]));
-  const key = `${files.join("+")} ${JSON.stringify(values)}`;
-  let pending = gpu.pipelines.get(key);
-  if (!pending) {
-    pending = createPipeline(gpu, source, shader, values);
-    gpu.pipelines.set(key, pending);
+  const shader = await gpu.once(`shader ${files.join("+")}`, () => linkFiles(gpu, label, files));
+  const names = shader.bindings.map(({ name }) => name);
+  if (names.join() !== bindings.join()) {
+    throw new ShaderError(
+      `The shader of ${label} binds (${names.join(", ")}), its kernel says (${bindings.join(", ")}).`,
+    );
   }
-  const pipeline = await pending;
+  const overrides = overridesOf(label, shader, constants);
+  const pipeline = await gpu.once(`pipeline ${files.join("+")} ${JSON.stringify(overrides)}`, () =>
+    createPipeline(gpu, source, shader, overrides),
+  );
   const layout = pipeline.getBindGroupLayout(0);
   const most = gpu.workgroupLimit;
   return (buffers, workgroups) => {
@@ -61,7 +75,7 @@ export async function compile<Binding extends string>(
       );
     }
     const entries = bindings.map((name, i) => ({
-      binding: numbers[i]!,
+      binding: shader.bindings[i]!.number,
       resource: { buffer: buffers[name] },
     }));
     return { label, pipeline, bindGroup: gpu.device.createBindGroup({ label, layout, entries }), workgroups };
@@ -81,45 +95,65 @@ async function readShader(gpu: Gpu, name: string): Promise<string> {
   );
 }
 
-function checkBindings(label: string, code: string, expected: readonly string[]): number[] {
-  const declared = [...code.matchAll(BINDING)]
-    .map(([, number, name]) => ({ number: Number(number), name }))
-    .sort((a, b) => a.number - b.number);
-  const names = declared.map(({ name }) => name);
-  if (names.join() !== expected.join()) {
-    throw new ShaderError(
-      `The shader of ${label} binds (${names.join(", ")}), its kernel says (${expected.join(", ")}).`,
-    );
+/** The constants that are overrides; those that are `const`s in the shader must be the same there. */
+function overridesOf(label: string, { consts }: Shader, constants: Constants): Record<string, number> {
+  const overrides: Record<string, number> = {};
+  for (const [name, value] of Object.entries(constants)) {
+    const stated = consts.get(name);
+    if (stated === undefined) overrides[name] = Number(value);
+    else if (stated !== value) {
+      throw new ShaderError(`The shader of ${label} has ${name} = ${stated}, its kernel says ${value}.`);
+    }
   }
-  return declared.map(({ number }) => number);
+  return overrides;
 }
 
-async function createPipeline(
+async function linkFiles(gpu: Gpu, label: string, files: readonly string[]): Promise<Shader> {
+  const texts = await Promise.all(
+    files.map(async (name) => ({ name, text: await gpu.once(`text ${name}`, () => readShader(gpu, name)) })),
+  );
+  const shader = link(texts);
+  return {
+    module: await createModule(gpu, label, files.join(" + "), shader),
+    bindings: [...shader.code.matchAll(BINDING)]
+      .map(([, number, name]) => ({ number: Number(number), name: name! }))
+      .sort((a, b) => a.number - b.number),
+    consts: new Map([...shader.code.matchAll(CONST)].map(([, name, value]) => [name!, Number(value)])),
+  };
+}
+
+async function createModule(
   gpu: Gpu,
-  { label, files }: KernelSource<string>,
+  label: string,
+  name: string,
   shader: LinkedShader,
-  constants: Record<string, number>,
-): Promise<GPUComputePipeline> {
-  // Matrices of one shape share a pipeline: its name is the shader's, not that of the first of them.
-  const name = files.join(" + ");
-  // Errors are read from the compilation info and the rejected promise; the scope keeps them from surfacing twice.
+): Promise<GPUShaderModule> {
+  // Errors are read from the compilation info; the scope keeps them from surfacing twice.
   gpu.device.pushErrorScope("validation");
   const module = gpu.device.createShaderModule({ label: name, code: shader.code });
   const [{ messages }] = await Promise.all([module.getCompilationInfo(), gpu.device.popErrorScope()]).catch(
     (error) => gpu.explain(error),
   );
   const errors = messages.filter(({ type }) => type === "error");
-  if (errors.length > 0) {
-    const lines = shader.code.split("\n");
-    const report = errors.map(({ lineNum, linePos, message }) => {
-      const { file, line } = shader.origin(lineNum);
-      return `${file}:${line}:${linePos}: ${message}\n  ${lines[lineNum - 1]?.trim() ?? ""}`;
-    });
-    throw new ShaderError(`${label} does not compile.\n${report.join("\n")}`);
-  }
+  if (errors.length === 0) return module;
+  const lines = shader.code.split("\n");
+  const report = errors.map(({ lineNum, linePos, message }) => {
+    const { file, line } = shader.origin(lineNum);
+    return `${file}:${line}:${linePos}: ${message}\n  ${lines[lineNum - 1]?.trim() ?? ""}`;
+  });
+  throw new ShaderError(`${label} does not compile.\n${report.join("\n")}`);
+}
+
+async function createPipeline(
+  gpu: Gpu,
+  { label, files }: KernelSource<string>,
+  { module }: Shader,
+  constants: Record<string, number>,
+): Promise<GPUComputePipeline> {
   try {
     return await gpu.device.createComputePipelineAsync({
-      label: name,
+      // Matrices of one shape share a pipeline: its name is the shader's, not that of the first of them.
+      label: files.join(" + "),
       layout: "auto",
       compute: { module, entryPoint: "main", constants },
     });
@@ -127,9 +161,7 @@ async function createPipeline(
     await gpu.settled();
     throw new ShaderError(
       `${label} makes no pipeline with ${JSON.stringify(constants)}: ${(error as Error).message}`,
-      {
-        cause: error,
-      },
+      { cause: error },
     );
   }
 }

@@ -1,78 +1,82 @@
 import type { Gpu } from "./device.ts";
-import { compile, type Dispatch, type Kernel } from "./kernel.ts";
-import { type Matrix, ROWS_PER_WORKGROUP, slabBuffers, weightBindings } from "./matrix.ts";
+import type { Dispatch } from "./kernel.ts";
+import {
+  type Matrix,
+  ROWS_PER_WORKGROUP,
+  type SlabShape,
+  type StoredFormat,
+  slabBuffers,
+  slabShape,
+  weightBindings,
+} from "./matrix.ts";
+import { REDUCE_LANES, reducing } from "./reduce.ts";
+import { type Buffers, type Operation, prepare } from "./way.ts";
+
+export interface LinearShape extends SlabShape {
+  /** Rows of the whole matrix. */
+  readonly outputs: number;
+  /** T: rows of the pass. */
+  readonly tokens: number;
+  /** Add to y instead of setting it: the residual. */
+  readonly accumulate: boolean;
+}
 
 /** Tokens, and rows of the matrix, of one tile of matmul.wgsl. */
 const TILE = 32;
 
-type Binding = "x" | "weight" | "scales" | "y" | "step";
+type Binding = "x" | "weight" | "scales" | "y" | "rows";
 
-/** y = x Wᵀ for one matrix W [N, K] of any stored format: a dispatch a slab. */
-export type Linear = (buffers: {
-  readonly x: GPUBuffer;
-  readonly y: GPUBuffer;
-  readonly step: GPUBuffer;
-}) => Dispatch[];
+/** y[t, n] = Σₖ W[n, k] x[t, k], for the rows of W in a slab: x [T, K], W [N, K] of any stored format, y [T, N]. */
+export const LINEAR: Operation<LinearShape, Binding> = {
+  name: "linear",
+  bindings: ({ format, tokens }) => [
+    "x",
+    ...weightBindings(format),
+    "y",
+    ...(tokens === 1 ? [] : (["rows"] as const)),
+  ],
+  ways: [
+    ...reducing<LinearShape>("matvec ", (part) => ({
+      fits: ({ tokens }) => tokens === 1,
+      files: ({ format }) => [part, weightsPart(format), "matvec"],
+      constants: (shape) => ({ ...constantsOf(shape), ROWS_PER_WORKGROUP, WORKGROUP: REDUCE_LANES }),
+      grid: ({ rows }) => [Math.ceil(rows / ROWS_PER_WORKGROUP)],
+    })),
+    {
+      name: "matmul",
+      needs: [],
+      fits: ({ tokens }) => tokens > 1,
+      files: ({ format }) => ["rows", weightsPart(format), "matmul"],
+      constants: (shape) => ({ ...constantsOf(shape), Y_COLUMNS: shape.outputs, TILE }),
+      grid: ({ rows, tokens }) => [Math.ceil(rows / TILE), Math.ceil(tokens / TILE)],
+    },
+  ],
+};
 
-export interface LinearOptions {
-  /** Add to y instead of setting it: the residual. */
-  readonly accumulate?: boolean;
+/** The shader part that reads weights of a format. */
+export function weightsPart(format: StoredFormat): string {
+  return `weights_${format}`;
 }
 
-/** y[n] = Σₖ W[n, k] x[k]: x [K], y [N]. For one token. */
-export async function matvec(
-  gpu: Gpu,
-  matrix: Matrix,
-  { accumulate = false }: LinearOptions = {},
-): Promise<Linear> {
-  const reduce = gpu.rung === "core" ? "reduce_workgroup" : "reduce_subgroup";
-  return slabbed(
-    matrix,
-    (rows, firstRow) =>
-      compile<Binding>(gpu, {
-        label: `matvec ${matrix.label}`,
-        files: [reduce, `weights_${matrix.format}`, "matvec"],
-        bindings: ["x", ...weightBindings(matrix.format), "y"],
-        constants: { COLUMNS: matrix.columns, ROWS: rows, FIRST_ROW: firstRow, ACCUMULATE: accumulate },
-      }),
-    (rows) => [Math.ceil(rows / ROWS_PER_WORKGROUP)],
-  );
+function constantsOf({ columns, rows, firstRow, accumulate }: LinearShape) {
+  return { COLUMNS: columns, ROWS: rows, FIRST_ROW: firstRow, ACCUMULATE: accumulate };
 }
 
-/** y[t, n] = Σₖ W[n, k] x[t, k]: x [T, K], y [T, N]. For `tokens` rows, of which step.count are real. */
-export async function matmul(
+/** y = x Wᵀ for one matrix, or y += x Wᵀ: a dispatch a slab. */
+export type Linear = (buffers: Buffers<"x" | "y" | "rows">) => Dispatch[];
+
+/** Compiles the product with one matrix for passes of `tokens` rows. */
+export async function linear(
   gpu: Gpu,
   matrix: Matrix,
   tokens: number,
-  { accumulate = false }: LinearOptions = {},
+  { accumulate = false, way }: { readonly accumulate?: boolean; readonly way?: string } = {},
 ): Promise<Linear> {
-  return slabbed(
-    matrix,
-    (rows, firstRow) =>
-      compile<Binding>(gpu, {
-        label: `matmul ${matrix.label}`,
-        files: ["step", `weights_${matrix.format}`, "matmul"],
-        bindings: ["x", ...weightBindings(matrix.format), "y", "step"],
-        constants: {
-          COLUMNS: matrix.columns,
-          ROWS: rows,
-          FIRST_ROW: firstRow,
-          Y_COLUMNS: matrix.rows,
-          ACCUMULATE: accumulate,
-        },
-      }),
-    (rows) => [Math.ceil(rows / TILE), Math.ceil(tokens / TILE)],
+  const products = await Promise.all(
+    matrix.slabs.map((slab) =>
+      prepare(gpu, LINEAR, { ...slabShape(matrix, slab), outputs: matrix.rows, tokens, accumulate }, way),
+    ),
   );
-}
-
-async function slabbed(
-  matrix: Matrix,
-  compileSlab: (rows: number, firstRow: number) => Promise<Kernel<Binding>>,
-  grid: (rows: number) => [number, number?],
-): Promise<Linear> {
-  const kernels = await Promise.all(matrix.slabs.map(({ rows, firstRow }) => compileSlab(rows, firstRow)));
   return (buffers) =>
-    matrix.slabs.map((slab, i) =>
-      kernels[i]!({ ...buffers, ...slabBuffers(slab) } as Record<Binding, GPUBuffer>, grid(slab.rows)),
-    );
+    matrix.slabs.map((slab, i) => products[i]!({ ...buffers, ...slabBuffers(slab) } as Buffers<Binding>));
 }

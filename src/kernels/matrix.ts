@@ -82,7 +82,21 @@ export function destroyMatrix({ slabs }: Matrix): void {
   }
 }
 
-/** The shader part and the bindings of a matrix's format. */
+/** What a kernel that reads a slab is compiled for. */
+export interface SlabShape {
+  readonly format: StoredFormat;
+  readonly columns: number;
+  /** Rows of the slab. */
+  readonly rows: number;
+  /** Where it begins in the whole matrix. */
+  readonly firstRow: number;
+}
+
+export function slabShape({ format, columns }: Matrix, { rows, firstRow }: Slab): SlabShape {
+  return { format, columns, rows, firstRow };
+}
+
+/** The bindings of a format. */
 export function weightBindings(format: StoredFormat): readonly ("weight" | "scales")[] {
   return LAYOUTS[format].group ? ["weight", "scales"] : ["weight"];
 }

@@ -1,34 +1,29 @@
-import { type AttentionShape, shapeConstants } from "./cache.ts";
-import type { Gpu } from "./device.ts";
-import { compile, type Dispatch } from "./kernel.ts";
+import type { AttentionPass } from "./attention.ts";
+import { shapeConstants } from "./cache.ts";
+import { elementwise } from "./elementwise.ts";
+import type { Operation } from "./way.ts";
 
-export interface RopeBuffers {
-  /** [T, (heads + 2 · kvHeads) · headDim] f32: q, k, v. q is rotated in place. */
-  readonly qkv: GPUBuffer;
-  /** What `ropeTable` makes. */
-  readonly table: GPUBuffer;
-  /** [kvHeads, context, headDim] in the cache's format; takes the rotated k. */
-  readonly keys: GPUBuffer;
-  /** [kvHeads, context, headDim] in the cache's format; takes v. */
-  readonly values: GPUBuffer;
-  readonly step: GPUBuffer;
-}
+/** Four pairs of one head a lane. */
+const LANES = elementwise(8);
 
-/** Values of q, k and v that one workgroup of rope.wgsl takes. */
-const VALUES_PER_WORKGROUP = 512;
-
-/** Rotates q and k of `tokens` rows by their positions and appends k and v to the cache. */
-export async function rope(gpu: Gpu, shape: AttentionShape, tokens: number) {
-  const kernel = await compile(gpu, {
-    label: "rope",
-    files: ["step", `cache_${shape.cache}`, "rope"],
-    bindings: ["qkv", "table", "keys", "values", "step"],
-    constants: shapeConstants(shape),
-  });
-  const width = (shape.heads + 2 * shape.kvHeads) * shape.headDim;
-  return (buffers: RopeBuffers): Dispatch =>
-    kernel({ ...buffers }, [Math.ceil(width / VALUES_PER_WORKGROUP), tokens]);
-}
+/**
+ * Rotates q and k of every row by its position and appends k and v to the cache. Bindings: qkv [T, (heads + 2 kvHeads)
+ * headDim] f32, of which q is rotated in place; table, what ropeTable() makes; keys and values [kvHeads, page · pages,
+ * headDim] in the cache's format; rows; pages.
+ */
+export const ROPE: Operation<AttentionPass, "qkv" | "table" | "keys" | "values" | "rows" | "pages"> = {
+  name: "rope",
+  bindings: () => ["qkv", "table", "keys", "values", "rows", "pages"],
+  ways: [
+    {
+      name: "pairs",
+      needs: [],
+      files: ({ cache }) => ["rows", "pages", `cache_${cache}`, "rope"],
+      constants: (shape) => ({ ...shapeConstants(shape), ...LANES.constants }),
+      grid: ({ heads, kvHeads, headDim, tokens }) => LANES.grid((heads + 2 * kvHeads) * headDim, tokens),
+    },
+  ],
+};
 
 /**
  * cos and sin of the angle of every position and pair, [context, headDim / 2, 2] f32:

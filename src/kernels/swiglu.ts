@@ -1,17 +1,22 @@
-import type { Gpu } from "./device.ts";
-import { compile, type Dispatch } from "./kernel.ts";
+import { elementwise } from "./elementwise.ts";
+import type { Operation } from "./way.ts";
 
-/** Values that one workgroup of swiglu.wgsl makes. */
-const VALUES_PER_WORKGROUP = 256;
+const LANES = elementwise(4);
 
 /** y[t, i] = silu(gate[t, i]) · up[t, i]: gateUp [T, 2 · hidden] with gate first, y [T, hidden]. */
-export async function swiglu(gpu: Gpu, hidden: number, tokens: number) {
-  const kernel = await compile(gpu, {
-    label: "swiglu",
-    files: ["step", "swiglu"],
-    bindings: ["gateUp", "y", "step"],
-    constants: { HIDDEN: hidden },
-  });
-  return (buffers: { gateUp: GPUBuffer; y: GPUBuffer; step: GPUBuffer }): Dispatch =>
-    kernel(buffers, [Math.ceil(hidden / VALUES_PER_WORKGROUP), tokens]);
-}
+export const SWIGLU: Operation<
+  { readonly hidden: number; readonly tokens: number },
+  "gateUp" | "y" | "rows"
+> = {
+  name: "swiglu",
+  bindings: () => ["gateUp", "y", "rows"],
+  ways: [
+    {
+      name: "plain",
+      needs: [],
+      files: () => ["rows", "swiglu"],
+      constants: ({ hidden }) => ({ HIDDEN: hidden, ...LANES.constants }),
+      grid: ({ hidden, tokens }) => LANES.grid(hidden, tokens),
+    },
+  ],
+};

@@ -1,6 +1,5 @@
-import { checkSelection, type SelectionBuffers, type SelectionShape } from "./argmax.ts";
-import type { Gpu } from "./device.ts";
-import { compile, type Dispatch } from "./kernel.ts";
+import { type SelectionShape, selectionLimit } from "./argmax.ts";
+import type { Operation } from "./way.ts";
 
 /** How many ids top_k.wgsl selects. */
 export const TOP_K = 64;
@@ -10,15 +9,18 @@ export const NO_ID = 0xffffffff;
 
 /**
  * best [2 · TOP_K] = the ids of the TOP_K largest logits among ids below the limit, by falling logit, of equal ones by
- * rising id; then those logits. NaN comes before every number.
+ * rising id; then those logits. NaN comes before every number. Bindings as ARGMAX has them.
  */
-export async function topK(gpu: Gpu, shape: SelectionShape) {
-  checkSelection(shape);
-  const kernel = await compile(gpu, {
-    label: "top_k",
-    files: ["top_k"],
-    bindings: ["logits", "best"],
-    constants: { LIMIT: shape.limit },
-  });
-  return (buffers: SelectionBuffers): Dispatch => kernel({ ...buffers }, [1]);
-}
+export const TOP: Operation<SelectionShape, "logits" | "best"> = {
+  name: "top_k",
+  bindings: () => ["logits", "best"],
+  ways: [
+    {
+      name: "bound",
+      needs: [],
+      files: () => ["top_k"],
+      constants: (shape) => ({ LIMIT: selectionLimit(shape), K: TOP_K }),
+      grid: () => [1],
+    },
+  ],
+};

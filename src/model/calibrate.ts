@@ -1,10 +1,9 @@
-import { columnSquares } from "../kernels/column_squares.ts";
+import { COLUMN_SQUARES } from "../kernels/column_squares.ts";
 import type { Gpu } from "../kernels/device.ts";
 import type { Dispatch } from "../kernels/kernel.ts";
 import type { Matrix } from "../kernels/matrix.ts";
-import type { Kernels } from "./kernels.ts";
-import { allLogits, forward } from "./llama.ts";
-import type { State } from "./state.ts";
+import { prepare } from "../kernels/way.ts";
+import { forward, type KernelSet, record } from "./llama.ts";
 import { stacks, type Weights } from "./weights.ts";
 
 /**
@@ -20,33 +19,43 @@ export interface CalibrationPass {
   readonly sums: ReadonlyMap<string, GPUBuffer>;
 }
 
-/** Records the layers' pass with a summing dispatch before each product; of the head, only its input is made. */
+/** Records the pass of a set that keeps its tensors as f32, with a summing dispatch before each product. */
 export async function recordCalibration(
   gpu: Gpu,
-  kernels: Kernels,
+  set: KernelSet<GPUBuffer>,
   weights: Weights,
-  state: State,
+  rows: GPUBuffer,
 ): Promise<CalibrationPass> {
   const inputs = namesByMatrix(weights);
-  const kernelOf = new Map<number, Awaited<ReturnType<typeof columnSquares>>>();
-  for (const { columns } of inputs.keys()) kernelOf.set(columns, await columnSquares(gpu, columns));
+  const kernelOf = new Map<
+    number,
+    (buffers: { x: GPUBuffer; sums: GPUBuffer; rows: GPUBuffer }) => Dispatch
+  >();
+  for (const { columns } of inputs.keys())
+    kernelOf.set(columns, await prepare(gpu, COLUMN_SQUARES, { columns }));
   const sums = new Map<Matrix, GPUBuffer>();
-  const sumInput = (matrix: Matrix, x: GPUBuffer): Dispatch => {
+  const sum = (matrix: Matrix, x: GPUBuffer): Dispatch => {
     const buffer = gpu.buffer(`column squares of ${matrix.label}`, 4 * matrix.columns);
     sums.set(matrix, buffer);
-    return kernelOf.get(matrix.columns)!({ x, sums: buffer, step: state.step });
+    return kernelOf.get(matrix.columns)!({ x, sums: buffer, rows });
   };
-  const observed: Kernels = {
-    ...kernels,
-    linear: (matrix, buffers) => [
-      sumInput(matrix, buffers.x),
-      ...(matrix === weights.head ? [] : kernels.linear(matrix, buffers)),
-    ],
+  const observed: KernelSet<GPUBuffer> = {
+    ...set,
+    *qkv(h, matrix, layer) {
+      yield sum(matrix, h);
+      return yield* set.qkv(h, matrix, layer);
+    },
+    *addInto(x, y, matrix, norm) {
+      yield sum(matrix, y);
+      return yield* set.addInto(x, y, matrix, norm);
+    },
+    *gate(h, matrix) {
+      yield sum(matrix, h);
+      return yield* set.gate(h, matrix);
+    },
   };
-  const dispatches = [
-    ...forward(observed, weights, state),
-    ...allLogits(observed, weights, state, state.logits),
-  ];
+  const { dispatches, result: h } = record(forward(observed, weights));
+  dispatches.push(sum(weights.head, h));
   return {
     dispatches,
     sums: new Map([...inputs].flatMap(([matrix, names]) => names.map((name) => [name, sums.get(matrix)!]))),

@@ -1,11 +1,12 @@
 import { TOP_K } from "../kernels/top_k.ts";
+import type { Sequence } from "./sequence.ts";
 
 /** What the caller needs from the logits of the last token: less to read back from the GPU, the less it asks. */
 export type Want = "argmax" | "candidates" | "logits";
 
 /**
  * Logits of the last token, by id. For "argmax" the best one; for "candidates" the MAX_CANDIDATES best, by falling
- * logit, ties by rising id; for "logits" all ids below the tokenizer's length, in id order.
+ * logit, ties by rising id; for "logits" all ids below the tokenizer's length, in id order. Valid until the model's next pass.
  */
 export interface Candidates {
   readonly ids: Uint32Array;
@@ -17,18 +18,25 @@ export const MAX_CANDIDATES: number = TOP_K;
 
 /** A causal language model with a KV cache, as the generate loop sees it. */
 export interface LanguageModel {
-  /** Tokens the KV cache can hold. */
+  /** Tokens that one sequence can hold. */
   readonly contextLength: number;
   /** Ids below this are real; logits of padding rows above it are never returned. */
   readonly tokenCount: number;
-  /** Tokens now in the KV cache. */
-  readonly position: number;
-  /** Forgets every token from `position` on. Throws when it is above the present position. */
-  rewind(position: number): void;
   /**
-   * Appends tokens (at least one) to the cache, in chunks when there are many, and reads the logits of the last.
-   * Throws ContextOverflowError before anything changes when they do not fit, and the signal's reason when aborted
-   * between two chunks: the chunks that ran stay in the cache.
+   * A sequence of its own in the KV cache, for tokens that begin like `like`: it holds already what an earlier one left
+   * of them, but for the last. Release it after use.
    */
-  forward(tokens: readonly number[], want: Want, signal?: AbortSignal): Promise<Candidates>;
+  open(like?: readonly number[]): Sequence;
+  /**
+   * Appends tokens (at least one) to a sequence, in chunks when there are many, and reads the logits of the last. Calls
+   * for one model follow one another; of which sequence, does not matter.
+   * Throws ContextOverflowError before anything changes when they do not fit, and the signal's reason when aborted
+   * between two chunks: the chunks that ran stay in the sequence.
+   */
+  forward(
+    sequence: Sequence,
+    tokens: readonly number[],
+    want: Want,
+    signal?: AbortSignal,
+  ): Promise<Candidates>;
 }

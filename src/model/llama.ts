@@ -1,36 +1,52 @@
 import type { Dispatch } from "../kernels/kernel.ts";
-import type { Kernels } from "./kernels.ts";
-import type { State } from "./state.ts";
+import type { Matrix } from "../kernels/matrix.ts";
 import type { Weights } from "./weights.ts";
 
+/** Dispatches one after the other, and at the end what they leave. */
+export type Steps<Result> = Generator<Dispatch, Result>;
+
 /**
- * One forward pass up to the last layer, as the kernels it dispatches; T is 1 for decode and the chunk for prefill.
- * Recorded once per kernel set and replayed: only `step` and `tokens` change between replays.
+ * The paper's five operations, and the head, for passes of T rows, compiled for a model. How many dispatches each takes
+ * and how what goes between them is stored (`Tensor`), the set decides: the norm belongs to whoever makes x.
  */
-export function* forward(k: Kernels, w: Weights, s: State): Generator<Dispatch> {
-  yield* k.embed({ tokens: s.tokens, y: s.x }); //                      x        [T, dim]
-  for (const [l, layer] of w.layers.entries()) {
-    const { keys, values } = s.cache[l]!; //                            [kvHeads, context, headDim] each
-    yield k.norm({ x: s.x, weight: layer.inputNorm, y: s.h }); //       h        [T, dim]
-    yield* k.linear(layer.qkv, { x: s.h, y: s.qkv }); //                qkv      [T, (heads + 2 kvHeads) headDim]
-    yield k.rope({ qkv: s.qkv, keys, values }); //                      rotates q, appends k and v to the cache
-    yield k.attention({ qkv: s.qkv, keys, values, y: s.attended }); //  attended [T, heads headDim]
-    yield* k.linear(layer.out, { x: s.attended, y: s.x }); //           x +=     [T, dim]
-    yield k.norm({ x: s.x, weight: layer.postAttentionNorm, y: s.h });
-    yield* k.linear(layer.gateUp, { x: s.h, y: s.gateUp }); //          gateUp   [T, 2 hidden]
-    yield k.swiglu({ gateUp: s.gateUp, y: s.gated }); //                gated    [T, hidden]
-    yield* k.linear(layer.down, { x: s.gated, y: s.x }); //             x +=     [T, dim]
+export interface KernelSet<Tensor> {
+  /** x = the embeddings of the rows' tokens [T, dim]; h = rmsNorm(x) · norm. */
+  embed(norm: GPUBuffer): Steps<{ x: Tensor; h: Tensor }>;
+  /** q = rope(h Wᵀ) [T, heads headDim]; k and v are appended to each row's sequence, in a layer's part of the cache. */
+  qkv(h: Tensor, weights: Matrix, layer: number): Steps<Tensor>;
+  /** y = softmax(q kᵀ / √headDim) v over each row's sequence [T, heads headDim]. */
+  attend(q: Tensor, layer: number): Steps<Tensor>;
+  /** x += y Wᵀ; gives h = rmsNorm(x) · norm. */
+  addInto(x: Tensor, y: Tensor, weights: Matrix, norm: GPUBuffer): Steps<Tensor>;
+  /** y = silu(h W_gateᵀ) ⊙ h W_upᵀ [T, hidden]. */
+  gate(h: Tensor, weights: Matrix): Steps<Tensor>;
+  /** Logits of the row asked for, into the state's [vocab]. */
+  head(h: Tensor): Steps<void>;
+  /** Logits of every row, into `logits` [T, vocab]. */
+  headOfAll(h: Tensor, logits: GPUBuffer): Steps<void>;
+}
+
+/**
+ * The forward pass up to the head's input h [T, dim]. Recorded once per kernel set and replayed: only the rows change.
+ */
+export function* forward<Tensor>(k: KernelSet<Tensor>, { layers, norm }: Weights): Steps<Tensor> {
+  let { x, h } = yield* k.embed(layers[0]!.inputNorm);
+  for (const [l, layer] of layers.entries()) {
+    const q = yield* k.qkv(h, layer.qkv, l);
+    const attended = yield* k.attend(q, l);
+    h = yield* k.addInto(x, attended, layer.out, layer.postAttentionNorm); //           x += attended W_outᵀ
+    const gated = yield* k.gate(h, layer.gateUp);
+    h = yield* k.addInto(x, gated, layer.down, layers[l + 1]?.inputNorm ?? norm); //    x += gated W_downᵀ
   }
+  return h;
 }
 
-/** Logits of the pass's last token. */
-export function* lastLogits(k: Kernels, w: Weights, s: State): Generator<Dispatch> {
-  yield k.lastNorm({ x: s.x, weight: w.norm, y: s.h }); //              h        [dim], row 0
-  yield* k.lastHead({ x: s.h, y: s.logits }); //                        logits   [vocab]
-}
-
-/** Logits of every token of the pass, into `y` [T, vocab]. */
-export function* allLogits(k: Kernels, w: Weights, s: State, y: GPUBuffer): Generator<Dispatch> {
-  yield k.norm({ x: s.x, weight: w.norm, y: s.h }); //                  h        [T, dim]
-  yield* k.linear(w.head, { x: s.h, y }); //                            y        [T, vocab]
+/** The dispatches of `steps` as a flat list, and what they leave. */
+export function record<Result>(steps: Steps<Result>): { dispatches: Dispatch[]; result: Result } {
+  const dispatches: Dispatch[] = [];
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return { dispatches, result: value };
+    dispatches.push(value);
+  }
 }

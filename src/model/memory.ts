@@ -5,7 +5,8 @@ import type { Gpu } from "../kernels/device.ts";
 import { SLAB_ALIGNMENT, storedBytes } from "../kernels/matrix.ts";
 import type { WeightFormat } from "../quantize/format.ts";
 import type { Config } from "./config.ts";
-import { cacheBytes, stateBytes } from "./state.ts";
+import { activationBytes } from "./sets/plain.ts";
+import { attentionShape, cacheBytes, stateBytes } from "./state.ts";
 import { tensorShapes } from "./weights.ts";
 
 /** How a model is stored on an adapter. */
@@ -35,8 +36,10 @@ export function memoryOf(config: Config, { format, cache, context, chunk }: Stor
       columns === undefined ? { weight: 4 * rows!, scales: 0 } : storedBytes(format, rows!, columns);
     weights += stored.weight + stored.scales;
   }
-  const keysAndValues = 2 * config.num_hidden_layers * cacheBytes(config, context, cache);
-  const activations = Object.values(stateBytes(config, chunk, context)).reduce((a, b) => a + b);
+  const shape = attentionShape(config, context, cache);
+  const keysAndValues = 2 * config.num_hidden_layers * cacheBytes(shape);
+  const buffers = { ...stateBytes(config, shape, chunk), ...activationBytes(config, chunk) };
+  const activations = Object.values(buffers).reduce((a, b) => a + b);
   return { weights, cache: keysAndValues, activations, total: weights + keysAndValues + activations };
 }
 
@@ -48,10 +51,12 @@ export function memoryOf(config: Config, { format, cache, context, chunk }: Stor
 export function checkFit(gpu: Gpu, config: Config, storage: Storage): void {
   const { format, cache, context, chunk } = storage;
   const name = describeAdapter(gpu.info);
-  const { ropeTable, ...activations } = stateBytes(config, chunk, context);
+  const shape = attentionShape(config, context, cache);
+  const { ropeTable, ...state } = stateBytes(config, shape, chunk);
+  const activations = { ...state, ...activationBytes(config, chunk) };
   const columns = Math.max(...Array.from(tensorShapes(config).values(), ([, columns = 1]) => columns));
   const buffers: [what: string, bytes: number, advice: string][] = [
-    [`A layer's KV cache of ${context} tokens`, cacheBytes(config, context, cache), "a shorter context"],
+    [`A layer's KV cache of ${context} tokens`, cacheBytes(shape), "a shorter context"],
     [`The RoPE table of ${context} tokens`, ropeTable, "a shorter context"],
     [`The activations of ${chunk} tokens`, Math.max(...Object.values(activations)), "a smaller chunk"],
     [

@@ -1,21 +1,34 @@
-import { ContextOverflowError, OptionError } from "../errors.ts";
-import { argmax } from "../kernels/argmax.ts";
+import { OptionError } from "../errors.ts";
+import { ARGMAX } from "../kernels/argmax.ts";
 import type { Gpu } from "../kernels/device.ts";
 import { type Dispatch, encode } from "../kernels/kernel.ts";
-import { topK } from "../kernels/top_k.ts";
+import { TOP } from "../kernels/top_k.ts";
+import { prepare } from "../kernels/way.ts";
 import { type Importance, recordCalibration } from "./calibrate.ts";
 import type { Config } from "./config.ts";
-import { compileKernels, type Kernels } from "./kernels.ts";
 import { type Candidates, type LanguageModel, MAX_CANDIDATES, type Want } from "./language-model.ts";
-import { allLogits, forward, lastLogits } from "./llama.ts";
+import { forward, type KernelSet, record } from "./llama.ts";
 import type { Storage } from "./memory.ts";
 import { Readback } from "./readback.ts";
-import { createState, destroyState, type State } from "./state.ts";
+import type { Sequence } from "./sequence.ts";
+import { type Activations, createActivations, destroyActivations, plain } from "./sets/plain.ts";
+import { attentionShape, createState, destroyState, type State } from "./state.ts";
 import { allocateWeights, destroyWeights, type Weights } from "./weights.ts";
 
 export interface ModelOptions extends Storage {
   /** The tokenizer's length: logits of rows above it are never returned. */
   readonly tokenCount: number;
+}
+
+/** A pass of up to T rows as flat lists of dispatches: each list is all that is encoded. */
+interface Pass {
+  readonly set: KernelSet<GPUBuffer>;
+  /** The head's input of every row [T, dim]. */
+  readonly h: GPUBuffer;
+  /** Up to h: the tokens are in the cache then. */
+  readonly append: readonly Dispatch[];
+  /** As `append`, and what is wanted of the row asked for. */
+  readonly draw: Readonly<Record<Want, readonly Dispatch[]>>;
 }
 
 /** A LLaMA on the GPU: weights, state, and its passes recorded as flat lists of dispatches. */
@@ -25,31 +38,41 @@ export class LlamaModel implements LanguageModel {
   readonly weights: Weights;
   private readonly gpu: Gpu;
   private readonly state: State;
-  private readonly prefillKernels: Kernels;
-  private readonly decode: readonly Dispatch[];
-  private readonly prefill: readonly Dispatch[];
-  private readonly head: readonly Dispatch[];
-  private readonly select: Readonly<Record<"argmax" | "candidates", Dispatch>>;
+  private readonly activations: Activations;
+  private readonly decode: Pass;
+  private readonly prefill: Pass;
   private readonly readback: Readback;
-  private length = 0;
+  private readonly allIds: Uint32Array;
 
   /** Allocates, compiles and records. The weights are empty: uploadWeights() fills them. */
   static async create(gpu: Gpu, config: Config, options: ModelOptions): Promise<LlamaModel> {
     const { format, context, cache, chunk, tokenCount } = options;
     const weights = allocateWeights(gpu, config, format);
-    const state = createState(gpu, config, chunk, context, cache);
+    const state = createState(gpu, config, attentionShape(config, context, cache), chunk);
+    const activations = createActivations(gpu, config, chunk);
     try {
-      const [decode, prefill] = await Promise.all(
-        [1, chunk].map((tokens) => compileKernels(gpu, config, weights, state, tokens, cache)),
-      );
       const limits = { vocab: config.vocab_size, limit: tokenCount };
-      const [best, top] = await Promise.all([argmax(gpu, limits), topK(gpu, limits)]);
-      const buffers = { logits: state.logits, best: state.best };
-      return new LlamaModel(gpu, config, weights, state, tokenCount, decode!, prefill!, {
-        argmax: best(buffers),
-        candidates: top(buffers),
-      });
+      const [decode, prefill, best, top] = await Promise.all([
+        plain(gpu, config, weights, state, activations, 1),
+        plain(gpu, config, weights, state, activations, chunk),
+        prepare(gpu, ARGMAX, limits),
+        prepare(gpu, TOP, limits),
+      ]);
+      const select = { argmax: [best(state)], candidates: [top(state)], logits: [] };
+      const passOf = (set: KernelSet<GPUBuffer>): Pass => {
+        const { dispatches: append, result: h } = record(forward(set, weights));
+        const head = [...append, ...record(set.head(h)).dispatches];
+        const draw = {
+          argmax: [...head, ...select.argmax],
+          candidates: [...head, ...select.candidates],
+          logits: head,
+        };
+        return { set, h, append, draw };
+      };
+      const parts = { weights, state, activations, decode: passOf(decode), prefill: passOf(prefill) };
+      return new LlamaModel(gpu, config, tokenCount, parts);
     } catch (error) {
+      destroyActivations(activations);
       destroyState(state);
       destroyWeights(weights);
       throw error;
@@ -59,95 +82,102 @@ export class LlamaModel implements LanguageModel {
   private constructor(
     gpu: Gpu,
     config: Config,
-    weights: Weights,
-    state: State,
     tokenCount: number,
-    decode: Kernels,
-    prefill: Kernels,
-    select: Readonly<Record<"argmax" | "candidates", Dispatch>>,
+    parts: Pick<LlamaModel, "weights"> & {
+      readonly state: State;
+      readonly activations: Activations;
+      readonly decode: Pass;
+      readonly prefill: Pass;
+    },
   ) {
     this.gpu = gpu;
     this.config = config;
-    this.weights = weights;
-    this.state = state;
     this.tokenCount = tokenCount;
-    this.prefillKernels = prefill;
-    this.decode = [...forward(decode, weights, state)];
-    this.prefill = [...forward(prefill, weights, state)];
-    this.head = [...lastLogits(decode, weights, state)];
-    this.select = select;
+    this.weights = parts.weights;
+    this.state = parts.state;
+    this.activations = parts.activations;
+    this.decode = parts.decode;
+    this.prefill = parts.prefill;
     this.readback = new Readback(gpu);
+    this.allIds = Uint32Array.from({ length: tokenCount }, (_, id) => id);
   }
 
   get contextLength(): number {
-    return this.state.context;
+    return this.state.attention.context;
   }
 
-  get position(): number {
-    return this.length;
+  open(like: readonly number[] = []): Sequence {
+    return this.state.cache.open(like);
   }
 
-  rewind(position: number): void {
-    if (!Number.isInteger(position) || position < 0 || position > this.length) {
-      throw new OptionError(`Cannot rewind to position ${position}; the cache holds ${this.length} tokens.`);
-    }
-    this.length = position;
-  }
-
-  async forward(tokens: readonly number[], want: Want, signal?: AbortSignal): Promise<Candidates> {
-    this.admit(tokens);
+  async forward(
+    sequence: Sequence,
+    tokens: readonly number[],
+    want: Want,
+    signal?: AbortSignal,
+  ): Promise<Candidates> {
     if (tokens.length === 0) throw new OptionError("A forward pass needs at least one token.");
-    const { rows } = this.state;
-    for (let at = 0; ; at += rows) {
+    this.admit(sequence, tokens);
+    const { capacity } = this.state.rows;
+    for (let at = 0; ; at += capacity) {
       signal?.throwIfAborted();
-      const chunk = tokens.slice(at, at + rows);
-      const encoder = this.begin(chunk);
-      if (at + rows >= tokens.length) {
-        encode(encoder, this.head, "head");
-        const result = await this.read(encoder, want);
-        this.length += chunk.length;
-        return result;
+      const count = Math.min(capacity, tokens.length - at);
+      const pass = count === 1 ? this.decode : this.prefill;
+      if (at + count < tokens.length) {
+        await this.run(sequence, tokens, at, count, pass.append);
+        continue;
       }
-      this.gpu.device.queue.submit([encoder.finish()]);
-      await this.gpu.finished();
-      this.length += chunk.length;
+      const encoder = this.begin(sequence, tokens, at, count, pass.draw[want]);
+      const candidates = await this.read(encoder, want);
+      sequence.append(tokens, at, count);
+      return candidates;
     }
   }
 
   /**
-   * Logits of every position of `tokens`, from an empty cache: float32 [T, vocab_size] a chunk, padding rows of the
-   * vocabulary included.
+   * Logits of every position of `tokens`, in a sequence of their own: float32 [T, vocab_size] a chunk, padding rows of
+   * the vocabulary included.
    */
   async *logits(tokens: readonly number[]): AsyncGenerator<Float32Array> {
-    this.rewind(0);
-    this.admit(tokens);
     const { vocab_size: vocab } = this.config;
     const rows = Math.min(
-      this.state.rows,
+      this.state.rows.capacity,
       tokens.length,
       Math.max(1, Math.floor(this.gpu.bindingLimit / 4 / vocab)),
     );
-    const buffer = await this.gpu.guarded("Scoring", async () =>
-      this.gpu.buffer("logits of every token", 4 * rows * vocab),
-    );
-    const score = [...allLogits(this.prefillKernels, this.weights, this.state, buffer)];
+    const sequence = this.open();
+    let buffer: GPUBuffer | undefined;
     try {
+      this.admit(sequence, tokens);
+      buffer = await this.gpu.guarded("Scoring", async () =>
+        this.gpu.buffer("logits of every token", 4 * rows * vocab),
+      );
+      const { set, h } = this.prefill;
+      const head = record(set.headOfAll(h, buffer)).dispatches;
+      const lists = new Map(
+        [this.decode, this.prefill].map((pass) => [pass, [...pass.append, ...head]] as const),
+      );
       for (let at = 0; at < tokens.length; at += rows) {
-        const chunk = tokens.slice(at, at + rows);
-        const encoder = this.begin(chunk);
-        encode(encoder, score, "logits of every token");
-        const bytes = await this.readback.submitAndRead(encoder, buffer, 4 * chunk.length * vocab);
-        this.length += chunk.length;
+        const count = Math.min(rows, tokens.length - at);
+        const encoder = this.begin(
+          sequence,
+          tokens,
+          at,
+          count,
+          lists.get(count === 1 ? this.decode : this.prefill)!,
+        );
+        const bytes = await this.readback.submitAndRead(encoder, buffer, 4 * count * vocab);
+        sequence.append(tokens, at, count);
         yield new Float32Array(bytes);
       }
     } finally {
-      buffer.destroy();
+      buffer?.destroy();
+      sequence.discard();
     }
   }
 
   /**
-   * The importance of every matrix's columns over all tokens of `windows`, each run from an empty cache; the cache
-   * holds the last one then.
+   * The importance of every matrix's columns over all tokens of `windows`, each run in a sequence of its own.
    * @param onProgress Called with the tokens run so far.
    * @throws OptionError when there are no tokens, and what forward() throws.
    */
@@ -156,25 +186,28 @@ export class LlamaModel implements LanguageModel {
     { signal, onProgress }: { signal?: AbortSignal; onProgress?: (tokens: number) => void } = {},
   ): Promise<Importance> {
     const { gpu, state } = this;
+    const { capacity, buffer: rows } = state.rows;
     const pass = await gpu.guarded("Calibrating", () =>
-      recordCalibration(gpu, this.prefillKernels, this.weights, state),
+      recordCalibration(gpu, this.prefill.set, this.weights, rows),
     );
     try {
-      let count = 0;
+      let total = 0;
       for (const window of windows) {
-        this.rewind(0);
-        this.admit(window);
-        for (let at = 0; at < window.length; at += state.rows) {
-          signal?.throwIfAborted();
-          const chunk = window.slice(at, at + state.rows);
-          gpu.device.queue.submit([this.begin(chunk, pass.dispatches).finish()]);
-          await gpu.finished();
-          this.length += chunk.length;
-          count += chunk.length;
-          onProgress?.(count);
+        const sequence = this.open();
+        try {
+          this.admit(sequence, window);
+          for (let at = 0; at < window.length; at += capacity) {
+            signal?.throwIfAborted();
+            const count = Math.min(capacity, window.length - at);
+            await this.run(sequence, window, at, count, pass.dispatches);
+            total += count;
+            onProgress?.(total);
+          }
+        } finally {
+          sequence.discard();
         }
       }
-      if (count === 0) throw new OptionError("Calibration needs at least one token: give it a longer text.");
+      if (total === 0) throw new OptionError("Calibration needs at least one token: give it a longer text.");
       const importance = new Map<string, Float32Array>();
       for (const [name, sums] of pass.sums) {
         const bytes = await this.readback.submitAndRead(
@@ -184,7 +217,7 @@ export class LlamaModel implements LanguageModel {
         );
         importance.set(
           name,
-          new Float32Array(bytes).map((sum) => sum / count),
+          new Float32Array(bytes).map((sum) => sum / total),
         );
       }
       return importance;
@@ -196,55 +229,60 @@ export class LlamaModel implements LanguageModel {
   /** Releases every buffer; the device stays open. */
   destroy(): void {
     this.readback.destroy();
+    destroyActivations(this.activations);
     destroyState(this.state);
     destroyWeights(this.weights);
   }
 
-  /** Refuses tokens that do not fit the cache or the vocabulary, before anything changes. */
-  private admit(tokens: readonly number[]): void {
-    const wanted = this.length + tokens.length;
-    if (wanted > this.contextLength) {
-      throw new ContextOverflowError(
-        `${tokens.length} tokens after the ${this.length} in the cache make ${wanted}; the context holds ${this.contextLength}. ` +
-          "Shorten the conversation, or load the model with a longer context.",
-      );
-    }
+  /** Refuses tokens that are not in the vocabulary or do not fit, before anything changes, and makes room for them. */
+  private admit(sequence: Sequence, tokens: readonly number[]): void {
     const { vocab_size: vocab } = this.config;
     const wrong = tokens.find((id) => !Number.isInteger(id) || id < 0 || id >= vocab);
     if (wrong !== undefined) throw new OptionError(`Token id ${wrong} is not in the vocabulary of ${vocab}.`);
+    sequence.reserve(tokens.length);
   }
 
-  /** Writes what a replay reads, and encodes the layers for a chunk of tokens. */
+  /** Writes the rows that follow what the sequence holds, and encodes a pass for them. */
   private begin(
-    chunk: readonly number[],
-    pass: readonly Dispatch[] = chunk.length === 1 ? this.decode : this.prefill,
+    sequence: Sequence,
+    tokens: readonly number[],
+    first: number,
+    count: number,
+    dispatches: readonly Dispatch[],
   ): GPUCommandEncoder {
+    const { rows } = this.state;
     const { device } = this.gpu;
-    device.queue.writeBuffer(this.state.step, 0, new Uint32Array([this.length, chunk.length, 0, 0]));
-    device.queue.writeBuffer(this.state.tokens, 0, new Uint32Array(chunk));
-    const label = chunk.length === 1 ? "decode" : "prefill";
+    rows.clear();
+    rows.add(sequence, tokens, first, count);
+    rows.write(device.queue);
+    const label = count === 1 ? "decode" : "prefill";
     const encoder = device.createCommandEncoder({ label });
-    encode(encoder, pass, label);
+    encode(encoder, dispatches, label);
     return encoder;
+  }
+
+  /** Runs a pass of which nothing is read. */
+  private async run(
+    sequence: Sequence,
+    tokens: readonly number[],
+    first: number,
+    count: number,
+    dispatches: readonly Dispatch[],
+  ): Promise<void> {
+    this.gpu.device.queue.submit([this.begin(sequence, tokens, first, count, dispatches).finish()]);
+    await this.gpu.finished();
+    sequence.append(tokens, first, count);
   }
 
   private async read(encoder: GPUCommandEncoder, want: Want): Promise<Candidates> {
     const { logits, best } = this.state;
     if (want === "logits") {
       const bytes = await this.readback.submitAndRead(encoder, logits, 4 * this.tokenCount);
-      return {
-        ids: Uint32Array.from({ length: this.tokenCount }, (_, id) => id),
-        logits: new Float32Array(bytes),
-      };
+      return { ids: this.allIds, logits: new Float32Array(bytes) };
     }
-    encode(encoder, [this.select[want]], want);
     const count = want === "argmax" ? 1 : MAX_CANDIDATES;
     const bytes = await this.readback.submitAndRead(encoder, best, 8 * count);
-    const ids = new Uint32Array(bytes, 0, count);
     const known = Math.min(count, this.tokenCount);
-    return {
-      ids: ids.subarray(0, known),
-      logits: new Float32Array(bytes, 4 * count, count).subarray(0, known),
-    };
+    return { ids: new Uint32Array(bytes, 0, known), logits: new Float32Array(bytes, 4 * count, known) };
   }
 }

@@ -1,82 +1,76 @@
-import type { CacheFormat } from "../kernels/cache.ts";
+import { type AttentionShape, type CacheFormat, sequencePages } from "../kernels/cache.ts";
 import type { Gpu } from "../kernels/device.ts";
 import { ropeTable } from "../kernels/rope.ts";
 import type { Config } from "./config.ts";
 import { MAX_CANDIDATES } from "./language-model.ts";
+import { Rows, rowsBytes } from "./rows.ts";
+import { KvCache, PAGE, tableLines } from "./sequence.ts";
 
-/** Everything a forward pass writes: activations for up to T tokens, and the KV cache. Scratch, but for the cache. */
+/** What the passes of a model share, whatever kernels they use: what they are told, the KV cache, what they leave. */
 export interface State {
-  /** T: the most tokens of one pass. */
-  readonly rows: number;
-  /** C: the most tokens in the cache. */
-  readonly context: number;
-  readonly step: GPUBuffer; //     uniform Step: position and count of the pass
-  readonly tokens: GPUBuffer; //   [T] u32
-  readonly ropeTable: GPUBuffer; // [C, headDim / 2] cos and sin; constant
-  readonly x: GPUBuffer; //        [T, dim] the residual stream
-  readonly h: GPUBuffer; //        [T, dim]
-  readonly qkv: GPUBuffer; //      [T, (heads + 2 kvHeads) headDim]
-  readonly attended: GPUBuffer; // [T, heads headDim]
-  readonly gateUp: GPUBuffer; //   [T, 2 hidden]
-  readonly gated: GPUBuffer; //    [T, hidden]
-  readonly logits: GPUBuffer; //   [vocab] of the last token
-  readonly best: GPUBuffer; //     argmax: id and logit; top-k: MAX_CANDIDATES ids, then their logits
-  readonly cache: readonly { readonly keys: GPUBuffer; readonly values: GPUBuffer }[]; // [kvHeads, C, headDim] each
+  readonly attention: AttentionShape;
+  readonly rows: Rows; //           of up to T tokens
+  readonly cache: KvCache; //       which pages are whose
+  readonly pages: GPUBuffer; //     [sequences, pages of one] u32: the page table
+  readonly layers: readonly { readonly keys: GPUBuffer; readonly values: GPUBuffer }[]; // [kvHeads, page · pages, headDim]
+  readonly ropeTable: GPUBuffer; // [context, headDim / 2] cos and sin; constant
+  readonly logits: GPUBuffer; //    [vocab] of the row asked for
+  readonly best: GPUBuffer; //      argmax: id and logit; top-k: MAX_CANDIDATES ids, then their logits
 }
 
-/** Bytes of one layer's keys, or values, for `context` tokens. */
-export function cacheBytes(config: Config, context: number, format: CacheFormat): number {
-  return config.num_key_value_heads * context * config.head_dim * (format === "f16" ? 2 : 4);
-}
-
-/** Bytes of a state's other buffers, by name, for passes of `rows` tokens and a cache of `context`. */
-export function stateBytes(config: Config, rows: number, context: number) {
-  const { hidden_size: dim, head_dim: headDim, intermediate_size: hidden } = config;
-  const { num_attention_heads: heads, num_key_value_heads: kvHeads } = config;
+/** The sizes of attention over a cache of `context` positions. */
+export function attentionShape(config: Config, context: number, cache: CacheFormat): AttentionShape {
   return {
-    step: 16,
-    tokens: 4 * rows,
-    ropeTable: 4 * context * headDim,
-    x: 4 * rows * dim,
-    h: 4 * rows * dim,
-    qkv: 4 * rows * (heads + 2 * kvHeads) * headDim,
-    attended: 4 * rows * heads * headDim,
-    gateUp: 4 * rows * 2 * hidden,
-    gated: 4 * rows * hidden,
+    heads: config.num_attention_heads,
+    kvHeads: config.num_key_value_heads,
+    headDim: config.head_dim,
+    context,
+    cache,
+    page: PAGE,
+    pages: Math.ceil(context / PAGE),
+  };
+}
+
+/** Bytes of one layer's keys, or values. */
+export function cacheBytes({ kvHeads, headDim, page, pages, cache }: AttentionShape): number {
+  return kvHeads * page * pages * headDim * (cache === "f16" ? 2 : 4);
+}
+
+/** Bytes of a state's other buffers, by name, for passes of `tokens` rows. */
+export function stateBytes(config: Config, shape: AttentionShape, tokens: number) {
+  return {
+    rows: rowsBytes(tokens),
+    pages: 4 * tableLines(shape) * sequencePages(shape),
+    ropeTable: 4 * shape.context * shape.headDim,
     logits: 4 * config.vocab_size,
     best: 8 * MAX_CANDIDATES,
   };
 }
 
 /** Allocates a state once; nothing is allocated per token. */
-export function createState(
-  gpu: Gpu,
-  config: Config,
-  rows: number,
-  context: number,
-  cache: CacheFormat,
-): State {
-  const bytes = stateBytes(config, rows, context);
-  const buffer = (name: keyof typeof bytes, usage = 0) => gpu.buffer(name, bytes[name], usage);
-  const table = buffer("ropeTable");
-  const angles = ropeTable(config.head_dim, context, config.rope_theta, config.rope_factor);
-  gpu.device.queue.writeBuffer(table, 0, angles as Float32Array<ArrayBuffer>);
-  const layerBytes = cacheBytes(config, context, cache);
+export function createState(gpu: Gpu, config: Config, attention: AttentionShape, tokens: number): State {
+  const bytes = stateBytes(config, attention, tokens);
+  const { queue } = gpu.device;
+  const table = gpu.buffer("rope table", bytes.ropeTable);
+  const angles = ropeTable(config.head_dim, attention.context, config.rope_theta, config.rope_factor);
+  queue.writeBuffer(table, 0, angles as Float32Array<ArrayBuffer>);
+  const pages = gpu.buffer("page table", bytes.pages);
+  const lineLength = sequencePages(attention);
+  const word = new Uint32Array(1);
+  const cache = new KvCache(attention, (line, index, page) => {
+    word[0] = page;
+    queue.writeBuffer(pages, 4 * (line * lineLength + index), word);
+  });
+  const layerBytes = cacheBytes(attention);
   return {
-    rows,
-    context,
-    step: buffer("step", GPUBufferUsage.UNIFORM),
-    tokens: buffer("tokens"),
+    attention,
+    rows: new Rows(gpu, tokens),
+    cache,
+    pages,
     ropeTable: table,
-    x: buffer("x"),
-    h: buffer("h"),
-    qkv: buffer("qkv"),
-    attended: buffer("attended"),
-    gateUp: buffer("gateUp"),
-    gated: buffer("gated"),
-    logits: buffer("logits"),
-    best: buffer("best"),
-    cache: Array.from({ length: config.num_hidden_layers }, (_, l) => ({
+    logits: gpu.buffer("logits", bytes.logits),
+    best: gpu.buffer("best", bytes.best),
+    layers: Array.from({ length: config.num_hidden_layers }, (_, l) => ({
       keys: gpu.buffer(`keys of layer ${l}`, layerBytes),
       values: gpu.buffer(`values of layer ${l}`, layerBytes),
     })),
@@ -84,10 +78,9 @@ export function createState(
 }
 
 /** Releases every buffer of a state. */
-export function destroyState(state: State): void {
-  const { cache, rows: _rows, context: _context, ...buffers } = state;
-  for (const buffer of Object.values(buffers)) buffer.destroy();
-  for (const { keys, values } of cache) {
+export function destroyState({ rows, pages, ropeTable, logits, best, layers }: State): void {
+  for (const buffer of [rows.buffer, pages, ropeTable, logits, best]) buffer.destroy();
+  for (const { keys, values } of layers) {
     keys.destroy();
     values.destroy();
   }

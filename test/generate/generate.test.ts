@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import { type FinishReason, generate, type Limits } from "../../src/generate/generate.ts";
-import { PrefixCache } from "../../src/generate/prefix.ts";
 import { makeSampler, type Sampler } from "../../src/generate/sampler.ts";
 import { FakeModel, scatter } from "../support/model.ts";
 
@@ -11,17 +10,22 @@ const greedy = () => makeSampler({ ...SAMPLING, temperature: 0 });
 const model = (options = {}) => new FakeModel({ tokenCount: COUNT, ...options });
 
 async function run(
-  cache: PrefixCache,
+  fake: FakeModel,
   sample: Sampler,
   prompt: readonly number[],
   limits: Partial<Limits> = {},
-): Promise<{ ids: number[]; reason: FinishReason }> {
+): Promise<{ ids: number[]; reason: FinishReason; cached: number; held: number }> {
   const ids: number[] = [];
+  const sequence = fake.open(prompt);
+  const cached = sequence.length;
   const all = { stopIds: new Set<number>(), maxTokens: 12, signal: undefined, ...limits };
-  const stream = generate(cache, sample, prompt, all);
+  const stream = generate(fake, sequence, sample, prompt, all);
   for (;;) {
     const { done, value } = await stream.next();
-    if (done) return { ids, reason: value };
+    if (done) {
+      sequence.release();
+      return { ids, reason: value, cached, held: sequence.length };
+    }
     ids.push(value);
   }
 }
@@ -39,7 +43,7 @@ function reference(sample: Sampler, prompt: readonly number[], count: number): n
 describe("generate", () => {
   test("samples each token from all the tokens before it", async () => {
     for (const make of [sampler, greedy, () => makeSampler({ ...SAMPLING, repetition_penalty: 1.3 })]) {
-      const { ids, reason } = await run(new PrefixCache(model()), make(), [1, 2, 3, 4, 5, 6]);
+      const { ids, reason } = await run(model(), make(), [1, 2, 3, 4, 5, 6]);
       expect(ids).toEqual(reference(make(), [1, 2, 3, 4, 5, 6], 12));
       expect(reason).toBe("length");
     }
@@ -48,18 +52,18 @@ describe("generate", () => {
   test("ends with a stop id, which it yields and does not put into the cache", async () => {
     const wanted = reference(greedy(), [1, 2], 12);
     const fake = model();
-    const { ids, reason } = await run(new PrefixCache(fake), greedy(), [1, 2], {
+    const { ids, reason, held } = await run(fake, greedy(), [1, 2], {
       stopIds: new Set([wanted[4]!]),
     });
     const end = wanted.indexOf(wanted[4]!);
     expect(ids).toEqual(wanted.slice(0, end + 1));
     expect(reason).toBe("stop");
-    expect(fake.position).toBe(2 + end);
+    expect(held).toBe(2 + end);
   });
 
   test("runs one pass per token after the prompt, and none for the last", async () => {
     const fake = model();
-    const { ids } = await run(new PrefixCache(fake), greedy(), [7, 8, 9], { maxTokens: 3 });
+    const { ids } = await run(fake, greedy(), [7, 8, 9], { maxTokens: 3 });
     expect(fake.calls).toEqual([[7, 8, 9], [ids[0]], [ids[1]]]);
   });
 
@@ -68,14 +72,13 @@ describe("generate", () => {
       const controller = new AbortController();
       let left = passes;
       const fake = model({ chunk: 2, onPass: () => left-- === 0 && controller.abort() });
-      const cache = new PrefixCache(fake);
       const prompt = [1, 2, 3, 4, 5];
-      const { ids, reason } = await run(cache, greedy(), prompt, { signal: controller.signal });
+      const { ids, reason, held } = await run(fake, greedy(), prompt, { signal: controller.signal });
       expect(reason).toBe("abort");
       expect(ids).toHaveLength(Math.max(0, passes - 2));
       // What ran before the abort is in the cache, and is known to be.
-      expect(cache.shared([...prompt, ...ids, 0])).toBe(fake.position);
-      expect((await run(cache, greedy(), prompt)).ids).toEqual(reference(greedy(), prompt, 12));
+      expect((await run(fake, greedy(), [...prompt, ...ids, 0], { maxTokens: 1 })).cached).toBe(held);
+      expect((await run(fake, greedy(), prompt)).ids).toEqual(reference(greedy(), prompt, 12));
     }
   });
 
@@ -85,34 +88,22 @@ describe("generate", () => {
         throw new Error("device gone");
       },
     });
-    await expect(run(new PrefixCache(broken), greedy(), [1])).rejects.toThrow("device gone");
+    await expect(run(broken, greedy(), [1])).rejects.toThrow("device gone");
   });
 });
 
-describe("PrefixCache", () => {
-  test("reuses the longest common beginning and still gives the same tokens", async () => {
+describe("the cache", () => {
+  test("gives a prompt the longest common beginning, and still the same tokens", async () => {
     const fake = model();
-    const cache = new PrefixCache(fake);
     const prompts = [[1, 2, 3], [1, 2, 3], [1, 2, 4, 5, 6, 7], [1, 2], [9], [1, 2, 4]];
     for (const prompt of prompts) {
-      const { ids } = await run(cache, greedy(), prompt, { maxTokens: 5 });
+      const { ids } = await run(fake, greedy(), prompt, { maxTokens: 5 });
       expect(ids).toEqual(reference(greedy(), prompt, 5));
     }
-    const { ids } = await run(cache, greedy(), [1, 2], { maxTokens: 5 });
+    const { ids } = await run(fake, greedy(), [1, 2], { maxTokens: 5 });
     const [at] = [fake.calls.length];
-    await run(cache, greedy(), [1, 2, ...ids, 3], { maxTokens: 1 });
+    await run(fake, greedy(), [1, 2, ...ids, 3], { maxTokens: 1 });
     // All but the last of the answer ran already.
     expect(fake.calls[at]).toEqual([ids[4], 3]);
-  });
-
-  test("always leaves a token to run, and forgets when told", async () => {
-    const fake = model();
-    const cache = new PrefixCache(fake);
-    await run(cache, greedy(), [1, 2, 3], { maxTokens: 1 });
-    expect(cache.shared([1, 2, 3])).toBe(2);
-    expect(cache.shared([1, 2, 3, 4])).toBe(3);
-    expect(cache.shared([2])).toBe(0);
-    cache.forget();
-    expect(cache.shared([1, 2, 3, 4])).toBe(0);
   });
 });

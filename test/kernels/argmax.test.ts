@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { argmax } from "../../src/kernels/argmax.ts";
+import { ARGMAX } from "../../src/kernels/argmax.ts";
+import { prepare } from "../../src/kernels/way.ts";
 import { rankOracle } from "../oracle/selection.ts";
 import { runAndRead, testDeviceOptions, upload, useGpu } from "../support/gpu.ts";
 import { LOGITS, NAN_LOGITS } from "../support/logits.ts";
@@ -14,7 +15,7 @@ describe.each(RUNGS)("argmax on the %s rung", (_, options) => {
 
   async function run(logits: Float32Array, limit: number) {
     const buffers = { logits: upload(gpu(), logits), best: upload(gpu(), new Uint32Array(2)) };
-    const kernel = await argmax(gpu(), { vocab: logits.length, limit });
+    const kernel = await prepare(gpu(), ARGMAX, { vocab: logits.length, limit });
     const words = await runAndRead(gpu(), [kernel(buffers)], buffers.best);
     return { id: words[0]!, logit: new Float32Array(words.buffer)[1]! };
   }
@@ -32,7 +33,7 @@ describe.each(RUNGS)("argmax on the %s rung", (_, options) => {
   });
 
   it("refuses a limit without ids or above the vocabulary", async () => {
-    await expect(argmax(gpu(), { vocab: 10, limit: 0 })).rejects.toThrow("the tokenizer has 0");
-    await expect(argmax(gpu(), { vocab: 10, limit: 11 })).rejects.toThrow("1 to 10 ids");
+    await expect(prepare(gpu(), ARGMAX, { vocab: 10, limit: 0 })).rejects.toThrow("the tokenizer has 0");
+    await expect(prepare(gpu(), ARGMAX, { vocab: 10, limit: 11 })).rejects.toThrow("1 to 10 ids");
   });
 });

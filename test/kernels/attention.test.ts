@@ -1,12 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { type Attention, attention, attentionDecode, attentionPrefill } from "../../src/kernels/attention.ts";
+import { ATTENTION } from "../../src/kernels/attention.ts";
 import type { AttentionShape } from "../../src/kernels/cache.ts";
 import type { Gpu } from "../../src/kernels/device.ts";
+import { prepare, waysFor } from "../../src/kernels/way.ts";
 import { attentionOracle } from "../oracle/attention.ts";
 import { cacheValues, cacheWords } from "../support/cache.ts";
 import { expectClose } from "../support/close.ts";
-import { runAndReadFloats, testDeviceOptions, upload, uploadStep, useGpu } from "../support/gpu.ts";
+import { runAndReadFloats, upload, useGpu } from "../support/gpu.ts";
 import { randomFloats } from "../support/random.ts";
+import { onePage, type Row, rowsFrom, uploadRows } from "../support/rows.ts";
 
 /**
  * A score is an f32 sum that reaches 100 where outliers of q and k meet, and WGSL bounds exp(x) to 3 + 2 |x| units of
@@ -51,12 +53,6 @@ const LONG = {
   ],
 } as const;
 
-const KERNELS = [
-  ["decode on the highest rung", attentionDecode, FEW_ROWS, {}],
-  ["decode on the core rung", attentionDecode, FEW_ROWS, { rung: "core" }],
-  ["prefill", attentionPrefill, MANY_ROWS, {}],
-] as const;
-
 /** [heads, kvHeads, headDim, cache]; heads of 128 with an f16 cache have a test of their own. */
 const HEADS = [
   [1, 1, 16, "f16"],
@@ -67,16 +63,25 @@ const HEADS = [
   [8, 2, 128, "f32"],
 ] as const;
 
-describe.each(KERNELS)("attention, %s,", (_, kernel, passes, options) => {
-  const gpu = useGpu({ ...testDeviceOptions(), ...options });
+/** The passes that a way is held to: few rows where it takes no more. */
+const passesOf = (way: string) => (way === "tiles" ? MANY_ROWS : FEW_ROWS);
 
+const gpu = useGpu();
+
+/** Whether the adapter has what a way needs. Those it does not have are held to the same on another. */
+function allows(shape: AttentionShape, tokens: number, way: string): boolean {
+  return waysFor(gpu(), ATTENTION, { ...shape, tokens }).some(({ name }) => name === way);
+}
+
+describe.each(ATTENTION.ways.map(({ name }) => name))("attention, %s,", (way) => {
   it.each(HEADS)(
     "of %i query and %i key heads of %i with a cache stored as %s agrees with float64",
     async (heads, kvHeads, headDim, cache) => {
-      const shape = { heads, kvHeads, headDim, context: 570, cache };
-      for (const [rows, tokens, position] of passes) {
+      const shape = onePage({ heads, kvHeads, headDim, context: 570, cache });
+      for (const [rows, tokens, position] of passesOf(way)) {
+        if (!allows(shape, rows, way)) continue;
         const pass = randomPass(shape, rows, tokens, position);
-        const got = await run(gpu(), await kernel(gpu(), shape, rows), pass);
+        const got = await run(gpu(), way, shape, pass);
         const wanted = oracle(shape, pass);
         expectClose(got.subarray(0, wanted.length), wanted, { relative: RELATIVE });
         const rest = got.subarray(wanted.length, rows * heads * headDim);
@@ -86,10 +91,11 @@ describe.each(KERNELS)("attention, %s,", (_, kernel, passes, options) => {
   );
 
   it("agrees with float64 at the shipped scale", async () => {
-    const shape = { heads: 2, kvHeads: 1, headDim: 128, context: LONG_CONTEXT, cache: "f16" } as const;
-    for (const [rows, tokens, position] of kernel === attentionPrefill ? LONG.many : LONG.few) {
+    const shape = onePage({ heads: 2, kvHeads: 1, headDim: 128, context: LONG_CONTEXT, cache: "f16" });
+    for (const [rows, tokens, position] of way === "tiles" ? LONG.many : LONG.few) {
+      if (!allows(shape, rows, way)) continue;
       const pass = randomPass(shape, rows, tokens, position);
-      const got = await run(gpu(), await kernel(gpu(), shape, rows), pass);
+      const got = await run(gpu(), way, shape, pass);
       const wanted = oracle(shape, pass);
       expectClose(got.subarray(0, wanted.length), wanted, { relative: RELATIVE });
     }
@@ -97,36 +103,98 @@ describe.each(KERNELS)("attention, %s,", (_, kernel, passes, options) => {
 });
 
 describe("attention", () => {
-  const gpu = useGpu();
-
   it.each([
     [1, 150],
     [40, 100],
   ])("of %i rows at position %i agrees with float64 at the widths of 13B", async (tokens, position) => {
-    const shape: AttentionShape = { heads: 40, kvHeads: 40, headDim: 128, context: 160, cache: "f16" };
+    const shape = onePage({ heads: 40, kvHeads: 40, headDim: 128, context: 160, cache: "f16" });
     const pass = randomPass(shape, tokens, tokens, position);
-    const got = await run(gpu(), await attention(gpu(), shape, tokens), pass);
+    const got = await run(gpu(), undefined, shape, pass);
     const wanted = oracle(shape, pass);
     expectClose(got.subarray(0, wanted.length), wanted, { relative: RELATIVE });
   });
 
   it("gives NaN, and no number, where a key that a row sees is NaN", async () => {
-    const shape: AttentionShape = { heads: 1, kvHeads: 1, headDim: 32, context: 40, cache: "f32" };
-    for (const kernel of [attentionDecode, attentionPrefill]) {
+    const shape = onePage({ heads: 1, kvHeads: 1, headDim: 32, context: 40, cache: "f32" });
+    for (const { name } of waysFor(gpu(), ATTENTION, { ...shape, tokens: 3 })) {
       const pass = randomPass(shape, 3, 3, 20);
       pass.keys[21 * 32 + 5] = 0x7fc00000;
-      const got = await run(gpu(), await kernel(gpu(), shape, 3), pass);
+      const got = await run(gpu(), name, shape, pass);
       const isNan = (row: number) => got.subarray(row * 32, (row + 1) * 32).every(Number.isNaN);
       expect([0, 1, 2].map(isNan)).toEqual([false, true, true]);
     }
   });
 
+  it("takes rows of several sequences, whose pages stand anywhere, each as if it were alone", async () => {
+    const [page, count] = [16, 23];
+    const sizes = { heads: 4, kvHeads: 2, headDim: 64, context: 100, cache: "f32" } as const;
+    const shape: AttentionShape = { ...sizes, page, pages: count };
+    const alone = onePage(sizes);
+    // [position of the first row, rows] of each sequence; the first row of the second is in a later tile of rows.
+    for (const parts of [
+      [
+        [0, 3],
+        [17, 2],
+        [95, 2],
+      ],
+      [
+        [40, 30],
+        [3, 9],
+        [64, 20],
+        [0, 7],
+      ],
+    ] as const) {
+      const table = new Uint32Array(parts.length * 7);
+      const free = Array.from({ length: count }, (_, i) => (i * 7 + 3) % count);
+      const size = 2 * page * count * 64;
+      const [keys, values] = [
+        new Float32Array(size).fill(Number.NaN),
+        new Float32Array(size).fill(Number.NaN),
+      ];
+      const rows: Row[] = [];
+      const queries: number[] = [];
+      const wanted: number[] = [];
+      for (const [sequence, [position, tokens]] of parts.entries()) {
+        const pass = randomPass(alone, tokens, tokens, position, sequence);
+        queries.push(...pass.qkv);
+        rows.push(...rowsFrom(position, tokens).map((row) => ({ ...row, sequence })));
+        wanted.push(...oracle(alone, pass));
+        for (let p = 0; p < position + tokens; p++) {
+          const line = sequence * 7 + Math.floor(p / page);
+          if (p % page === 0) table[line] = free.pop()!;
+          for (let head = 0; head < 2; head++) {
+            const into = (head * page * count + table[line]! * page + (p % page)) * 64;
+            const from = (head * 100 + p) * 64;
+            keys.set(cacheValues(pass.keys, "f32").subarray(from, from + 64), into);
+            values.set(cacheValues(pass.values, "f32").subarray(from, from + 64), into);
+          }
+        }
+      }
+      for (const { name } of waysFor(gpu(), ATTENTION, { ...shape, tokens: rows.length })) {
+        const y = upload(gpu(), new Float32Array(wanted.length));
+        const kernel = await prepare(gpu(), ATTENTION, { ...shape, tokens: rows.length }, name);
+        const buffers = {
+          qkv: upload(gpu(), new Float32Array(queries)),
+          keys: upload(gpu(), keys),
+          values: upload(gpu(), values),
+          pages: upload(gpu(), table),
+          rows: uploadRows(gpu(), rows),
+        };
+        const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y })], y);
+        expectClose(got.subarray(0, wanted.length), wanted, { relative: RELATIVE });
+      }
+    }
+  });
+
   it("refuses the shapes that the kernels do not take, by number", async () => {
-    const shape: AttentionShape = { heads: 4, kvHeads: 2, headDim: 64, context: 8, cache: "f16" };
-    await expect(attention(gpu(), { ...shape, headDim: 144 }, 1)).rejects.toThrow("144");
-    await expect(attention(gpu(), { ...shape, headDim: 40 }, 1)).rejects.toThrow("40");
-    await expect(attention(gpu(), { ...shape, kvHeads: 3 }, 2)).rejects.toThrow("found 4 and 3");
-    await expect(attention(gpu(), { ...shape, context: 0 }, 2)).rejects.toThrow("asked for 0");
+    const shape = { ...onePage({ heads: 4, kvHeads: 2, headDim: 64, context: 8, cache: "f16" }), tokens: 2 };
+    const preparing = (changes: Partial<AttentionShape>) =>
+      prepare(gpu(), ATTENTION, { ...shape, ...changes });
+    await expect(preparing({ headDim: 144 })).rejects.toThrow("144");
+    await expect(preparing({ headDim: 40 })).rejects.toThrow("40");
+    await expect(preparing({ kvHeads: 3 })).rejects.toThrow("found 4 and 3");
+    await expect(preparing({ context: 0 })).rejects.toThrow("asked for 0");
+    await expect(preparing({ page: 24, pages: 2 })).rejects.toThrow("asked for 24");
   });
 });
 
@@ -140,10 +208,10 @@ interface Pass {
 }
 
 /** Random queries and a random cache; rows that are no tokens, and positions past them, are NaN. */
-function randomPass(shape: AttentionShape, rows: number, tokens: number, position: number): Pass {
+function randomPass(shape: AttentionShape, rows: number, tokens: number, position: number, seed = 0): Pass {
   const { heads, kvHeads, headDim, context, cache } = shape;
   const width = (heads + 2 * kvHeads) * headDim;
-  const qkv = randomFloats(rows * width, 1).fill(Number.NaN, tokens * width);
+  const qkv = randomFloats(rows * width, 3 * seed + 1).fill(Number.NaN, tokens * width);
   const filled = (seed: number) => {
     const all = randomFloats(kvHeads * context * headDim, seed);
     for (let head = 0; head < kvHeads; head++) {
@@ -152,17 +220,24 @@ function randomPass(shape: AttentionShape, rows: number, tokens: number, positio
     }
     return cacheWords(all, cache);
   };
-  return { rows, tokens, position, qkv, keys: filled(2), values: filled(3) };
+  return { rows, tokens, position, qkv, keys: filled(3 * seed + 2), values: filled(3 * seed + 3) };
 }
 
-async function run(gpu: Gpu, kernel: Attention, { qkv, keys, values, ...pass }: Pass): Promise<Float32Array> {
+async function run(
+  gpu: Gpu,
+  way: string | undefined,
+  shape: AttentionShape,
+  { qkv, keys, values, ...pass }: Pass,
+): Promise<Float32Array> {
   const y = upload(gpu, new Float32Array(qkv.length).fill(UNTOUCHED));
+  const kernel = await prepare(gpu, ATTENTION, { ...shape, tokens: pass.rows }, way);
   const dispatch = kernel({
     qkv: upload(gpu, qkv),
     keys: upload(gpu, keys),
     values: upload(gpu, values),
     y,
-    step: uploadStep(gpu, pass.position, pass.tokens),
+    rows: uploadRows(gpu, rowsFrom(pass.position, pass.tokens)),
+    pages: upload(gpu, new Uint32Array(1)),
   });
   return runAndReadFloats(gpu, [dispatch], y);
 }

@@ -1,9 +1,11 @@
 import { expect, it } from "vitest";
-import { columnSquares } from "../../src/kernels/column_squares.ts";
+import { COLUMN_SQUARES } from "../../src/kernels/column_squares.ts";
+import { prepare } from "../../src/kernels/way.ts";
 import { columnSquaresOracle } from "../oracle/linear.ts";
 import { expectClose } from "../support/close.ts";
-import { runAndReadFloats, upload, uploadStep, useGpu } from "../support/gpu.ts";
+import { runAndReadFloats, upload, useGpu } from "../support/gpu.ts";
 import { randomFloats } from "../support/random.ts";
+import { rowsFrom, uploadRows } from "../support/rows.ts";
 
 /** Sums of at most 128 positive numbers, a rounding each. */
 const RELATIVE = 1e-5;
@@ -18,8 +20,8 @@ it.each([
 ])("columnSquares of %i tokens agrees with float64 at width %i", async (tokens, columns) => {
   const x = randomFloats(tokens * columns, 1);
   const sums = upload(gpu(), new Float32Array(columns));
-  const kernel = await columnSquares(gpu(), columns);
-  const dispatch = kernel({ x: upload(gpu(), x), sums, step: uploadStep(gpu(), 7, tokens) });
+  const kernel = await prepare(gpu(), COLUMN_SQUARES, { columns });
+  const dispatch = kernel({ x: upload(gpu(), x), sums, rows: uploadRows(gpu(), rowsFrom(7, tokens)) });
   const got = await runAndReadFloats(gpu(), [dispatch, dispatch], sums);
   const wanted = columnSquaresOracle(x, columns).map((sum) => 2 * sum);
   expectClose(got.subarray(0, columns), wanted, { relative: RELATIVE });
@@ -29,7 +31,7 @@ it("columnSquares leaves out rows that are no tokens", async () => {
   const x = new Float32Array(5 * 32).fill(1);
   x.fill(Number.NaN, 3 * 32);
   const sums = upload(gpu(), new Float32Array(32).fill(10));
-  const kernel = await columnSquares(gpu(), 32);
-  const dispatch = kernel({ x: upload(gpu(), x), sums, step: uploadStep(gpu(), 0, 3) });
+  const kernel = await prepare(gpu(), COLUMN_SQUARES, { columns: 32 });
+  const dispatch = kernel({ x: upload(gpu(), x), sums, rows: uploadRows(gpu(), rowsFrom(0, 3)) });
   expect(await runAndReadFloats(gpu(), [dispatch], sums)).toEqual(new Float32Array(32).fill(13));
 });

@@ -1,17 +1,69 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type DawnHost, dawnHost } from "../../node/host.ts";
-import { argmax } from "../../src/kernels/argmax.ts";
-import { attention } from "../../src/kernels/attention.ts";
-import { columnSquares } from "../../src/kernels/column_squares.ts";
 import { type Gpu, openDevice, RUNGS } from "../../src/kernels/device.ts";
-import { embed } from "../../src/kernels/embed.ts";
 import { compile } from "../../src/kernels/kernel.ts";
-import { matmul, matvec } from "../../src/kernels/linear.ts";
-import { allocateMatrix } from "../../src/kernels/matrix.ts";
-import { rmsNorm } from "../../src/kernels/rmsnorm.ts";
-import { rope } from "../../src/kernels/rope.ts";
-import { swiglu } from "../../src/kernels/swiglu.ts";
-import { topK } from "../../src/kernels/top_k.ts";
+import { OPERATIONS } from "../../src/kernels/operations.ts";
+import { type Operation, prepare, waysFor } from "../../src/kernels/way.ts";
+
+const SLABS = (["f32", "f16", "q8", "q4a", "q4"] as const).map((format) => ({
+  format,
+  rows: 70,
+  columns: 96,
+  firstRow: 0,
+}));
+const HEADS = (["f16", "f32"] as const).flatMap((cache) =>
+  [32, 64, 80, 128].flatMap((headDim) =>
+    [1, 40].map((tokens) => ({
+      heads: 8,
+      kvHeads: 2,
+      headDim,
+      context: 100,
+      cache,
+      page: 32,
+      pages: 4,
+      tokens,
+    })),
+  ),
+);
+
+/** Each operation at the shapes that link other parts, and at the 13B's widths. */
+const CASES = [
+  every(
+    OPERATIONS.embed,
+    SLABS.map((slab) => ({ ...slab, tokens: 5 })),
+  ),
+  every(
+    OPERATIONS.linear,
+    SLABS.flatMap((slab) =>
+      [1, 33].flatMap((tokens) =>
+        [false, true].map((accumulate) => ({ ...slab, outputs: 70, tokens, accumulate })),
+      ),
+    ),
+  ),
+  every(OPERATIONS.rope, HEADS),
+  every(OPERATIONS.attention, HEADS),
+  every(OPERATIONS.rmsnorm, [{ dim: 5120, eps: 1e-6, tokens: 3 }]),
+  every(OPERATIONS.swiglu, [{ hidden: 13824, tokens: 3 }]),
+  every(OPERATIONS.pick, [{ dim: 5120 }]),
+  every(OPERATIONS.column_squares, [{ columns: 13824 }]),
+  every(OPERATIONS.argmax, [{ vocab: 39424, limit: 39410 }]),
+  every(OPERATIONS.top_k, [{ vocab: 39424, limit: 39410 }]),
+];
+
+/** Compiles every way of an operation that each shape allows, and says how many there were. */
+function every<Shape>(operation: Operation<Shape, string>, shapes: readonly Shape[]) {
+  const compileAll = async (gpu: Gpu) => {
+    let count = 0;
+    for (const shape of shapes) {
+      for (const { name } of waysFor(gpu, operation, shape)) {
+        await prepare(gpu, operation, shape, name);
+        count += 1;
+      }
+    }
+    return count;
+  };
+  return { name: operation.name, compile: compileAll };
+}
 
 /** Dawn's null backend compiles and validates like any other and computes nothing: every variant, in no time. */
 describe.each(RUNGS)("on Dawn's null backend, every kernel compiles at rung %s", (rung) => {
@@ -26,35 +78,21 @@ describe.each(RUNGS)("on Dawn's null backend, every kernel compiles at rung %s",
     host.release();
   });
 
-  it.each(["f32", "f16", "q8", "q4a", "q4"] as const)("with weights stored as %s", async (format) => {
-    const matrix = allocateMatrix(gpu, format, format, 70, 96);
-    for (const accumulate of [false, true]) {
-      await matvec(gpu, matrix, { accumulate });
-      await matmul(gpu, matrix, 33, { accumulate });
-    }
-    await embed(gpu, matrix, 5);
-    gpu.check();
-  });
+  it.each(CASES.map(({ name, compile }) => [name, compile] as const))(
+    "every way of %s",
+    async (_, compile) => {
+      expect(await compile(gpu)).toBeGreaterThan(0);
+      gpu.check();
+    },
+  );
+});
 
-  it.each(["f16", "f32"] as const)("with a cache stored as %s", async (cache) => {
-    for (const headDim of [32, 64, 80, 128]) {
-      const shape = { heads: 8, kvHeads: 2, headDim, context: 100, cache };
-      for (const tokens of [1, 40]) {
-        await rope(gpu, shape, tokens);
-        await attention(gpu, shape, tokens);
-      }
-    }
-    gpu.check();
-  });
-
-  it("without weights", async () => {
-    for (const last of [false, true]) await rmsNorm(gpu, 5120, 1e-6, last);
-    await swiglu(gpu, 13824, 3);
-    await columnSquares(gpu, 13824);
-    await argmax(gpu, { vocab: 39424, limit: 39410 });
-    await topK(gpu, { vocab: 39424, limit: 39410 });
-    gpu.check();
-  });
+it("compiles every operation there is", () => {
+  expect(CASES.map(({ name }) => name).sort()).toEqual(
+    Object.values(OPERATIONS)
+      .map(({ name }) => name)
+      .sort(),
+  );
 });
 
 describe("a wrong kernel is refused", () => {
@@ -104,6 +142,13 @@ describe("a wrong kernel is refused", () => {
   it.each([{}, { SIZE: 1, SIZES: 2 }])("when its overrides are %o", async (constants) => {
     const source = { label: "sound", files: ["part", "sound"], bindings: ["y"], constants } as const;
     await expect(compile(gpu, source)).rejects.toThrow(/sound makes no pipeline with/);
+  });
+
+  it("when a const of the shader is not what the kernel says", async () => {
+    const constants = { SIZE: 1, ONE: 2 };
+    const source = { label: "sound", files: ["part", "sound"], bindings: ["y"], constants } as const;
+    await expect(compile(gpu, source)).rejects.toThrow("The shader of sound has ONE = 1, its kernel says 2.");
+    await compile(gpu, { ...source, constants: { SIZE: 1, ONE: 1 } });
   });
 
   it("when its grid is larger than the adapter's", async () => {

@@ -154,7 +154,7 @@ describe("errors of the device", () => {
       host,
       gpu.adapter,
       Object.assign(gpu.device, { addEventListener: add, removeEventListener: remove }),
-      gpu.rung,
+      gpu.features,
     );
     expect(listeners.size).toBe(1);
     watched.destroy();
@@ -204,7 +204,7 @@ describe("memory that runs out", () => {
       pushErrorScope: { value: () => {} },
       popErrorScope: { value: async () => null },
     });
-    const full = new Gpu(host, gpu.adapter, device, gpu.rung);
+    const full = new Gpu(host, gpu.adapter, device, gpu.features);
     await device.lost;
     expect(() => full.check()).toThrow(DeviceLostError);
     expect(() => full.check()).toThrow(

@@ -1,13 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { embed } from "../../src/kernels/embed.ts";
 import { storedBytes } from "../../src/kernels/matrix.ts";
-import { rmsNorm } from "../../src/kernels/rmsnorm.ts";
-import { swiglu } from "../../src/kernels/swiglu.ts";
+import { PICK } from "../../src/kernels/pick.ts";
+import { RMSNORM } from "../../src/kernels/rmsnorm.ts";
+import { SWIGLU } from "../../src/kernels/swiglu.ts";
+import { prepare } from "../../src/kernels/way.ts";
 import { rmsNormOracle, swigluOracle } from "../oracle/linear.ts";
 import { expectClose } from "../support/close.ts";
-import { runAndReadFloats, upload, uploadStep, useGpu } from "../support/gpu.ts";
+import { runAndReadFloats, upload, useGpu } from "../support/gpu.ts";
 import { storeMatrix } from "../support/matrix.ts";
 import { randomFloats } from "../support/random.ts";
+import { rowsFrom, uploadRows } from "../support/rows.ts";
 
 /** One rounding each of the square root, the products and the sum of squares: a few units of 2⁻²⁴. */
 const NORM_RELATIVE = 2e-6;
@@ -25,34 +28,38 @@ describe("rmsNorm", () => {
   ])("of %i tokens agrees with float64 at width %i", async (tokens, dim) => {
     const [x, weight] = [randomFloats(tokens * dim, 1), randomFloats(dim, 2)];
     const y = upload(gpu(), new Float32Array(tokens * dim));
-    const kernel = await rmsNorm(gpu(), dim, 1e-6);
+    const kernel = await prepare(gpu(), RMSNORM, { dim, eps: 1e-6, tokens });
     const buffers = {
       x: upload(gpu(), x),
       weight: upload(gpu(), weight),
-      step: uploadStep(gpu(), 0, tokens),
+      rows: uploadRows(gpu(), rowsFrom(0, tokens)),
     };
-    const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y }, [tokens])], y);
+    const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y })], y);
     expectClose(got.subarray(0, x.length), rmsNormOracle(x, weight, 1e-6), { relative: NORM_RELATIVE });
   });
 
   it("adds eps to a row of tiny values", async () => {
     const [x, weight] = [randomFloats(64, 1, 1e-4), new Float32Array(64).fill(1)];
     const y = upload(gpu(), new Float32Array(64));
-    const kernel = await rmsNorm(gpu(), 64, 1e-6);
-    const buffers = { x: upload(gpu(), x), weight: upload(gpu(), weight), step: uploadStep(gpu(), 0, 1) };
-    const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y }, [1])], y);
+    const kernel = await prepare(gpu(), RMSNORM, { dim: 64, eps: 1e-6, tokens: 1 });
+    const buffers = {
+      x: upload(gpu(), x),
+      weight: upload(gpu(), weight),
+      rows: uploadRows(gpu(), rowsFrom(0, 1)),
+    };
+    const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y })], y);
     expectClose(got, rmsNormOracle(x, weight, 1e-6), { relative: NORM_RELATIVE });
   });
+});
 
-  it("takes the last token's row alone when asked", async () => {
-    const [tokens, dim] = [5, 64];
-    const [x, weight] = [randomFloats(tokens * dim, 1), randomFloats(dim, 2)];
-    const y = upload(gpu(), new Float32Array(dim));
-    const kernel = await rmsNorm(gpu(), dim, 1e-6, true);
-    const buffers = { x: upload(gpu(), x), weight: upload(gpu(), weight), step: uploadStep(gpu(), 9, 3) };
-    const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y }, [1])], y);
-    expectClose(got, rmsNormOracle(x.subarray(2 * dim, 3 * dim), weight, 1e-6), { relative: NORM_RELATIVE });
-  });
+it("pick takes the row whose logits are asked for", async () => {
+  const [tokens, dim] = [5, 68];
+  const x = randomFloats(tokens * dim, 1);
+  const y = upload(gpu(), new Float32Array(dim));
+  const kernel = await prepare(gpu(), PICK, { dim });
+  const buffers = { x: upload(gpu(), x), rows: uploadRows(gpu(), rowsFrom(9, 3)) };
+  const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y })], y);
+  expect(got).toEqual(x.slice(2 * dim, 3 * dim));
 });
 
 describe.each(["f32", "f16", "q8", "q4a", "q4"] as const)("embed from a table stored as %s", (format) => {
@@ -66,8 +73,10 @@ describe.each(["f32", "f16", "q8", "q4a", "q4"] as const)("embed from a table st
     const y = upload(gpu(), new Float32Array(8 * dim));
     const kernel = await embed(gpu(), matrix, 8);
     const buffers = {
-      tokens: upload(gpu(), new Uint32Array([...tokens, 9])),
-      step: uploadStep(gpu(), 0, tokens.length),
+      rows: uploadRows(
+        gpu(),
+        tokens.map((token, position) => ({ token, position })),
+      ),
     };
     const got = await runAndReadFloats(gpu(), kernel({ ...buffers, y }), y);
     const wanted = new Float32Array(8 * dim);
@@ -87,8 +96,8 @@ describe("swiglu", () => {
   ])("of %i tokens agrees with float64 at width %i", async (tokens, hidden) => {
     const gateUp = randomFloats(tokens * 2 * hidden, 1, 2);
     const y = upload(gpu(), new Float32Array(tokens * hidden));
-    const kernel = await swiglu(gpu(), hidden, tokens);
-    const buffers = { gateUp: upload(gpu(), gateUp), step: uploadStep(gpu(), 0, tokens) };
+    const kernel = await prepare(gpu(), SWIGLU, { hidden, tokens });
+    const buffers = { gateUp: upload(gpu(), gateUp), rows: uploadRows(gpu(), rowsFrom(0, tokens)) };
     const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y })], y);
     expectClose(got.subarray(0, tokens * hidden), swigluOracle(gateUp, hidden), {
       relative: SWIGLU_RELATIVE,

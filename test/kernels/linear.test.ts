@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
 import type { Gpu } from "../../src/kernels/device.ts";
-import { type Linear, matmul, matvec } from "../../src/kernels/linear.ts";
+import { type Linear, linear } from "../../src/kernels/linear.ts";
 import { type StoredFormat, storedBytes } from "../../src/kernels/matrix.ts";
 import { matmulOracle } from "../oracle/linear.ts";
 import { expectClose } from "../support/close.ts";
-import { runAndReadFloats, upload, uploadStep, useGpu } from "../support/gpu.ts";
+import { runAndReadFloats, upload, useGpu } from "../support/gpu.ts";
 import { storeMatrix } from "../support/matrix.ts";
 import { randomFloats } from "../support/random.ts";
+import { rowsFrom, uploadRows } from "../support/rows.ts";
 
 /**
  * f32 sums of up to 13,824 products in another order than the oracle's: the error of a sum grows with its largest
@@ -33,7 +34,7 @@ const CASES = [
 ];
 
 /** Rows of one pass: around a tile of 32, and the shipped chunk. */
-const TOKENS = [1, 5, 32, 33, 128];
+const TOKENS = [2, 5, 32, 33, 128];
 
 const gpu = useGpu();
 
@@ -53,17 +54,17 @@ async function products({ format, rows, columns, tokens, before, on = gpu() }: C
   const x = randomFloats(tokens * columns, 2);
   const { matrix, stored } = storeMatrix(on, format, randomFloats(rows * columns, 1, 0.05), columns);
   const wanted = matmulOracle(stored, x, rows, columns).map((v, i) => v + (before?.[i] ?? 0));
-  const run = async (linear: Linear, count: number) => {
+  const run = async (multiply: Linear, count: number) => {
     const y = upload(gpu(), (before ?? new Float32Array(tokens * rows)).slice(0, count * rows));
-    const step = uploadStep(gpu(), 0, count);
-    const got = await runAndReadFloats(gpu(), linear({ x: upload(gpu(), x), y, step }), y);
+    const pass = uploadRows(gpu(), rowsFrom(0, count));
+    const got = await runAndReadFloats(gpu(), multiply({ x: upload(gpu(), x), y, rows: pass }), y);
     expectClose(got.subarray(0, count * rows), wanted.subarray(0, count * rows), { relative: RELATIVE });
   };
   const options = { accumulate: before !== undefined };
   return {
     matrix,
-    matvecAgrees: async () => run(await matvec(gpu(), matrix, options), 1),
-    matmulAgrees: async (count = tokens) => run(await matmul(gpu(), matrix, count, options), count),
+    matvecAgrees: async () => run(await linear(gpu(), matrix, 1, options), 1),
+    matmulAgrees: async (count = tokens) => run(await linear(gpu(), matrix, count, options), count),
   };
 }
 
@@ -109,9 +110,9 @@ it("matmul leaves rows that are no tokens alone", async () => {
   const [tokens, rows, columns] = [40, 32, 32];
   const { matrix } = storeMatrix(gpu(), "f16", randomFloats(rows * columns, 1), columns);
   const y = upload(gpu(), new Float32Array(tokens * rows).fill(7));
-  const linear = await matmul(gpu(), matrix, tokens);
+  const multiply = await linear(gpu(), matrix, tokens);
   const x = upload(gpu(), randomFloats(tokens * columns, 2));
-  const got = await runAndReadFloats(gpu(), linear({ x, y, step: uploadStep(gpu(), 0, 5) }), y);
+  const got = await runAndReadFloats(gpu(), multiply({ x, y, rows: uploadRows(gpu(), rowsFrom(0, 5)) }), y);
   expect(got.subarray(0, rows)).not.toContain(7);
   expect(new Set(got.subarray(5 * rows, tokens * rows))).toEqual(new Set([7]));
 });

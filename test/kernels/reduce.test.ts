@@ -34,7 +34,7 @@ describe.each([
     const on: Gpu = Object.create(gpu(), { readShader: { value: readShader } });
     const kernel = await compile(on, {
       label: "reductions in a row",
-      files: [gpu().rung === "core" ? "reduce_workgroup" : "reduce_subgroup", "in_a_row"],
+      files: [gpu().features.has("subgroups") ? "reduce_subgroup" : "reduce_workgroup", "in_a_row"],
       bindings: ["y"],
       constants: { WORKGROUP: LANES },
     });

@@ -1,11 +1,13 @@
 import { describe, expect, it } from "vitest";
 import type { AttentionShape, CacheFormat } from "../../src/kernels/cache.ts";
-import { rope, ropeTable } from "../../src/kernels/rope.ts";
+import { ROPE, ropeTable } from "../../src/kernels/rope.ts";
+import { prepare } from "../../src/kernels/way.ts";
 import { ropeAngle, rotateOracle } from "../oracle/attention.ts";
 import { cacheValues, cacheWords } from "../support/cache.ts";
 import { expectClose } from "../support/close.ts";
-import { runAndRead, runAndReadFloats, upload, uploadStep, useGpu } from "../support/gpu.ts";
+import { runAndRead, runAndReadFloats, upload, useGpu } from "../support/gpu.ts";
 import { randomFloats } from "../support/random.ts";
+import { onePage, rowsFrom, uploadRows } from "../support/rows.ts";
 
 /** Two products and a sum in f32, of numbers twenty times the usual where an outlier is in the pair. */
 const RELATIVE = 1e-5;
@@ -71,7 +73,7 @@ describe.each(["f16", "f32"] as const)("rope with a cache stored as %s", (cache:
     { heads: 2, kvHeads: 1, headDim: 128, rows: 128, tokens: 128, position: 1920 },
   ])("$heads:$kvHeads heads of $headDim, $tokens tokens of $rows rows at $position", async (sizes) => {
     const { heads, kvHeads, headDim, rows, tokens, position } = sizes;
-    const shape: AttentionShape = { heads, kvHeads, headDim, context: position + tokens + 1, cache };
+    const shape = onePage({ heads, kvHeads, headDim, context: position + tokens + 1, cache });
     const qkv = randomFloats(rows * (heads + 2 * kvHeads) * headDim, 1);
     const before = randomFloats(kvHeads * shape.context * headDim, 2);
     const got = await run(shape, rows, qkv, before, position, tokens);
@@ -112,7 +114,7 @@ describe.each(["f16", "f32"] as const)("rope with a cache stored as %s", (cache:
   });
 
   it("writes nothing past the cache", async () => {
-    const shape: AttentionShape = { heads: 2, kvHeads: 2, headDim: 32, context: 4, cache };
+    const shape = onePage({ heads: 2, kvHeads: 2, headDim: 32, context: 4, cache });
     const qkv = randomFloats(3 * 6 * 32, 1);
     const got = await run(shape, 3, qkv, new Float32Array(2 * 4 * 32), 3, 3);
     const filled = (head: number, position: number) =>
@@ -138,9 +140,10 @@ describe.each(["f16", "f32"] as const)("rope with a cache stored as %s", (cache:
       table: upload(gpu(), ropeTable(shape.headDim, shape.context, THETA)),
       keys: upload(gpu(), words),
       values: upload(gpu(), words),
-      step: uploadStep(gpu(), position, tokens),
+      rows: uploadRows(gpu(), rowsFrom(position, tokens)),
+      pages: upload(gpu(), new Uint32Array(1)),
     };
-    const dispatch = (await rope(gpu(), shape, rows))(buffers);
+    const dispatch = (await prepare(gpu(), ROPE, { ...shape, tokens: rows }))(buffers);
     return {
       qkv: await runAndReadFloats(gpu(), [dispatch], buffers.qkv),
       keys: cacheValues(await runAndRead(gpu(), [], buffers.keys), cache),
@@ -171,7 +174,7 @@ describe("a cache stored as f16", () => {
 
   /** The 16 values of a cache of one position, of which the first are given and the others 1. */
   async function valuesStored(first: readonly number[]): Promise<Float32Array> {
-    const shape: AttentionShape = { heads: 1, kvHeads: 1, headDim: 16, context: 1, cache: "f16" };
+    const shape = onePage({ heads: 1, kvHeads: 1, headDim: 16, context: 1, cache: "f16" });
     const qkv = new Float32Array(3 * 16).fill(1);
     qkv.set(first, 2 * 16);
     const buffers = {
@@ -179,9 +182,14 @@ describe("a cache stored as f16", () => {
       table: upload(gpu(), ropeTable(16, 1, THETA)),
       keys: upload(gpu(), new Uint32Array(8)),
       values: upload(gpu(), new Uint32Array(8)),
-      step: uploadStep(gpu(), 0, 1),
+      rows: uploadRows(gpu(), rowsFrom(0, 1)),
+      pages: upload(gpu(), new Uint32Array(1)),
     };
-    const words = await runAndRead(gpu(), [(await rope(gpu(), shape, 1))(buffers)], buffers.values);
+    const words = await runAndRead(
+      gpu(),
+      [(await prepare(gpu(), ROPE, { ...shape, tokens: 1 }))(buffers)],
+      buffers.values,
+    );
     return cacheValues(words, "f16");
   }
 });

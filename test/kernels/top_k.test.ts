@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { NO_ID, TOP_K, topK } from "../../src/kernels/top_k.ts";
+import { NO_ID, TOP, TOP_K } from "../../src/kernels/top_k.ts";
+import { prepare } from "../../src/kernels/way.ts";
 import { rankOracle } from "../oracle/selection.ts";
 import { runAndRead, upload, useGpu } from "../support/gpu.ts";
 import { LOGITS, NAN_LOGITS } from "../support/logits.ts";
@@ -9,7 +10,7 @@ describe("topK", () => {
 
   async function run(logits: Float32Array, limit: number) {
     const buffers = { logits: upload(gpu(), logits), best: upload(gpu(), new Uint32Array(2 * TOP_K)) };
-    const kernel = await topK(gpu(), { vocab: logits.length, limit });
+    const kernel = await prepare(gpu(), TOP, { vocab: logits.length, limit });
     const words = await runAndRead(gpu(), [kernel(buffers)], buffers.best);
     return {
       ids: [...words.subarray(0, TOP_K)],
@@ -34,7 +35,7 @@ describe("topK", () => {
   });
 
   it("refuses a limit without ids or above the vocabulary", async () => {
-    await expect(topK(gpu(), { vocab: 10, limit: 0 })).rejects.toThrow("the tokenizer has 0");
-    await expect(topK(gpu(), { vocab: 10, limit: 11 })).rejects.toThrow("1 to 10 ids");
+    await expect(prepare(gpu(), TOP, { vocab: 10, limit: 0 })).rejects.toThrow("the tokenizer has 0");
+    await expect(prepare(gpu(), TOP, { vocab: 10, limit: 11 })).rejects.toThrow("1 to 10 ids");
   });
 });

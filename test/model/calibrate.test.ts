@@ -52,7 +52,7 @@ it("a model loaded with importance has the weights that were chosen by it", asyn
   const importance = await plain.calibrate(WINDOWS);
   plain.destroy();
   const model = await loadModel(gpu(), open, { weights: "q4", importance, cache: "f32", chunk: 16 });
-  const { logits } = await model.forward(WINDOWS[0]!, "logits");
+  const { logits } = await model.forward(model.open(), WINDOWS[0]!, "logits");
   model.destroy();
   const stored = storedTensors(config, tensors, "q4", importance);
   const wanted = llamaOracle(config, stored, WINDOWS[0]!).subarray(32 * config.vocab_size);
@@ -67,7 +67,6 @@ it("calibrate refuses no text, and leaves the model usable when it is aborted", 
   await expect(model.calibrate(WINDOWS, { signal: AbortSignal.abort(new Error("enough")) })).rejects.toThrow(
     "enough",
   );
-  model.rewind(0);
-  expect((await model.forward([1, 2, 3], "argmax")).ids.length).toBe(1);
+  expect((await model.forward(model.open(), [1, 2, 3], "argmax")).ids.length).toBe(1);
   model.destroy();
 });

@@ -21,10 +21,10 @@ const gpu = useGpu();
 
 /** A model on a device that other tests share, but whose errors are only its own; pipelines compile once. */
 async function withModel(on: Gpu, use: (model: LlamaModel, own: Gpu) => Promise<void>): Promise<void> {
-  const own = new Gpu({ gpu: {} as GPU, readShader: on.readShader }, on.adapter, on.device, on.rung);
-  for (const [key, pipeline] of on.pipelines) own.pipelines.set(key, pipeline);
+  const own = new Gpu({ gpu: {} as GPU, readShader: on.readShader }, on.adapter, on.device, on.features);
+  for (const [key, made] of on.made) own.made.set(key, made);
   const model = await loadModel(own, randomFolder({ num_hidden_layers: 1 }, 7).open, { chunk: CHUNK });
-  for (const [key, pipeline] of own.pipelines) on.pipelines.set(key, pipeline);
+  for (const [key, made] of own.made) on.made.set(key, made);
   try {
     await use(model, own);
   } finally {
@@ -34,10 +34,10 @@ async function withModel(on: Gpu, use: (model: LlamaModel, own: Gpu) => Promise<
 
 /** Everything that submits and hands on what came of it. */
 const PASSES: Record<string, (model: LlamaModel) => Promise<unknown>> = {
-  "a prefill of several passes": (model) => model.forward(TOKENS, "argmax"),
-  "a prefill of one pass": (model) => model.forward(TOKENS.slice(0, CHUNK), "candidates"),
-  "a decode": (model) => model.forward([5], "argmax"),
-  "all logits of a token": (model) => model.forward([5], "logits"),
+  "a prefill of several passes": (model) => model.forward(model.open(), TOKENS, "argmax"),
+  "a prefill of one pass": (model) => model.forward(model.open(), TOKENS.slice(0, CHUNK), "candidates"),
+  "a decode": (model) => model.forward(model.open(), [5], "argmax"),
+  "all logits of a token": (model) => model.forward(model.open(), [5], "logits"),
   scoring: async (model) => {
     for await (const _ of model.logits(TOKENS));
   },
@@ -97,7 +97,7 @@ it("values above the largest half are an error, and right in a cache of f32", ()
   withModel(gpu(), async (_, own) => {
     const logits = async (scale: number, options: LoadOptions) => {
       const model = await loadModel(own, scaledValues(scale), { chunk: CHUNK, weights: "f32", ...options });
-      const result = await model.forward(TOKENS, "logits");
+      const result = await model.forward(model.open(), TOKENS, "logits");
       model.destroy();
       return result;
     };

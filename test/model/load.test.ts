@@ -90,7 +90,7 @@ describe("a model that cannot fit is refused before anything is allocated", () =
 describe("a load that fails releases what it allocated", () => {
   it.each(["matvec", "matmul", "swiglu", "top_k"])("when %s does not compile", async (shader) => {
     const broken: Gpu = Object.create(gpu(), {
-      pipelines: { value: new Map() },
+      made: { value: new Map() },
       readShader: {
         value: async (name: string) => {
           if (name === shader) throw new Error(`no ${name}`);
@@ -155,7 +155,7 @@ describe("a load that fails releases what it allocated", () => {
     const stop = new AbortController();
     const arrivals: (() => void)[] = [];
     const slow: Gpu = Object.create(gpu(), {
-      pipelines: { value: new Map() },
+      made: { value: new Map() },
       readShader: {
         value: async (name: string) => {
           if (name === "swiglu") {

@@ -2,8 +2,10 @@ import { describe, expect, it } from "vitest";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import type { Gpu } from "../../src/kernels/device.ts";
+import type { Want } from "../../src/model/language-model.ts";
 import { type LoadOptions, loadCheckpoint, loadModel } from "../../src/model/load.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
+import type { Sequence } from "../../src/model/sequence.ts";
 import { klDivergence, llamaOracle } from "../oracle/llama.ts";
 import { randomFolder, storedTensors } from "../support/checkpoint.ts";
 import { expectClose } from "../support/close.ts";
@@ -96,9 +98,9 @@ describe.each(Object.entries(VARIANTS))("a random LLaMA, %s", (_, changes) => {
   it("agrees with its own decode, token by token", async () => {
     await withModel(changes, { weights: "f32", cache: "f32", chunk: 16 }, async (model) => {
       const rows = await allLogits(model, TOKENS);
-      model.rewind(0);
+      const sequence = model.open();
       for (const [t, token] of TOKENS.entries()) {
-        const { logits } = await model.forward([token], "logits");
+        const { logits } = await model.forward(sequence, [token], "logits");
         expectClose(logits, rows[t]!, ORDER);
       }
     });
@@ -133,9 +135,10 @@ describe("one layer at the shipped scale, after 1,500 tokens", () => {
 
       const wanted = llamaOracle(config, tensors, long).subarray(-LAST * config.vocab_size);
       expectAgreement(rows, wanted, config.vocab_size, KL_F32_CACHE);
-      model.rewind(long.length - DECODED);
+      const sequence = model.open();
+      await model.forward(sequence, long.slice(0, -DECODED), "argmax");
       for (let back = DECODED; back > 0; back--) {
-        const { logits } = await model.forward([long.at(-back)!], "logits");
+        const { logits } = await model.forward(sequence, [long.at(-back)!], "logits");
         expectClose(logits, rows.at(-back)!, ORDER);
       }
     });
@@ -143,38 +146,73 @@ describe("one layer at the shipped scale, after 1,500 tokens", () => {
 });
 
 describe("the cache", () => {
-  it("gives the same after a rewind as from the start", async () => {
+  it("gives the same after a sequence was cut as from the start", async () => {
     await withModel(GQA, { chunk: 16 }, async (model) => {
-      const fresh = await model.forward(TOKENS, "logits");
-      model.rewind(0);
-      await model.forward([...TOKENS.slice(0, 20), 5, 6, 7], "argmax");
-      model.rewind(20);
-      const again = await model.forward(TOKENS.slice(20), "logits");
+      const sequence = model.open();
+      const fresh = await model.forward(sequence, TOKENS, "logits");
+      sequence.truncate(0);
+      await model.forward(sequence, [...TOKENS.slice(0, 20), 5, 6, 7], "argmax");
+      sequence.truncate(20);
+      const again = await model.forward(sequence, TOKENS.slice(20), "logits");
       expectClose(again.logits, fresh.logits, ORDER);
-      expect(model.position).toBe(TOKENS.length);
+      expect(sequence.tokens).toEqual(TOKENS);
+    });
+  });
+
+  it("gives two sequences, token by token in turns, the bits that each gives alone", async () => {
+    const texts = [TOKENS, TOKENS.map((id) => (id * 7 + 3) % 300)] as const;
+    await withModel(GQA, { chunk: 16 }, async (model) => {
+      const run = (sequence: Sequence, ids: readonly number[]) => model.forward(sequence, ids, "logits");
+      const alone: Float32Array[][] = [];
+      for (const text of texts) {
+        const sequence = model.open();
+        const rows: Float32Array[] = [];
+        for (const id of text) rows.push((await run(sequence, [id])).logits);
+        sequence.discard();
+        alone.push(rows);
+      }
+      const [first, second] = [model.open(), model.open()];
+      for (const t of TOKENS.keys()) {
+        expect((await run(first, [texts[0][t]!])).logits).toEqual(alone[0]![t]);
+        expect((await run(second, [texts[1][t]!])).logits).toEqual(alone[1]![t]);
+      }
+    });
+  });
+
+  it("keeps a sequence through logits and calibration, which have their own", async () => {
+    await withModel(GQA, { chunk: 16 }, async (model) => {
+      const whole = await model.forward(model.open(), TOKENS, "logits");
+      const sequence = model.open();
+      await model.forward(sequence, TOKENS.slice(0, 30), "argmax");
+      await allLogits(model, TOKENS.toReversed());
+      await model.calibrate([TOKENS.toReversed()]);
+      const again = await model.forward(sequence, TOKENS.slice(30), "logits");
+      expectClose(again.logits, whole.logits, ORDER);
     });
   });
 
   it("refuses tokens that do not fit, and changes nothing", async () => {
     await withModel(GQA, { chunk: 16 }, async (model) => {
+      const sequence = model.open();
       const full = Array.from({ length: 6 }, () => TOKENS).flat();
-      await model.forward(full, "argmax");
-      await expect(model.forward(TOKENS.slice(0, 11), "argmax")).rejects.toThrow(
+      await model.forward(sequence, full, "argmax");
+      await expect(model.forward(sequence, TOKENS.slice(0, 11), "argmax")).rejects.toThrow(
         "11 tokens after the 246 in the cache make 257; the context holds 256",
       );
-      expect(model.position).toBe(246);
-      await model.forward(TOKENS.slice(0, 10), "argmax");
-      expect(() => model.rewind(257)).toThrow("the cache holds 256 tokens");
+      expect(sequence.length).toBe(246);
+      await model.forward(sequence, TOKENS.slice(0, 10), "argmax");
+      expect(() => sequence.truncate(257)).toThrow("it holds 256");
     });
   });
 
   it("stops between chunks when aborted, and keeps the chunks that ran", async () => {
     await withModel(GQA, { chunk: 16 }, async (model) => {
       const abort = new AbortController();
-      const pending = model.forward(TOKENS, "argmax", abort.signal);
+      const sequence = model.open();
+      const pending = model.forward(sequence, TOKENS, "argmax", abort.signal);
       abort.abort(new Error("enough"));
       await expect(pending).rejects.toThrow("enough");
-      expect(model.position).toBe(16);
+      expect(sequence.length).toBe(16);
     });
   });
 });
@@ -183,14 +221,17 @@ describe("what is read back", () => {
   it("is the same choice in all three forms, with padding rows masked", async () => {
     await withModel(GQA, { chunk: 16, tokenCount: 290 }, async (model) => {
       for (const prompt of [TOKENS, TOKENS.slice(3, 20), [1]]) {
-        model.rewind(0);
-        const all = await model.forward(prompt, "logits");
+        const run = async (want: Want) => {
+          const sequence = model.open();
+          const candidates = await model.forward(sequence, prompt, want);
+          sequence.discard();
+          return candidates;
+        };
+        const all = await run("logits");
         expect(all.ids.length).toBe(290);
-        model.rewind(0);
-        const best = await model.forward(prompt, "argmax");
+        const best = await run("argmax");
         expect([...best.ids]).toEqual([argmax(all.logits)]);
-        model.rewind(0);
-        const top = await model.forward(prompt, "candidates");
+        const top = await run("candidates");
         const sorted = [...all.ids].sort((a, b) => all.logits[b]! - all.logits[a]! || a - b).slice(0, 64);
         expect([...top.ids]).toEqual(sorted);
         expect([...top.logits]).toEqual(sorted.map((id) => all.logits[id]));
@@ -201,12 +242,11 @@ describe("what is read back", () => {
   it("never names a padding row, even where it has the largest logit", async () => {
     const folder = randomFolder(GQA, 7);
     const first = await loadModel(gpu(), folder.open, { chunk: 16 });
-    const [winner] = (await first.forward(TOKENS, "argmax")).ids;
+    const [winner] = (await first.forward(first.open(), TOKENS, "argmax")).ids;
     first.destroy();
     const masked = await loadModel(gpu(), folder.open, { chunk: 16, tokenCount: winner! });
     for (const want of ["argmax", "candidates", "logits"] as const) {
-      masked.rewind(0);
-      const { ids } = await masked.forward(TOKENS, want);
+      const { ids } = await masked.forward(masked.open(), TOKENS, want);
       expect(Math.max(...ids)).toBeLessThan(winner!);
     }
     masked.destroy();
@@ -215,10 +255,10 @@ describe("what is read back", () => {
 
 it("refuses ids that are not in the vocabulary, and no tokens at all", async () => {
   await withModel(GQA, { chunk: 16 }, async (model) => {
-    await expect(model.forward([301], "argmax")).rejects.toThrow(
+    await expect(model.forward(model.open(), [301], "argmax")).rejects.toThrow(
       "Token id 301 is not in the vocabulary of 301.",
     );
-    await expect(model.forward([], "argmax")).rejects.toThrow("at least one token");
+    await expect(model.forward(model.open(), [], "argmax")).rejects.toThrow("at least one token");
   });
 });
 

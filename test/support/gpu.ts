@@ -37,11 +37,6 @@ export function upload(gpu: Gpu, data: Float32Array | Uint32Array | Int32Array, 
   return buffer;
 }
 
-/** The Step uniform: tokens in the cache, and rows of this pass. */
-export function uploadStep(gpu: Gpu, position: number, count: number): GPUBuffer {
-  return upload(gpu, new Uint32Array([position, count, 0, 0]), GPUBufferUsage.UNIFORM);
-}
-
 /** Runs dispatches and reads a buffer back. */
 export async function runAndRead(
   gpu: Gpu,

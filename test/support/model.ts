@@ -1,6 +1,6 @@
-import { ContextOverflowError } from "../../src/errors.ts";
 import type { EngineModel } from "../../src/generate/engine.ts";
 import { type Candidates, MAX_CANDIDATES, type Want } from "../../src/model/language-model.ts";
+import { KvCache, type Sequence } from "../../src/model/sequence.ts";
 
 export interface FakeModelOptions {
   readonly contextLength?: number;
@@ -23,7 +23,7 @@ export class FakeModel implements EngineModel {
   private readonly chunk: number;
   private readonly logitsAfter: (tokens: readonly number[]) => Float32Array;
   private readonly onPass: () => void;
-  private tokens: number[] = [];
+  private readonly cache: KvCache;
 
   constructor(options: FakeModelOptions) {
     this.contextLength = options.contextLength ?? 64;
@@ -31,36 +31,34 @@ export class FakeModel implements EngineModel {
     this.chunk = options.chunk ?? 4;
     this.logitsAfter = options.logitsAfter ?? ((tokens) => scatter(tokens, options.tokenCount));
     this.onPass = options.onPass ?? (() => {});
+    const shape = { context: this.contextLength, page: 8, pages: Math.ceil(this.contextLength / 8) };
+    this.cache = new KvCache(shape, () => {});
   }
 
-  get position(): number {
-    return this.tokens.length;
+  open(like: readonly number[] = []): Sequence {
+    return this.cache.open(like);
   }
 
-  rewind(position: number): void {
-    if (position < 0 || position > this.tokens.length) throw new Error(`cannot rewind to ${position}`);
-    this.tokens.length = position;
-  }
-
-  async forward(tokens: readonly number[], want: Want, signal?: AbortSignal): Promise<Candidates> {
+  async forward(
+    sequence: Sequence,
+    tokens: readonly number[],
+    want: Want,
+    signal?: AbortSignal,
+  ): Promise<Candidates> {
     if (tokens.length === 0) throw new Error("nothing to forward");
-    if (this.tokens.length + tokens.length > this.contextLength) throw new ContextOverflowError("full");
+    sequence.reserve(tokens.length);
     this.calls.push([...tokens]);
     for (let at = 0; at < tokens.length; at += this.chunk) {
       this.onPass();
       signal?.throwIfAborted();
       await new Promise((resolve) => setTimeout(resolve));
-      this.tokens.push(...tokens.slice(at, at + this.chunk));
+      sequence.append(tokens, at, Math.min(this.chunk, tokens.length - at));
     }
-    return select(this.logitsAfter(this.tokens), want);
+    return select(this.logitsAfter(sequence.tokens), want);
   }
 
   async *logits(tokens: readonly number[]): AsyncGenerator<Float32Array> {
-    this.tokens = [];
-    for (const token of tokens) {
-      this.tokens.push(token);
-      yield this.logitsAfter(this.tokens);
-    }
+    for (let count = 1; count <= tokens.length; count++) yield this.logitsAfter(tokens.slice(0, count));
   }
 
   destroy(): void {

@@ -1,0 +1,18 @@
+// Part: the rows of a pass, each a token at its place in its sequence. Read-only storage, so that loops and early
+// returns that depend on it are uniform control flow.
+struct Row {
+  token: u32,
+  position: u32, // in its sequence
+  sequence: u32, // its line in the page table
+  padding: u32,
+}
+
+struct Rows {
+  count: u32, // rows that are tokens; the recorded pass may have more
+  drawn: u32, // the row whose logits are asked for
+  padding0: u32,
+  padding1: u32,
+  row: array<Row>, // [T]; rows of one sequence stand together, by rising position
+}
+
+@group(0) @binding(4) var<storage, read> rows: Rows;

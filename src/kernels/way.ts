@@ -1,0 +1,72 @@
+import { DeviceError, OptionError } from "../errors.ts";
+import { type Feature, type Gpu, missingFeatures } from "./device.ts";
+import { type Constants, compile, type Dispatch, type Workgroups } from "./kernel.ts";
+
+/** One way to do an operation, as data: what it links, with which constants, on which grid, and where it may run. */
+export interface Way<Shape> {
+  readonly name: string;
+  /** What the adapter must have. */
+  readonly needs: readonly Feature[];
+  /** Whether it takes a shape; left out, it takes every shape of the operation. */
+  fits?(shape: Shape): boolean;
+  /** Shader files without their suffix, parts first. */
+  files(shape: Shape): readonly string[];
+  /** The shader's overrides, and those of its `const`s that the grid depends on: tile sizes are stated here alone. */
+  constants(shape: Shape): Constants;
+  grid(shape: Shape): Workgroups;
+}
+
+/** What a kernel does, and every way to do it, the best first. */
+export interface Operation<Shape, Binding extends string> {
+  readonly name: string;
+  /** The names of the bindings of every way, by rising binding number. */
+  bindings(shape: Shape): readonly Binding[];
+  readonly ways: readonly Way<Shape>[];
+}
+
+/** Buffers by binding. */
+export type Buffers<Binding extends string> = Readonly<Record<Binding, GPUBuffer>>;
+
+/** The ways of an operation that a GPU and a shape allow, the best first. */
+export function waysFor<Shape>(
+  gpu: Gpu,
+  { ways }: Operation<Shape, string>,
+  shape: Shape,
+): readonly Way<Shape>[] {
+  return ways.filter(
+    ({ needs, fits }) => missingFeatures(needs, gpu.features).length === 0 && (fits?.(shape) ?? true),
+  );
+}
+
+/**
+ * Compiles an operation for a shape; give it its buffers, and it records a dispatch.
+ * @param name The way to take. Default: the best there is.
+ * @throws OptionError when there is no such way, DeviceError when the adapter or the shape does not allow it.
+ */
+export async function prepare<Shape, Binding extends string>(
+  gpu: Gpu,
+  operation: Operation<Shape, Binding>,
+  shape: Shape,
+  name?: string,
+): Promise<(buffers: Buffers<Binding>) => Dispatch> {
+  const possible = waysFor(gpu, operation, shape);
+  const way = name === undefined ? possible[0] : possible.find((known) => known.name === name);
+  if (!way) {
+    const names = operation.ways.map((known) => known.name);
+    if (name !== undefined && !names.includes(name)) {
+      throw new OptionError(`${operation.name} has no way "${name}"; it has ${names.join(", ")}.`);
+    }
+    throw new DeviceError(
+      `${operation.name} has no way${name === undefined ? "" : ` "${name}"`} for ${JSON.stringify(shape)} on this adapter; ` +
+        `there are ${possible.map((known) => known.name).join(", ") || "none"}.`,
+    );
+  }
+  const kernel = await compile(gpu, {
+    label: `${operation.name} ${way.name}`,
+    files: way.files(shape),
+    bindings: operation.bindings(shape),
+    constants: way.constants(shape),
+  });
+  const grid = way.grid(shape);
+  return (buffers) => kernel(buffers, grid);
+}

@@ -1,0 +1,129 @@
+import { ATTENTION } from "../../kernels/attention.ts";
+import type { Gpu } from "../../kernels/device.ts";
+import { embed } from "../../kernels/embed.ts";
+import { linear } from "../../kernels/linear.ts";
+import type { Matrix } from "../../kernels/matrix.ts";
+import { PICK } from "../../kernels/pick.ts";
+import { RMSNORM } from "../../kernels/rmsnorm.ts";
+import { ROPE } from "../../kernels/rope.ts";
+import { SWIGLU } from "../../kernels/swiglu.ts";
+import { prepare } from "../../kernels/way.ts";
+import type { Config } from "../config.ts";
+import type { KernelSet } from "../llama.ts";
+import type { State } from "../state.ts";
+import type { Weights } from "../weights.ts";
+
+/** What goes between the kernels of `plain`, f32, for passes of up to T rows. */
+export interface Activations {
+  readonly x: GPUBuffer; //        [T, dim] the residual stream
+  readonly h: GPUBuffer; //        [T, dim] normed
+  readonly drawn: GPUBuffer; //    [dim] of the row asked for
+  readonly qkv: GPUBuffer; //      [T, (heads + 2 kvHeads) headDim]
+  readonly attended: GPUBuffer; // [T, heads headDim]
+  readonly gateUp: GPUBuffer; //   [T, 2 hidden]
+  readonly gated: GPUBuffer; //    [T, hidden]
+}
+
+/** Bytes of each for passes of `tokens` rows. */
+export function activationBytes(config: Config, tokens: number): Record<keyof Activations, number> {
+  const { hidden_size: dim, head_dim: headDim, intermediate_size: hidden } = config;
+  const { num_attention_heads: heads, num_key_value_heads: kvHeads } = config;
+  return {
+    x: 4 * tokens * dim,
+    h: 4 * tokens * dim,
+    drawn: 4 * dim,
+    qkv: 4 * tokens * (heads + 2 * kvHeads) * headDim,
+    attended: 4 * tokens * heads * headDim,
+    gateUp: 4 * tokens * 2 * hidden,
+    gated: 4 * tokens * hidden,
+  };
+}
+
+export function createActivations(gpu: Gpu, config: Config, tokens: number): Activations {
+  const bytes = activationBytes(config, tokens);
+  const buffer = (name: keyof Activations) => gpu.buffer(name, bytes[name]);
+  return {
+    x: buffer("x"),
+    h: buffer("h"),
+    drawn: buffer("drawn"),
+    qkv: buffer("qkv"),
+    attended: buffer("attended"),
+    gateUp: buffer("gateUp"),
+    gated: buffer("gated"),
+  };
+}
+
+export function destroyActivations(activations: Activations): void {
+  for (const buffer of Object.values(activations)) buffer.destroy();
+}
+
+/**
+ * The set that is always right: one kernel an idea, f32, on any features, for any slab and any mix of rows. Passes of
+ * different T share the activations of the largest.
+ */
+export async function plain(
+  gpu: Gpu,
+  config: Config,
+  weights: Weights,
+  { attention, rows: { buffer: rows }, pages, ropeTable: table, layers, logits }: State,
+  { x, h, drawn, qkv, attended, gateUp, gated }: Activations,
+  tokens: number,
+): Promise<KernelSet<GPUBuffer>> {
+  const { hidden_size: dim, rms_norm_eps: eps, intermediate_size: hidden } = config;
+  const pass = { ...attention, tokens };
+  const products = weights.layers.flatMap((layer) => [
+    linearOf(layer.qkv),
+    linearOf(layer.out, true),
+    linearOf(layer.gateUp),
+    linearOf(layer.down, true),
+  ]);
+  function linearOf(matrix: Matrix, accumulate = false) {
+    return linear(gpu, matrix, tokens, { accumulate }).then((product) => [matrix, product] as const);
+  }
+  const [linears, lookUp, normalise, rotate, attend, activate, pick, headOfOne, headOfAll] =
+    await Promise.all([
+      Promise.all(products).then((all) => new Map(all)),
+      embed(gpu, weights.embed, tokens),
+      prepare(gpu, RMSNORM, { dim, eps, tokens }),
+      prepare(gpu, ROPE, pass),
+      prepare(gpu, ATTENTION, pass),
+      prepare(gpu, SWIGLU, { hidden, tokens }),
+      prepare(gpu, PICK, { dim }),
+      linear(gpu, weights.head, 1),
+      linear(gpu, weights.head, tokens),
+    ]);
+  const multiply = (matrix: Matrix, x: GPUBuffer, y: GPUBuffer) => linears.get(matrix)!({ x, y, rows });
+  return {
+    *embed(norm) {
+      yield* lookUp({ y: x, rows });
+      yield normalise({ x, weight: norm, y: h, rows });
+      return { x, h };
+    },
+    *qkv(h, weight, layer) {
+      yield* multiply(weight, h, qkv);
+      yield rotate({ qkv, table, ...layers[layer]!, rows, pages });
+      return qkv;
+    },
+    *attend(qkv, layer) {
+      yield attend({ qkv, ...layers[layer]!, y: attended, rows, pages });
+      return attended;
+    },
+    *addInto(x, y, weight, norm) {
+      yield* multiply(weight, y, x);
+      yield normalise({ x, weight: norm, y: h, rows });
+      return h;
+    },
+    *gate(h, weight) {
+      yield* multiply(weight, h, gateUp);
+      yield activate({ gateUp, y: gated, rows });
+      return gated;
+    },
+    *head(h) {
+      if (tokens > 1) yield pick({ x: h, y: drawn, rows });
+      yield* headOfOne({ x: tokens > 1 ? drawn : h, y: logits, rows });
+    },
+    *headOfAll(h, y) {
+      yield* headOfAll({ x: h, y, rows });
+    },
+  };
+}
