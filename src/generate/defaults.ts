@@ -26,6 +26,9 @@ export const CARD_DEFAULTS: GenerationDefaults = {
 /** What `generate()` of transformers takes for a key that a generation_config.json with do_sample leaves out. */
 const HF_DEFAULTS: GenerationDefaults = { ...CARD_DEFAULTS, top_p: 1 };
 
+/** What transformers 4 writes as `max_length` where nobody set one, and reads as that. */
+const UNSET_LENGTH = 20;
+
 /** Keys that would change the answer and that this runtime does not do, with the values that ask for nothing. */
 const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
   num_beams: [1],
@@ -96,7 +99,8 @@ export function parseGenerationConfig(text: string, name = "generation_config.js
   const read = (key: string, option: NumericOption) => check(key, (value) => checkNumber(option, value, key));
   const temperature = read("temperature", "temperature") ?? missing.temperature;
   const maxNewTokens = read("max_new_tokens", "max_tokens");
-  const maxLength = maxNewTokens === undefined ? read("max_length", "max_tokens") : undefined;
+  const length = read("max_length", "max_tokens");
+  const maxLength = maxNewTokens === undefined && length !== UNSET_LENGTH ? length : undefined;
   const stop = check("stop_strings", (value) => checkStops(value, "stop_strings"));
   const eosIds = readIds(json, "eos_token_id", name);
   const suppressed = new Set([
