@@ -33,6 +33,9 @@ export const ZIYA_TEMPLATE = `{{ bos_token }}
 /** Templates of real checkpoints have a few thousand characters. */
 const LONGEST_TEMPLATE = 100_000;
 
+/** What is shown of a template's own words. */
+const LONGEST_REASON = 500;
+
 /** A chat template, read once and rendered for each prompt. */
 export class ChatTemplate {
   private readonly program: Node;
@@ -93,6 +96,7 @@ export class ChatTemplate {
       ];
       return new Dict(entries.map(([key, value]) => [Text.of(key), value]));
     });
+    const budget = new Budget(messages.reduce((sum, { content }) => sum + content.length, 0));
     const variables: Readonly<Record<string, Value>> = {
       messages: new List(listed),
       bos_token: nameOf(tokenizer.bosId),
@@ -107,18 +111,21 @@ export class ChatTemplate {
       }),
       strftime_now: new Callable((args) => {
         const format = new Bound("strftime_now()", ["format"], args).text("format");
+        budget.charge(format.length);
         return Text.of(
           formatTime(format.value, new Date()),
           format.isTyped ? ORIGIN.message : ORIGIN.template,
         );
       }),
     };
-    const units = messages.reduce((sum, { content }) => sum + content.length, 0);
     try {
-      return new Interpreter(new Budget(units)).run(this.program, variables);
+      const prompt = new Interpreter(budget).run(this.program, variables);
+      // What is to be cut into spans and tokens is bounded as well.
+      budget.charge(prompt.length);
+      return prompt;
     } catch (error) {
       if (error instanceof ZiyaError) throw error;
-      const { message } = error as Error;
+      const message = (error as Error).message.slice(0, LONGEST_REASON);
       throw error instanceof Refusal
         ? new OptionError(`The model's chat template refused the messages: ${message}`, { cause: error })
         : new ConfigError(`The model's chat template cannot be rendered: ${message}.`, { cause: error });

@@ -194,6 +194,12 @@ describe("a rendering is bounded", () => {
     `${"{% if true %}".repeat(3000)}${"{% endif %}".repeat(3000)}`,
     " ".repeat(90_000),
     `{{ 'x' }}${"\n".repeat(50_000)}{% generation %}`,
+    "{% set f = 'a' * 3000000 %}{% for i in range(9999) %}{{ strftime_now(f) | length }}{% endfor %}",
+    "{% set t = ('a' * 1000,) * 2000 %}{% for i in range(9999) %}{{ ('a' * 999 ~ 'b').startswith(t) }}{% endfor %}",
+    "{% set e = [''] * 100000 %}{% for i in range(9999) %}{{ ''.join(e) }}{{ e | join }}{% endfor %}",
+    "{% for i in range(9) %}{{ ('1' * 900000 ~ 'x') | float }}{{ ('1' * 900000) | int }}{% endfor %}",
+    "{{ (messages[0].content ~ 'x') * 3000000 }}",
+    "{{ '😀' * 3000000 | length }}{{ ('😀' * 3000000) | length }}{{ ('😀' * 3000000)[1] }}",
     "{{ 2 ** 100000 }}",
     "{{ 9 ** 99 ** 99 }}",
     "{% break %}",
@@ -211,6 +217,102 @@ describe("a rendering is bounded", () => {
     const chat: Message[] = [user("a"), { role: "assistant", content: "b" }, user("c")];
     expect(() => new ChatFormat(tokenizer, late).encode(chat)).toThrow(ConfigError);
     expect(performance.now() - start).toBeLessThan(LONGEST);
+  });
+
+  test("with words that tell what was too much", () => {
+    const refused = (source: string) =>
+      expect(() => textOf(new ChatTemplate(`{{ messages[0].content }}${source}`), [user("a")]));
+    refused("{{ range(1000000000) | length }}").toThrow("chat template took more than 1000004 steps");
+    refused("{{ 'a' * 100000000 }}").toThrow("chat template took more than 1000004 steps");
+    refused("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}").toThrow("nests more than 400 expressions");
+  });
+
+  /** Pieces of a template in which anything may stand beside anything. */
+  const ATOMS = [
+    "x",
+    "''",
+    "'ab'",
+    "0",
+    "-1",
+    "3",
+    "9999",
+
+    "1.5",
+    "none",
+    "true",
+    "nope",
+    "messages",
+    "[]",
+    "ns",
+  ];
+  const METHODS = [
+    "strip()",
+    "split('a')",
+    "split()",
+    "replace('a', x)",
+    "upper()",
+    "items()",
+    "join(x)",
+    "count('')",
+  ];
+  const FILTERS = [
+    "length",
+    "list",
+    "join(x)",
+    "tojson",
+    "tojson(indent=3)",
+    "reverse",
+    "sort",
+    "unique",
+    "string",
+  ];
+  const MORE = [
+    "indent(9, true)",
+    "map('upper')",
+    "select",
+    "int",
+    "float",
+    "first",
+    "dictsort",
+    "trim(x)",
+    "title",
+  ];
+  const OPERATORS = ["+", "*", "~", "==", "<", "in", "not in", "and", "or", "%", "//", "**", "-"];
+
+  test("whatever is put together", () => {
+    const next = randomStream(8);
+    const pick = (from: readonly string[]) => from[Math.floor(next() * from.length)]!;
+    const expression = (depth: number): string => {
+      if (depth === 0) return pick(ATOMS);
+      const inner = () => expression(depth - 1);
+      return pick([
+        `(${inner()} ${pick(OPERATORS)} ${inner()})`,
+        `(${inner()}).${pick(METHODS)}`,
+        `(${inner()} | ${pick([...FILTERS, ...MORE])})`,
+        `(${inner()})[${inner()}]`,
+        `(${inner()})[${inner()}:${inner()}]`,
+        `[${inner()}, ${inner()}]`,
+        `({'k': ${inner()}} | items)`,
+        `(${inner()} if ${inner()} else ${inner()})`,
+        `range(${inner()})`,
+      ]);
+    };
+    let rendered = 0;
+    const start = performance.now();
+    for (let i = 0; i < 800; i++) {
+      const body = `{% set x = ${expression(1)} %}{% set ns.k = [ns.k, x] %}{{ ${expression(1)} }}`;
+      const loops = `{% for a in range(40) %}{% for b in x %}${body}{% endfor %}{% endfor %}`;
+      const source = `{{ messages[0].content }}{% set ns = namespace(k=1) %}{% set x = ${expression(2)} %}${i % 2 === 0 ? body : loops}`;
+      try {
+        textOf(new ChatTemplate(source), [user("a\nb")]);
+        rendered++;
+      } catch (error) {
+        expect(error, source).toBeInstanceOf(ZiyaError);
+      }
+    }
+    // Most fail, and enough do not.
+    expect(rendered).toBeGreaterThan(100);
+    expect(performance.now() - start).toBeLessThan(6 * LONGEST);
   });
 
   test("but long chats are not refused", () => {

@@ -52,7 +52,7 @@ function toNumber(isFloat: boolean): Filter {
     const isTyped = self instanceof Text ? self.isTyped : (given?.isTyped ?? false);
     const text = self instanceof Text ? self.value.trim() : "";
     const value =
-      given?.value ?? (/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : undefined);
+      given?.value ?? (/^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : undefined);
     if (value !== undefined) return new Num(isFloat ? value : Math.trunc(value), { isFloat, isTyped });
     return bound.has("default") ? bound.value("default") : new Num(0, { isFloat });
   };

@@ -27,11 +27,13 @@ function plain<T>(name: string, change: (self: T, budget: Budget) => Value): Met
 
 /** Of one string or any of a tuple. */
 function affix(name: string, holds: (self: string, affix: string) => boolean): Method<Text> {
-  return (self, args) => {
+  return (self, args, budget) => {
     const wanted = new Bound(name, ["affix"], args).value("affix");
     const options = wanted instanceof List && wanted.isTuple ? wanted.items : [wanted];
     return options.some((option) => {
       if (!(option instanceof Text)) throw new Error(`${name} has ${kindOf(option)}; wanted a string`);
+      budget.charge(1);
+      budget.chargeText(Math.min(self.length, option.length));
       return holds(self.value, option.value);
     });
   };

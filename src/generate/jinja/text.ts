@@ -40,7 +40,9 @@ export class Text {
 
   /** How many characters it has, as Python counts them: code points. */
   get pointCount(): number {
-    return this.length - (this.value.match(/[\ud800-\udbff][\udc00-\udfff]/g)?.length ?? 0);
+    let count = 0;
+    for (let at = 0; at < this.length; count++) at += this.value.codePointAt(at)! > 0xffff ? 2 : 1;
+    return count;
   }
 
   /** Its characters. */
@@ -141,6 +143,7 @@ export class Text {
 
 /** The parts with `separator` between them. It is charged before it is made: parts and separators multiply. */
 export function join(parts: readonly Text[], separator: Text, budget: Budget): Text {
+  budget.charge(parts.length);
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   budget.chargeText(length + separator.length * Math.max(0, parts.length - 1));
   return new Text(
