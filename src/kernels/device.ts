@@ -60,6 +60,8 @@ export class Gpu {
   /** Of the guarded work that runs: the first buffer that found no room. */
   private shortage: string | undefined;
   private guards = 0;
+  /** While allOrNone() runs: the buffers that were made in it. */
+  private made: GPUBuffer[] | undefined;
   private readonly note = ({ error }: GPUUncapturedErrorEvent) => {
     this.failure ??= new DeviceError(
       error instanceof GPUOutOfMemoryError
@@ -167,7 +169,22 @@ export class Gpu {
       held = 0;
       return destroy();
     };
+    this.made?.push(buffer);
     return buffer;
+  }
+
+  /** Runs `make`; when it throws, the buffers that it made until then are destroyed. */
+  allOrNone<T>(make: () => T): T {
+    const made: GPUBuffer[] = [];
+    this.made = made;
+    try {
+      return make();
+    } catch (error) {
+      for (const buffer of made) buffer.destroy();
+      throw error;
+    } finally {
+      this.made = undefined;
+    }
   }
 
   /**

@@ -54,8 +54,10 @@ export async function recordCalibration(
       return yield* set.gate(h, matrix);
     },
   };
-  const { dispatches, result: h } = record(forward(observed, weights));
-  dispatches.push(sum(weights.head, h));
+  const { dispatches } = gpu.allOrNone(() => {
+    const layers = record(forward(observed, weights));
+    return { ...layers, dispatches: [...layers.dispatches, sum(weights.head, layers.result)] };
+  });
   return {
     dispatches,
     sums: new Map([...inputs].flatMap(([matrix, names]) => names.map((name) => [name, sums.get(matrix)!]))),

@@ -47,9 +47,11 @@ export class LlamaModel implements LanguageModel {
   /** Allocates, compiles and records. The weights are empty: uploadWeights() fills them. */
   static async create(gpu: Gpu, config: Config, options: ModelOptions): Promise<LlamaModel> {
     const { format, context, cache, chunk, tokenCount } = options;
-    const weights = allocateWeights(gpu, config, format);
-    const state = createState(gpu, config, attentionShape(config, context, cache), chunk);
-    const activations = createActivations(gpu, config, chunk);
+    const { weights, state, activations } = gpu.allOrNone(() => ({
+      weights: allocateWeights(gpu, config, format),
+      state: createState(gpu, config, attentionShape(config, context, cache), chunk),
+      activations: createActivations(gpu, config, chunk),
+    }));
     try {
       const limits = { vocab: config.vocab_size, limit: tokenCount };
       const [decode, prefill, best, top] = await Promise.all([
@@ -149,8 +151,10 @@ export class LlamaModel implements LanguageModel {
     let buffer: GPUBuffer | undefined;
     try {
       this.admit(sequence, tokens);
-      buffer = await this.gpu.guarded("Scoring", async () =>
-        this.gpu.buffer("logits of every token", 4 * rows * vocab),
+      buffer = await this.gpu.guarded(
+        "Scoring",
+        async () => this.gpu.buffer("logits of every token", 4 * rows * vocab),
+        (useless) => useless.destroy(),
       );
       const { set, h } = this.prefill;
       const head = record(set.headOfAll(h, buffer)).dispatches;
@@ -187,8 +191,12 @@ export class LlamaModel implements LanguageModel {
   ): Promise<Importance> {
     const { gpu, state } = this;
     const { capacity, buffer: rows } = state.rows;
-    const pass = await gpu.guarded("Calibrating", () =>
-      recordCalibration(gpu, this.prefill.set, this.weights, rows),
+    const pass = await gpu.guarded(
+      "Calibrating",
+      () => recordCalibration(gpu, this.prefill.set, this.weights, rows),
+      (useless) => {
+        for (const buffer of useless.sums.values()) buffer.destroy();
+      },
     );
     try {
       let total = 0;

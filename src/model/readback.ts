@@ -19,8 +19,10 @@ export class Readback {
       this.staging?.destroy();
       this.staging = undefined;
       const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ;
-      this.staging = await this.gpu.guarded("Reading back", async () =>
-        this.gpu.allocate("The copy on its way to the host", bytes, usage),
+      this.staging = await this.gpu.guarded(
+        "Reading back",
+        async () => this.gpu.allocate("the copy for the host", bytes, usage),
+        (useless) => useless.destroy(),
       );
     }
     const { staging } = this;
