@@ -1,6 +1,7 @@
 import { DeviceError, DeviceLostError, OptionError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { describeAdapter, listAdapters } from "./adapter.ts";
+import { ADVICE, Buffers, firstLine } from "./buffers.ts";
 
 /** What kernels may ask of an adapter beyond WebGPU's guarantees. */
 export const FEATURES = ["subgroups"] as const;
@@ -55,13 +56,11 @@ export class Gpu {
   /** What was made of this device once and is kept with it, by what it was made of. */
   readonly made = new Map<string, Promise<unknown>>();
   private readonly host: Host;
-  private bytes = 0;
+  private readonly buffers: Buffers;
   private failure: DeviceError | DeviceLostError | undefined;
   /** Of the guarded work that runs: the first buffer that found no room. */
   private shortage: string | undefined;
   private guards = 0;
-  /** While allOrNone() runs: the buffers that were made in it. */
-  private made: GPUBuffer[] | undefined;
   private readonly note = ({ error }: GPUUncapturedErrorEvent) => {
     this.failure ??= new DeviceError(
       error instanceof GPUOutOfMemoryError
@@ -78,6 +77,9 @@ export class Gpu {
     this.device = device;
     this.info = adapter.info;
     this.features = features;
+    this.buffers = new Buffers(device, describeAdapter(adapter.info), (shortage) =>
+      this.noteShortage(shortage),
+    );
     device.addEventListener("uncapturederror", this.note);
     void device.lost.then(({ reason, message }) => {
       this.failure ??= new DeviceLostError(
@@ -119,7 +121,7 @@ export class Gpu {
 
   /** Bytes of the buffers that were made here and are not destroyed. */
   get allocated(): number {
-    return this.bytes;
+    return this.buffers.bytes;
   }
 
   /** A storage buffer of `size` bytes (rounded up to 16), zeroed. */
@@ -137,54 +139,12 @@ export class Gpu {
   /** As buffer(), for any use. One that finds no room is told by guarded(), or else by the next check(). */
   allocate(label: string, size: number, usage: number): GPUBuffer {
     this.check();
-    const bytes = Math.max(16, Math.ceil(size / 16) * 16);
-    const before = this.bytes;
-    const noRoom = (reason: string) =>
-      `${label} needs ${bytes} bytes beside the ${before} that are allocated, and there is no room (${reason})`;
-    this.device.pushErrorScope("out-of-memory");
-    let buffer: GPUBuffer;
-    try {
-      buffer = this.device.createBuffer({ label, size: bytes, usage });
-    } catch (cause) {
-      throw new DeviceError(`${describeAdapter(this.info)}: ${noRoom((cause as Error).message)}. ${ADVICE}`, {
-        cause,
-      });
-    } finally {
-      this.device.popErrorScope().then(
-        (error) => {
-          if (!error) return;
-          const shortage = noRoom(firstLine(error.message));
-          if (this.guards > 0) this.shortage ??= shortage;
-          else this.failure ??= new DeviceError(`${describeAdapter(this.info)}: ${shortage}. ${ADVICE}`);
-        },
-        // The device is gone, and says so itself.
-        () => {},
-      );
-    }
-    this.bytes += bytes;
-    const destroy = buffer.destroy.bind(buffer);
-    let held = bytes;
-    buffer.destroy = () => {
-      this.bytes -= held;
-      held = 0;
-      return destroy();
-    };
-    this.made?.push(buffer);
-    return buffer;
+    return this.buffers.make(label, size, usage);
   }
 
   /** Runs `make`; when it throws, the buffers that it made until then are destroyed. */
   allOrNone<T>(make: () => T): T {
-    const made: GPUBuffer[] = [];
-    this.made = made;
-    try {
-      return make();
-    } catch (error) {
-      for (const buffer of made) buffer.destroy();
-      throw error;
-    } finally {
-      this.made = undefined;
-    }
+    return this.buffers.allOrNone(make);
   }
 
   /**
@@ -259,8 +219,13 @@ export class Gpu {
     this.device.destroy();
   }
 
+  private noteShortage(shortage: string): void {
+    if (this.guards > 0) this.shortage ??= shortage;
+    else this.failure ??= new DeviceError(`${describeAdapter(this.info)}: ${shortage}. ${ADVICE}`);
+  }
+
   private outOfMemory(reason: string): string {
-    return `The memory of ${describeAdapter(this.info)} ran out (${firstLine(reason)}): ${this.bytes} bytes of buffers are allocated on it, and there is no room for more. ${ADVICE}`;
+    return `The memory of ${describeAdapter(this.info)} ran out (${firstLine(reason)}): ${this.buffers.bytes} bytes of buffers are allocated on it, and there is no room for more. ${ADVICE}`;
   }
 }
 
@@ -268,12 +233,6 @@ export class Gpu {
 const OUT_OF_MEMORY = /out.?of.?(device.|host.)?memory/i;
 /** How long a device that rejects a call may take to say that it is lost. */
 const LOSS_MILLISECONDS = 100;
-const ADVICE = "Load the model with narrower weights or a shorter context.";
-
-/** Dawn adds to its messages where in its own code they come from. */
-function firstLine(message: string): string {
-  return message.split("\n", 1)[0]!.trim();
-}
 
 /** The features that an adapter and its WGSL compiler have. */
 export function featuresOf(gpu: GPU, adapter: GPUAdapter): ReadonlySet<Feature> {

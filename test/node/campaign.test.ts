@@ -227,12 +227,12 @@ const shared = useGpu();
 test("every allocation that fails in turn is a typed error with need and have, and leaves nothing", async () => {
   const on = shared();
   const { device } = on;
-  const own = new Gpu({ gpu: host.gpu, readShader: on.readShader }, on.adapter, device, on.rung);
+  const own = new Gpu({ gpu: host.gpu, readShader: on.readShader }, on.adapter, device, on.features);
   const tokens = [3, 4, 5, 6, 7];
   const run = async () => {
     const model = await loadModel(own, randomFolder({}, 7).open, { chunk: 4 });
     try {
-      const result = await model.forward(tokens, "logits");
+      const result = await model.forward(model.open(), tokens, "logits");
       await model.calibrate([tokens]);
       for await (const _ of model.logits(tokens));
       return result;
