@@ -91,8 +91,8 @@ describe("what was typed stays data", () => {
   const templates = Object.entries(fixture.templates).map(
     ([name, source]) => [name, new ChatTemplate(source)] as const,
   );
-  /** With those of the templates: some 40,000 messages. */
-  const ROUNDS = 1000;
+  /** Of three messages, through twelve templates: 10,800. Once 43,200 were tried, with 1,200 rounds. */
+  const ROUNDS = 300;
 
   test.each(templates)("in random messages through %s", (name, template) => {
     const next = randomStream(templates.findIndex(([other]) => other === name) + 1);

@@ -46,6 +46,15 @@ describe("the executable", () => {
     expect(output.out).toMatch(/.\n$/su);
   });
 
+  test("stops at Ctrl-C while it waits for the next line of a pipe", async () => {
+    const { child, output } = start("chat", "--temperature", "0");
+    child.stdin.write("你好\n");
+    await once(child.stdout, "data");
+    child.kill("SIGINT");
+    expect(await ended(child)).toBe(130);
+    expect(output.out).toMatch(/^.+\n$/u);
+  });
+
   test("ends quietly when nobody reads on", async () => {
     const { child, output } = start("generate", "--prompt", "a", ...ENDLESS);
     await once(child.stdout, "data");
