@@ -2,12 +2,11 @@
 export { httpFolder, httpSource } from "./checkpoint/http.ts";
 export { type ByteSource, blobSource, bytesSource, type OpenFile } from "./checkpoint/source.ts";
 export * from "./errors.ts";
+export type { FinishReason, GenerationResult, GenerationStream } from "./generate/answer.ts";
 export { ChatFormat } from "./generate/chat.ts";
 export { Engine, type EngineModel, type EngineParts } from "./generate/engine.ts";
-export type { FinishReason } from "./generate/generate.ts";
 export { type EngineOptions, loadEngine } from "./generate/load.ts";
 export type { GenerationDefaults, GenerationOptions, Overflow } from "./generate/options.ts";
-export type { GenerationResult, GenerationStream } from "./generate/stream.ts";
 export type { Message } from "./generate/template.ts";
 export type { Host } from "./host.ts";
 export { type DeviceOptions, RUNGS, type Rung } from "./kernels/device.ts";

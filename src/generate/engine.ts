@@ -2,6 +2,7 @@ import { BusyError, ContextOverflowError, OptionError } from "../errors.ts";
 import type { LanguageModel } from "../model/language-model.ts";
 import type { StreamDecoder } from "../tokenizer/decoder.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { GenerationStream } from "./answer.ts";
 import type { ChatFormat } from "./chat.ts";
 import {
   type GenerationDefaults,
@@ -11,7 +12,6 @@ import {
   show,
 } from "./options.ts";
 import { makeSampler } from "./sampler.ts";
-import { GenerationStream } from "./stream.ts";
 import type { Message } from "./template.ts";
 
 /** A language model that can also be measured and released. */

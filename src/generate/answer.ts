@@ -1,9 +1,11 @@
 import type { LanguageModel } from "../model/language-model.ts";
 import type { Sequence } from "../model/sequence.ts";
 import type { StreamDecoder } from "../tokenizer/decoder.ts";
-import { type FinishReason, generate, type Limits } from "./generate.ts";
 import type { Sampler } from "./sampler.ts";
 import { StopFilter } from "./stop.ts";
+
+/** "stop": the model ended its answer, or a stop string came; "length": max_tokens, or a full context. */
+export type FinishReason = "stop" | "length" | "abort";
 
 export interface GenerationResult {
   /** The answer: every piece that was given out. */
@@ -29,15 +31,20 @@ export interface GenerationResult {
 }
 
 /** One answer to be generated. */
-export interface Job extends Limits {
+export interface Job {
   readonly model: LanguageModel;
   readonly sampler: Sampler;
   readonly prompt: readonly number[];
+  /** At least 1. */
+  readonly maxTokens: number;
+  /** Ids that end the answer. */
+  readonly stopIds: ReadonlySet<number>;
   readonly decoder: StreamDecoder;
   readonly stop: readonly string[];
   /** Special strings by id that are no part of the text, but that a stop string may hold. */
   readonly hidden: ReadonlyMap<number, string>;
   readonly seed: number;
+  readonly signal: AbortSignal | undefined;
   /** Takes the engine for this answer and returns how to give it back; throws BusyError when it is taken. */
   readonly acquire: () => () => void;
 }
@@ -91,8 +98,13 @@ export class GenerationStream implements AsyncIterable<string> {
     return this.result;
   }
 
+  /**
+   * From the prompt's ids to text: each token is sampled, decoded (which holds back unfinished characters) and filtered
+   * (which holds back the beginnings of stop strings). The sequence is left with the prompt and all of the answer that
+   * ran: not its last token.
+   */
   private async *run(): AsyncGenerator<string, void> {
-    const { acquire, model, prompt, signal } = this.job;
+    const { acquire, model, sampler, prompt, maxTokens, stopIds, decoder, stop, hidden, signal } = this.job;
     let release: (() => void) | undefined;
     let sequence: Sequence | undefined;
     // Frees the engine also when nobody asks for a piece any more.
@@ -102,11 +114,33 @@ export class GenerationStream implements AsyncIterable<string> {
       sequence = model.open(prompt);
       this.cached = sequence.length;
       signal?.addEventListener("abort", cancel);
-      for await (const piece of this.decode(sequence)) {
-        this.text += piece;
-        yield piece;
+      const filter = new StopFilter(stop);
+      const seen = new Set(sampler.usesSeen ? prompt : []);
+      const next = prompt.slice(this.cached);
+      for (let ended: FinishReason | undefined; ended === undefined; ) {
+        const id = await this.sample(sequence, next, seen);
+        if (sampler.usesSeen) seen.add(id);
+        next.length = 1;
+        next[0] = id;
+        const isStop = stopIds.has(id);
+        if (isStop) ended = "stop";
+        else if (this.sampled >= maxTokens) ended = "length";
+        let { text, stopped } = filter.push(isStop ? "" : decoder.push(id), hidden.get(id));
+        if (ended && !stopped) {
+          const last = filter.push(decoder.end());
+          text += last.stopped ? last.text : last.text + filter.end();
+          stopped = last.stopped;
+        }
+        if (stopped) ended = "stop";
+        if (ended) this.finish = ended;
+        this.text += text;
+        if (text) yield text;
       }
     } catch (error) {
+      // What ran before the signal is the answer.
+      if (signal?.aborted && error === signal.reason) return;
+      // Nobody should build on what a failed pass may have left.
+      sequence?.discard();
       this.settle.reject(error);
       throw error;
     } finally {
@@ -118,40 +152,15 @@ export class GenerationStream implements AsyncIterable<string> {
     }
   }
 
-  /** Ids to text: the decoder holds back unfinished characters, the filter the beginnings of stop strings. */
-  private async *decode(sequence: Sequence): AsyncGenerator<string, void> {
-    const { decoder, stopIds, hidden } = this.job;
-    const filter = new StopFilter(this.job.stop);
-    for await (const id of this.ids(sequence)) {
-      const { text, stopped } = filter.push(stopIds.has(id) ? "" : decoder.push(id), hidden.get(id));
-      if (text) yield text;
-      if (stopped) {
-        this.finish = "stop";
-        return;
-      }
-    }
-    if (this.finish === "abort") return;
-    const last = filter.push(decoder.end());
-    if (last.stopped) this.finish = "stop";
-    const text = last.stopped ? last.text : last.text + filter.end();
-    if (text) yield text;
-  }
-
-  /** The ids, counted, with the time that the model takes for each and not the time of whoever reads them. */
-  private async *ids(sequence: Sequence): AsyncGenerator<number, void> {
-    const { model, sampler, prompt } = this.job;
-    const ids = generate(model, sequence, sampler, prompt, this.job);
-    for (;;) {
-      const start = performance.now();
-      const { done, value } = await ids.next();
-      if (done) {
-        this.finish = value;
-        return;
-      }
-      if (this.sampled++ === 0) this.firstMilliseconds = performance.now() - start;
-      else this.laterMilliseconds += performance.now() - start;
-      yield value;
-    }
+  /** The token after `tokens`, and the time that the model takes for it, not the time of whoever reads it. */
+  private async sample(sequence: Sequence, tokens: readonly number[], seen: Set<number>): Promise<number> {
+    const { model, sampler, signal } = this.job;
+    const start = performance.now();
+    signal?.throwIfAborted();
+    const id = sampler.sample(await model.forward(sequence, tokens, sampler.want, signal), seen);
+    if (this.sampled++ === 0) this.firstMilliseconds = performance.now() - start;
+    else this.laterMilliseconds += performance.now() - start;
+    return id;
   }
 
   private summary(): GenerationResult {

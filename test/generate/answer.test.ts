@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type FinishReason, generate, type Limits } from "../../src/generate/generate.ts";
+import { type FinishReason, GenerationStream, type Job } from "../../src/generate/answer.ts";
 import { makeSampler, type Sampler } from "../../src/generate/sampler.ts";
 import { FakeModel, scatter } from "../support/model.ts";
 
@@ -9,25 +9,30 @@ const sampler = () => makeSampler(SAMPLING);
 const greedy = () => makeSampler({ ...SAMPLING, temperature: 0 });
 const model = (options = {}) => new FakeModel({ tokenCount: COUNT, ...options });
 
+/** An answer whose text is its ids: those that are no stop id, each followed by a comma. */
 async function run(
   fake: FakeModel,
   sample: Sampler,
   prompt: readonly number[],
-  limits: Partial<Limits> = {},
-): Promise<{ ids: number[]; reason: FinishReason; cached: number; held: number }> {
-  const ids: number[] = [];
-  const sequence = fake.open(prompt);
-  const cached = sequence.length;
-  const all = { stopIds: new Set<number>(), maxTokens: 12, signal: undefined, ...limits };
-  const stream = generate(fake, sequence, sample, prompt, all);
-  for (;;) {
-    const { done, value } = await stream.next();
-    if (done) {
-      sequence.release();
-      return { ids, reason: value, cached, held: sequence.length };
-    }
-    ids.push(value);
-  }
+  limits: Partial<Job> = {},
+): Promise<{ ids: number[]; reason: FinishReason; count: number; cached: number }> {
+  const answer = new GenerationStream({
+    model: fake,
+    sampler: sample,
+    prompt,
+    maxTokens: 12,
+    stopIds: new Set(),
+    decoder: { push: (id) => `${id},`, end: () => "" },
+    stop: [],
+    hidden: new Map(),
+    seed: 0,
+    signal: undefined,
+    acquire: () => () => {},
+    ...limits,
+  });
+  const { text, finish_reason: reason, usage } = await answer.complete();
+  const ids = text.split(",").slice(0, -1).map(Number);
+  return { ids, reason, count: usage.completion_tokens, cached: usage.cached_tokens };
 }
 
 /** The same answer without a cache: every token from all the tokens before it. */
@@ -40,7 +45,7 @@ function reference(sample: Sampler, prompt: readonly number[], count: number): n
   return tokens.slice(prompt.length);
 }
 
-describe("generate", () => {
+describe("an answer", () => {
   test("samples each token from all the tokens before it", async () => {
     for (const make of [sampler, greedy, () => makeSampler({ ...SAMPLING, repetition_penalty: 1.3 })]) {
       const { ids, reason } = await run(model(), make(), [1, 2, 3, 4, 5, 6]);
@@ -49,16 +54,18 @@ describe("generate", () => {
     }
   });
 
-  test("ends with a stop id, which it yields and does not put into the cache", async () => {
+  test("ends with a stop id, which it counts and does not put into the cache", async () => {
     const wanted = reference(greedy(), [1, 2], 12);
     const fake = model();
-    const { ids, reason, held } = await run(fake, greedy(), [1, 2], {
+    const { ids, reason, count } = await run(fake, greedy(), [1, 2], {
       stopIds: new Set([wanted[4]!]),
     });
     const end = wanted.indexOf(wanted[4]!);
-    expect(ids).toEqual(wanted.slice(0, end + 1));
+    expect(ids).toEqual(wanted.slice(0, end));
     expect(reason).toBe("stop");
-    expect(held).toBe(2 + end);
+    expect(count).toBe(end + 1);
+    const { cached } = await run(fake, greedy(), [1, 2, ...ids, wanted[end]!, 9], { maxTokens: 1 });
+    expect(cached).toBe(2 + end);
   });
 
   test("runs one pass per token after the prompt, and none for the last", async () => {
@@ -73,11 +80,13 @@ describe("generate", () => {
       let left = passes;
       const fake = model({ chunk: 2, onPass: () => left-- === 0 && controller.abort() });
       const prompt = [1, 2, 3, 4, 5];
-      const { ids, reason, held } = await run(fake, greedy(), prompt, { signal: controller.signal });
+      const { ids, reason } = await run(fake, greedy(), prompt, { signal: controller.signal });
       expect(reason).toBe("abort");
       expect(ids).toHaveLength(Math.max(0, passes - 2));
       // What ran before the abort is in the cache, and is known to be.
-      expect((await run(fake, greedy(), [...prompt, ...ids, 0], { maxTokens: 1 })).cached).toBe(held);
+      expect((await run(fake, greedy(), [...prompt, ...ids, 0], { maxTokens: 1 })).cached).toBe(
+        Math.min(2 * passes, prompt.length + Math.max(0, passes - 3)),
+      );
       expect((await run(fake, greedy(), prompt)).ids).toEqual(reference(greedy(), prompt, 12));
     }
   });
