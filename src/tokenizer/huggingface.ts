@@ -14,8 +14,8 @@ import {
   type Vocabulary,
 } from "./vocabulary.ts";
 
-/** Merges in one file, LLaMA's has 61,249. Ranks must stay below the 2^23 that a heap key has room for. */
-const MAX_MERGES = 1 << 22;
+/** Merges in one file; LLaMA's has 61,249, the largest published ones half a million. */
+export const MAX_MERGES = 1 << 20;
 
 const REPLACE = { type: "Replace", pattern: { String: " " }, content: SPACE };
 const REPLACE_ALL = { type: "Sequence", normalizers: [REPLACE] };
@@ -165,8 +165,8 @@ function readPieces(vocab: JsonObject, name: string): string[] {
 /**
  * Merges as listed, best first. The listing has each piece once for every way to split it in two, one after the other;
  * SentencePiece gives all of them the piece's score and takes the leftmost, so neighbours in the list that make the
- * same piece get the same rank. (A converter that put them in another order would otherwise change the ids.) It also
- * lists merges into and out of added tokens, which no text takes: those are matched as a whole, or never.
+ * same piece get the same rank. (A converter that put them in another order would otherwise change the ids.) It may
+ * list merges into and out of special tokens too, which no text takes.
  */
 function mergesByRank(
   pieces: readonly string[],
@@ -178,9 +178,7 @@ function mergesByRank(
     throw new TokenizerError(`${name} has ${listed.length} merges; up to ${MAX_MERGES} are read.`);
   }
   const symbols = new Symbols(pieces, kinds);
-  const added = new Set(
-    pieces.filter((_, id) => kinds[id] === Kind.USER_DEFINED || kinds[id] === Kind.CONTROL),
-  );
+  const special = new Set(pieces.filter((_, id) => kinds[id] === Kind.CONTROL));
   const merges: [number, number, number, number][] = [];
   let rank = -1;
   let previous = -1;
@@ -192,9 +190,9 @@ function mergesByRank(
         `${name}: model.merges[${index}] should be two pieces, and is ${show(entry)}.`,
       );
     }
-    if (added.has(left) || added.has(right) || added.has(left + right)) continue;
     const [leftId, rightId, id] = [symbols.find(left), symbols.find(right), symbols.find(left + right)];
     if (!isPiece(leftId, pieces) || !isPiece(rightId, pieces) || !isPiece(id, pieces)) {
+      if (special.has(left) || special.has(right) || special.has(left + right)) continue;
       throw new TokenizerError(
         `${name}: model.merges[${index}] is ${show(entry)}, which are not pieces that merge into one.`,
       );
