@@ -141,13 +141,13 @@ export function resolveTokens(
   for (const id of own) {
     if (id >= 0) tokens.set(pieces[id]!, { ...BARE, id, text: pieces[id]! });
   }
-  for (const { where, ...token } of declared) {
+  for (const token of declared) {
     const id = ids.get(token.text) ?? ids.size;
     ids.set(token.text, id);
     const special = token.special || tokens.has(token.text);
     if (special && vocabulary.kinds[id] === Kind.BYTE) {
       throw new TokenizerError(
-        `${where} makes ${show(token.text)} special, which is a byte of ordinary text.`,
+        `${token.where} makes ${show(token.text)} special, which is a byte of ordinary text.`,
       );
     }
     tokens.set(token.text, { ...token, special, role: token.role || tokens.has(token.text), id });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { folder } from "../../bench/vocabulary.ts";
+import { folder, fullTokenizerJson } from "../../bench/vocabulary.ts";
 import { OptionError, TokenizerError } from "../../src/errors.ts";
 import { loadTokenizer } from "../../src/tokenizer/load.ts";
 import { fixtureModel } from "./fixtures.ts";
@@ -33,6 +33,44 @@ describe("loadTokenizer", () => {
     await expect(withConfig({ add_bos_token: "no" })).rejects.toThrow(
       "add_bos_token should be true or false",
     );
+  });
+
+  test.each<[Record<string, unknown>, RegExp]>([
+    [{ tokenizer_class: "T5Tokenizer" }, /tokenizer_class is "T5Tokenizer"/],
+    [{ tokenizer_class: 7 }, /tokenizer_class is 7/],
+    [{ split_special_tokens: true }, /split_special_tokens is true/],
+    [
+      { clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output: true },
+      /corrupt_output is true/,
+    ],
+    [{ add_prefix_space: "no", legacy: false }, /add_prefix_space should be true or false/],
+    [{ legacy: 1 }, /legacy should be true or false/],
+    [{ additional_special_tokens: "<a>" }, /additional_special_tokens should be an array/],
+    [{ eos_token: { content: 3 } }, /eos_token.content should be a string/],
+  ])("refuses %j by name", async (config, message) => {
+    await expect(withConfig(config)).rejects.toThrow(TokenizerError);
+    await expect(withConfig(config)).rejects.toThrow(message);
+  });
+
+  test("refuses a tokenizer.json and an add_prefix_space that contradict each other, and no BOS at all", async () => {
+    const json = fullTokenizerJson();
+    const files = { "tokenizer.json": json, "tokenizer_config.json": { add_prefix_space: false } };
+    await expect(loadTokenizer(folder(files))).rejects.toThrow(
+      /add_prefix_space is false, but tokenizer.json puts a/,
+    );
+    const model = json.model as { vocab: Record<string, number> };
+    const { "<s>": bos, ...rest } = model.vocab;
+    const nameless = {
+      ...json,
+      added_tokens: [],
+      post_processor: null,
+      model: { ...model, vocab: { ...rest, BOS: bos } },
+    };
+    await expect(loadTokenizer(folder({ "tokenizer.json": nameless }))).rejects.toThrow(
+      /No file names the bos_token/,
+    );
+    const named = { "tokenizer.json": nameless, "tokenizer_config.json": { bos_token: "BOS" } };
+    expect((await loadTokenizer(folder(named))).tokenizer.bosId).toBe(bos);
   });
 
   test("hands out the chat template", async () => {

@@ -214,6 +214,93 @@ describe("white space around special strings", () => {
   });
 });
 
+/** What makes the folder that of a model that is not Ziya. */
+const NO_ZIYA = { "added_tokens.json": undefined, "special_tokens_map.json": undefined };
+
+describe("added tokens that are not special", () => {
+  const entry = (content: string, special: boolean) => ({ content, special, lstrip: false, rstrip: false });
+  const config = {
+    added_tokens_decoder: { [SIZE]: entry("newword", false), [SIZE + 1]: entry("<|im_end|>", true) },
+  };
+  const loadWords = () => load({ ...NO_ZIYA, "tokenizer_config.json": config });
+
+  test("are found in any text, and shown in answers, streamed or whole", async () => {
+    const tokenizer = await loadWords();
+    const ids = [...tokenizer.encode("a"), SIZE, ...tokenizer.encode(" b")];
+    expect(tokenizer.encode("anewword b")).toEqual(ids);
+    expect(tokenizer.encodeSpans([data("anew"), special("word"), data(" b")])).toEqual(ids);
+    expect(tokenizer.decode(ids)).toBe("anewword  b");
+    const stream = tokenizer.stream();
+    expect(ids.map((id) => stream.push(id)).join("") + stream.end()).toBe("anewword  b");
+    expect(tokenizer.specials).not.toContain("newword");
+    expect(tokenizer.specialId("newword")).toBeUndefined();
+  });
+
+  test("are so where a file gives no flag, but not what begins Ziya's turns", async () => {
+    const tokenizer = await load({
+      "special_tokens_map.json": undefined,
+      "added_tokens.json": { ...added, wwx: 602 },
+    });
+    expect(tokenizer.encode("wwx")).toEqual([602]);
+    expect(tokenizer.decode([602])).toBe("wwx");
+    expect(tokenizer.encode("<human><bot>").every((id) => id < SIZE)).toBe(true);
+  });
+
+  test("come from a tokenizer.json beside tokenizer.model too, and from the decoder before that", async () => {
+    const json = { added_tokens: [{ id: SIZE, ...entry("newword", false) }] };
+    const beside = await load({ ...NO_ZIYA, "tokenizer.json": json });
+    expect(beside.encode("newword")).toEqual([SIZE]);
+    const other = { added_tokens_decoder: { [SIZE]: entry("other", false) } };
+    const both = await load({ ...NO_ZIYA, "tokenizer.json": json, "tokenizer_config.json": other });
+    expect(both.encode("newword")).not.toContain(SIZE);
+    expect(both.encode("other")).toEqual([SIZE]);
+  });
+});
+
+describe("whether unflagged tokens strip follows from the files", () => {
+  const chatml = {
+    "special_tokens_map.json": { additional_special_tokens: ["<|im_start|>", "<|im_end|>"] },
+    "added_tokens.json": { "<|im_start|>": SIZE, "<|im_end|>": SIZE + 1 },
+  };
+  const ids = async (strip: boolean | undefined) => {
+    const options = strip === undefined ? {} : { strip };
+    const { tokenizer } = await loadTokenizer(folder({ ...files, ...chatml }), options);
+    return tokenizer.encode("a<|im_end|>\n<|im_start|>", { special: true });
+  };
+
+  test("a ChatML checkpoint keeps its newlines; strip: true takes them", async () => {
+    const tokenizer = await load();
+    const a = tokenizer.encode("a");
+    expect(await ids(undefined)).toEqual([...a, SIZE + 1, ...tokenizer.encode("\n"), SIZE]);
+    expect(await ids(false)).toEqual(await ids(undefined));
+    expect(await ids(true)).toEqual([...a, SIZE + 1, SIZE]);
+  });
+
+  test("Ziya's go without being asked for", async () => {
+    const { tokenizer } = await loadTokenizer(folder(files));
+    expect(tokenizer.encode("a\n<bot>", { special: true })).toEqual([...tokenizer.encode("a"), SIZE + 1]);
+  });
+});
+
+describe("roles", () => {
+  test("an empty string fills none, as in early LLaMA folders", async () => {
+    const names = { bos_token: "", eos_token: "", unk_token: "" };
+    const tokenizer = await load({ ...NO_ZIYA, "tokenizer_config.json": names });
+    expect([tokenizer.bosId, tokenizer.eosId, tokenizer.size]).toEqual([1, 2, SIZE]);
+  });
+
+  test("tokens without an id get the next ones, and need no row of the model", async () => {
+    const map = { pad_token: "<pad>", sep_token: "<sep>", additional_special_tokens: ["<|x|>"] };
+    const read = folder({ ...files, ...NO_ZIYA, "special_tokens_map.json": map });
+    const { tokenizer, rowsNeeded } = await loadTokenizer(read);
+    expect(["<sep>", "<pad>", "<|x|>"].map((text) => tokenizer.specialId(text))).toEqual([600, 601, 602]);
+    expect([tokenizer.size, rowsNeeded]).toEqual([603, 600]);
+    expect((await loadTokenizer(folder(files))).rowsNeeded).toBe(SIZE + 2);
+    const eos = folder({ ...files, ...NO_ZIYA, "tokenizer_config.json": { eos_token: "<|x|>" } });
+    expect((await loadTokenizer(eos)).rowsNeeded).toBe(SIZE + 1);
+  });
+});
+
 describe("files that contradict each other", () => {
   const refused: [string, Record<string, unknown>, RegExp][] = [
     [
