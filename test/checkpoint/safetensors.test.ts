@@ -122,6 +122,11 @@ describe("bad bytes", () => {
     ["three offsets", header({ data_offsets: [0, 8, 16] }), "at data_offsets [0,8,16]; wanted"],
     ["negative offsets", header({ data_offsets: [-16, 0] }), "at data_offsets [-16,0]; wanted"],
     ["overlap", safetensors({ a: f32([4], 0, 16), b: f32([4], 12, 28) }, 28), 'holds "b" from byte'],
+    [
+      "overlap by a byte",
+      safetensors({ a: f32([4], 0, 16), b: f32([4], 15, 31) }, 31),
+      'holds "b" from byte',
+    ],
     ["the same bytes twice", safetensors({ a: f32([4], 0, 16), b: f32([4], 0, 16) }, 16), "tensors overlap"],
     [
       "a gap",

@@ -162,6 +162,9 @@ describe("makeSampler", () => {
       const highest = penalised.indexOf(Math.max(...penalised));
       expect(greedy.sample(all(logits), seen)).toBe(highest);
     }
+    // Below zero a logit is multiplied: divided, it would rise.
+    const twice = makeSampler({ ...PLAIN, temperature: 0, repetition_penalty: 2 });
+    expect(twice.sample(all([-1, -1.5]), new Set([0]))).toBe(1);
   });
 
   test("draws as often as the probabilities say", () => {

@@ -131,11 +131,11 @@ describe("the command line", () => {
   });
 
   test("shows a terminal no control characters of names and texts", async () => {
-    const name = "\x1b]0;owned\x07.txt";
+    const name = "\x1b]0;owned\x07\x7f.txt";
     for (const terminal of [true, false]) {
       const io = fakeIo({ terminal });
       expect(await main(["perplexity", "--file", name], io)).toBe(1);
-      expect(io.err()).toContain(terminal ? "\u241b]0;owned\u2407.txt" : name);
+      expect(io.err()).toContain(terminal ? "\u241b]0;owned\u2407\u2421.txt" : name);
       expect(io.err().includes("\x1b") || io.err().includes("\x07")).toBe(!terminal);
       progressBar(io.stderr, name).show(1, 2);
       expect(io.err().includes("\x1b")).toBe(!terminal);

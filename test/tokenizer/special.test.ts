@@ -172,6 +172,16 @@ describe("white space around special strings", () => {
     ]);
   });
 
+  test("stays where only one of Ziya's two tokens is there", async () => {
+    const one = folder({ "tokenizer.model": model, "added_tokens.json": { "<human>": SIZE } });
+    const { tokenizer: kept } = await loadTokenizer(one);
+    expect(kept.encode("a <human> b", { special: true })).toEqual([
+      ...kept.encode("a "),
+      SIZE,
+      ...kept.encode(" b"),
+    ]);
+  });
+
   test("goes for tokens that only added_tokens.json names, and by lstrip and rstrip of objects", async () => {
     const plain = await load({ "special_tokens_map.json": undefined });
     expect(plain.encode("a <bot> b", { special: true })).toEqual([

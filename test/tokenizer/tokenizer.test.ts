@@ -96,6 +96,10 @@ describe("streaming", () => {
     const ids = tokenizer.encode("  the cat likes apples");
     expect(ids.map((id) => stream.push(id)).join("")).toBe("  the cat likes apples");
     expect(tokenizer.stream().push(ids[0]!)).toBe(tokenizer.decode([ids[0]!]));
+    const letter = tokenizer.encode("的").at(-1)!;
+    const all = Array.from({ length: tokenizer.size }, (_, id) => id);
+    const space = all.slice(3 + 256).find((id) => tokenizer.decode([letter, id]) === "的 ")!;
+    expect([1, 2, 3].map((count) => tokenizer.decode(Array(count).fill(space)))).toEqual(["", " ", "  "]);
   });
 
   test("random ids: pieces joined are the decoding of the whole, specials shown or not", async () => {
