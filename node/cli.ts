@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { EXIT } from "./commands/command.ts";
 import { main } from "./commands/main.ts";
+import { quietDawn } from "./commands/quiet.ts";
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   // Whoever read the output (head, a pager) has seen enough.
@@ -9,4 +10,5 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit(EXIT.failure);
 });
 
+quietDawn();
 process.exitCode = await main(process.argv.slice(2), process);

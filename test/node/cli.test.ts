@@ -30,6 +30,24 @@ async function ended(child: ChildProcess): Promise<number | null> {
 }
 
 describe("the executable", () => {
+  test.runIf(process.platform === "linux")(
+    "shows a terminal what is its own, and no word of Dawn's",
+    async () => {
+      const command = [process.execPath, EXECUTABLE, "doctor", ...DEVICE_FLAGS]
+        .map((word) => `'${word}'`)
+        .join(" ");
+      // script makes a terminal of its own for the command; what native code writes to stderr is in it.
+      const child = spawn("script", ["-qec", `${command}; echo to-stderr >&2`, "/dev/null"]);
+      let shown = "";
+      child.stdout.on("data", (chunk) => (shown += chunk));
+      child.stdin.end();
+      expect(await ended(child)).toBe(0);
+      expect(shown).toMatch(/^adapter {3}/);
+      expect(shown).toMatch(/to-stderr\r\n$/);
+      expect(shown).not.toContain("artificially reduced");
+    },
+  );
+
   test("answers from any folder and ends by itself", async () => {
     const { child, output } = start("chat", "你好", "--temperature", "0");
     expect(await ended(child)).toBe(0);
