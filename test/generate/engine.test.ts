@@ -41,6 +41,34 @@ async function collect(stream: AsyncIterable<string>): Promise<string[]> {
   return pieces;
 }
 
+describe("a prompt", () => {
+  test("ends with EOS where the tokenizer's files say so", async () => {
+    const model = new FakeModel({
+      tokenCount: tokenizer.size,
+      contextLength: 200,
+      logitsAfter: () => certain(EOS, tokenizer.size),
+    });
+    const parts = { model, tokenizer, format, addBos: true, defaults: CARD_DEFAULTS, eosIds: [EOS] };
+    for (const addEos of [false, true]) {
+      const stream = new Engine({ ...parts, addEos }).generate("ab");
+      await collect(stream);
+      // BOS, the prefix and two letters.
+      expect((await stream.result).usage.prompt_tokens).toBe(addEos ? 5 : 4);
+    }
+  });
+
+  test("with an added token that the model has no row for is refused, a chat's and a text's alike", async () => {
+    const rows = 16 + 0x4e00;
+    const { engine } = answering("", { tokenCount: rows });
+    const message = `token id ${rows}; wanted integers from 0 to ${rows - 1}`;
+    expect(() => engine.chat([user("\u4e00")])).toThrow(message);
+    expect(() => engine.generate("\u4e00")).toThrow(message);
+    expect(() => engine.generate([rows])).toThrow(message);
+    await expect(engine.logits([rows]).next()).rejects.toThrow(message);
+    expect(() => engine.generate([rows - 1])).not.toThrow();
+  });
+});
+
 describe("chat", () => {
   test("streams the answer and reports it", async () => {
     const { engine } = answering("你好😀!");

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { torchFile } from "../../bench/torch-file.ts";
 import { dawnHost } from "../../node/host.ts";
 import { crc32 } from "../../src/checkpoint/crc32.ts";
-import { DeviceError, OptionError, ShaderError } from "../../src/errors.ts";
+import { ConfigError, DeviceError, OptionError, ShaderError } from "../../src/errors.ts";
 import { type Gpu, openDevice } from "../../src/kernels/device.ts";
 import { parseConfig } from "../../src/model/config.ts";
 import { type LoadOptions, loadModel } from "../../src/model/load.ts";
@@ -82,6 +82,12 @@ describe("a model that cannot fit is refused before anything is allocated", () =
     const { error, ...left } = await failure({}, { tokenCount: 0 }, gpu());
     expect(error).toBeInstanceOf(OptionError);
     expect(left).toEqual({ read: 0, made: 0, kept: 0 });
+    const strange = await failure({}, { tokenCount: 10 ** 6, rowsNeeded: 10 ** 6 - 1 }, gpu());
+    expect(strange.error).toBeInstanceOf(ConfigError);
+    expect(strange).toMatchObject({
+      error: { message: expect.stringContaining("The tokenizer has 999999 tokens") },
+      made: 0,
+    });
     const stopped = await failure({}, { signal: AbortSignal.abort(new Error("enough")) }, gpu());
     expect(stopped).toMatchObject({ error: { message: "enough" }, made: 0 });
   });
