@@ -172,6 +172,18 @@ describe.skipIf(!hasBrowser)(`the page, in ${executablePath} (CHROMIUM_PATH)`, (
     await bare.close();
   });
 
+  test("says what to do in this browser where WebGPU finds no adapter", async () => {
+    const bare = await open((page) =>
+      page.addInitScript(() =>
+        Object.defineProperty(GPU.prototype, "requestAdapter", { value: async () => null }),
+      ),
+    );
+    expect(await bare.getByRole("alert").innerText()).toMatch(
+      /^WebGPU found no adapter\. Switch hardware acceleration on in the browser's settings, /,
+    );
+    await bare.close();
+  });
+
   test("has thrown no error of its own", () => {
     expect(thrown).toEqual([]);
   });
