@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { embeddedModel, load, type Message } from "../node/index.ts";
-import { WEIGHT_FORMATS, type WeightFormat } from "../src/quantize/format.ts";
+import { WEIGHT_FORMATS, type WeightFormat } from "../src/stored.ts";
 
 const HELP = `Usage: npm run accuracy -- [options]
 

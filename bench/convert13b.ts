@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 import { convert } from "../node/convert/convert.ts";
 import type { SourceDescription } from "../node/convert/inputs.ts";
 import { packageRoot } from "../node/host.ts";
-import { WEIGHT_FORMATS } from "../src/quantize/format.ts";
+import { WEIGHT_FORMATS } from "../src/stored.ts";
 import type { Part } from "./synthetic.ts";
 
 const HELP = `Usage: npm run convert13b -- --out DIR [options]

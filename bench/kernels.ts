@@ -1,19 +1,13 @@
 import type { Gpu } from "../src/kernels/device.ts";
 import type { Dispatch } from "../src/kernels/kernel.ts";
-import {
-  allocateMatrix,
-  destroyMatrix,
-  type StoredFormat,
-  slabBuffers,
-  slabShape,
-  storedBytes,
-} from "../src/kernels/matrix.ts";
+import { allocateMatrix, destroyMatrix, slabBuffers, slabShape } from "../src/kernels/matrix.ts";
 import { OPERATIONS } from "../src/kernels/operations.ts";
 import { type Buffers, type Operation, prepare, waysFor } from "../src/kernels/way.ts";
 import type { Config } from "../src/model/config.ts";
 import { Rows } from "../src/model/rows.ts";
 import { KvCache } from "../src/model/sequence.ts";
 import { attentionShape, cacheBytes } from "../src/model/state.ts";
+import { storedBytes, type WeightFormat } from "../src/stored.ts";
 import { fillMatrix, randomBuffer } from "./random.ts";
 
 /** One kernel at one shape: what to run, and what it must at least move and compute. */
@@ -31,7 +25,7 @@ type Cost = Pick<Subject, "bytes" | "flops">;
 export async function* kernelSubjects(
   gpu: Gpu,
   config: Config,
-  format: StoredFormat,
+  format: WeightFormat,
   tokens: number,
 ): AsyncGenerator<Subject> {
   const { hidden_size: dim, intermediate_size: hidden, vocab_size: vocab } = config;
@@ -64,8 +58,8 @@ export async function* kernelSubjects(
     const matrix = allocateMatrix(gpu, label, format, outputs, columns);
     fillMatrix(gpu, matrix);
     const slab = matrix.slabs[0]!;
-    const { weight, scales } = storedBytes(format, slab.rows, columns);
-    const bytes = weight + scales;
+    const { words, scales } = storedBytes(format, slab.rows, columns);
+    const bytes = words + scales;
     const stored = slabBuffers(slab) as Buffers<"weight" | "scales">;
     for (const count of label === "lm_head" ? [1] : [1, tokens]) {
       const shape = { ...slabShape(matrix, slab), outputs, tokens: count, accumulate: false };

@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { dawnHost } from "../node/host.ts";
 import { describeAdapter } from "../src/kernels/adapter.ts";
 import { openDevice, presetOf, type Rung } from "../src/kernels/device.ts";
-import type { StoredFormat } from "../src/kernels/matrix.ts";
+import { WEIGHT_FORMATS } from "../src/stored.ts";
 import { kernelSubjects } from "./kernels.ts";
 import { type Measured, READ_BYTES, readBandwidth, timeInterleaved } from "./measure.ts";
 import { benchModel } from "./model.ts";
@@ -26,7 +26,6 @@ measured next to it; then decode and prefill of a model of random weights.
                    its PART too; "-" for none)
 `;
 
-const FORMATS = ["f32", "f16", "q8", "q4a", "q4"] as const satisfies readonly StoredFormat[];
 const PARTS = ["kernels", "model"] as const;
 
 /** One line of the report. */
@@ -57,7 +56,7 @@ function readOptions() {
   return {
     config: shapeConfig(shape, count("layers", values.layers)),
     shape,
-    format: choice("weights", values.weights, FORMATS),
+    format: choice("weights", values.weights, WEIGHT_FORMATS),
     tokens: values.tokens === undefined ? undefined : count("tokens", values.tokens),
     only: values.only === undefined ? undefined : choice("only", values.only, PARTS),
     device: { ...(adapter ? { adapter } : {}), ...(rung ? { rung: rung as Rung } : {}) },

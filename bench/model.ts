@@ -1,7 +1,7 @@
 import type { Gpu } from "../src/kernels/device.ts";
-import { type StoredFormat, storedBytes } from "../src/kernels/matrix.ts";
 import type { Config } from "../src/model/config.ts";
 import { LlamaModel } from "../src/model/model.ts";
+import { storedBytes, type WeightFormat } from "../src/stored.ts";
 import { type Measured, median } from "./measure.ts";
 import { fillWeights } from "./random.ts";
 
@@ -12,7 +12,7 @@ const PREFILL_SAMPLES = 3;
 export async function benchModel(
   gpu: Gpu,
   config: Config,
-  format: StoredFormat,
+  format: WeightFormat,
   tokens: number,
 ): Promise<Measured[]> {
   const context = Math.min(config.max_position_embeddings, 2 * tokens + DECODE_SAMPLES + 2);
@@ -58,15 +58,15 @@ export async function benchModel(
  */
 function costOf(
   config: Config,
-  format: StoredFormat,
+  format: WeightFormat,
   position: number,
   tokens: number,
 ): { bytes: number; flops: number } {
   const { hidden_size: dim, intermediate_size: hidden, vocab_size: vocab, head_dim: headDim } = config;
   const { num_attention_heads: heads, num_key_value_heads: kvHeads, num_hidden_layers: layers } = config;
   const stored = (rows: number, columns: number) => {
-    const { weight, scales } = storedBytes(format, rows, columns);
-    return weight + scales;
+    const { words, scales } = storedBytes(format, rows, columns);
+    return words + scales;
   };
   const matrices = [
     [(heads + 2 * kvHeads) * headDim, dim],

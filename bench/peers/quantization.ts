@@ -3,9 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Engine, embeddedModel, type LlamaModel, load, openModel } from "../../node/index.ts";
-import { storedBytes } from "../../src/kernels/matrix.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
-import { WEIGHT_FORMATS, type WeightFormat } from "../../src/quantize/format.ts";
+import { CALIBRATED_FORMATS, storedBytes, WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
 import { saveResults } from "../record.ts";
 import { writeGguf } from "./gguf.ts";
 import type { Agreement } from "./metrics.ts";
@@ -37,7 +36,6 @@ const LLAMA_TYPES = [
 ] as const;
 
 /** Our formats whose scales can be chosen by calibration. */
-const CALIBRATED: readonly WeightFormat[] = ["q4a", "q4"];
 
 /** Sequences to calibrate on, for each that is measured. */
 const CALIBRATION_SHARE = 3;
@@ -148,7 +146,7 @@ async function measureAll(
   for (const weights of WEIGHT_FORMATS.filter((format) => format !== "f32" && format !== "f16")) {
     engine = await load({ model, weights, cache: "f32" });
     await measureOurs(weights, weights);
-    if (!importance || !CALIBRATED.includes(weights)) continue;
+    if (!importance || !CALIBRATED_FORMATS.includes(weights)) continue;
     engine = await load({ model, weights, importance, cache: "f32" });
     await measureOurs(weights, `${weights}, calibrated`);
   }
@@ -191,8 +189,8 @@ function bitsPerWeight(format: WeightFormat, shapes: ReadonlyMap<string, readonl
   let [bytes, weights] = [0, 0];
   for (const [rows, columns] of shapes.values()) {
     if (columns === undefined) continue;
-    const { weight, scales } = storedBytes(format, rows!, columns);
-    bytes += weight + scales;
+    const { words, scales } = storedBytes(format, rows!, columns);
+    bytes += words + scales;
     weights += rows! * columns;
   }
   return (8 * bytes) / weights;

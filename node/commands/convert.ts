@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { basename, dirname, resolve } from "node:path";
 import { StorageError } from "../../src/errors.ts";
+import { CALIBRATED_FORMATS } from "../../src/stored.ts";
 import { type ConversionReport, convert as convertModel } from "../convert/convert.ts";
 import { type InputDescription, TEXT_FILES } from "../convert/inputs.ts";
 import { expectWritable, unwritable } from "../convert/output.ts";
@@ -12,8 +13,6 @@ import { statusLine } from "./progress.ts";
 
 /** Each worker takes about 300 MB; more of them than this wait for the disk. */
 const MOST_WORKERS = 4;
-/** Formats whose scales are searched for. */
-const CALIBRATED: readonly WeightFormat[] = ["q4", "q4a"];
 const MIB = 1024 * 1024;
 /** Between two lines of progress, so that a person can read them. */
 const STATUS_MS = 250;
@@ -56,9 +55,9 @@ activations are then kept the most exactly. That loads the model onto the adapte
   async run({ values, io }) {
     const weights = readFormat(values.text("weights") ?? "q4");
     const calibration = values.text("calibrate");
-    if (calibration !== undefined && !CALIBRATED.includes(weights)) {
+    if (calibration !== undefined && !CALIBRATED_FORMATS.includes(weights)) {
       throw new UsageError(
-        `--calibrate chooses scales of ${CALIBRATED.join(" and ")}; --weights is ${weights}.`,
+        `--calibrate chooses scales of ${CALIBRATED_FORMATS.join(" and ")}; --weights is ${weights}.`,
       );
     }
     const inputs = { ...readInputs(values), calibration };

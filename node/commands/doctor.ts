@@ -1,12 +1,11 @@
 import { describeAdapter, listAdapters } from "../../src/kernels/adapter.ts";
 import { type Gpu, openDevice, presetOf } from "../../src/kernels/device.ts";
-import { storedBytes } from "../../src/kernels/matrix.ts";
 import { type Config, parseConfig } from "../../src/model/config.ts";
 import { CHUNK } from "../../src/model/load.ts";
 import { memoryOf } from "../../src/model/memory.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
+import { storedBytes, WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
 import { dawnHost, systemMemory } from "../host.ts";
-import type { WeightFormat } from "../index.ts";
 import { type Command, EXIT, write } from "./command.ts";
 import { DEVICE_FLAGS, deviceOptions, JSON_FLAG } from "./engine.ts";
 
@@ -24,7 +23,7 @@ const ZIYA_13B = parseConfig(
   }),
 );
 
-const FORMATS: readonly WeightFormat[] = ["q4", "q4a", "q8", "f16"];
+const FORMATS: readonly WeightFormat[] = WEIGHT_FORMATS.filter((format) => format !== "f32").toReversed();
 
 /** Limits that a compute pass can run into. */
 const COMPUTE_LIMIT = /Compute|Buffer|BindGroup|Bindings|Immediate/;
@@ -80,7 +79,7 @@ function needs(config: Config, format: WeightFormat, bindingLimit: number) {
   const context = config.max_position_embeddings;
   const { weights, cache, total } = memoryOf(config, { format, cache: "f16", context, chunk: CHUNK });
   const matrices = Array.from(tensorShapes(config).values(), ([rows, columns]) =>
-    columns === undefined ? 0 : storedBytes(format, rows!, columns).weight,
+    columns === undefined ? 0 : storedBytes(format, rows!, columns).words,
   );
   const largest = Math.max(...matrices);
   return {

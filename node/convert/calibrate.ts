@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { isObject, type JsonObject } from "../../src/checkpoint/json.ts";
-import type { WrittenFormat } from "../../src/checkpoint/plan.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import { type DeviceOptions, openDevice } from "../../src/kernels/device.ts";
 import type { Importance } from "../../src/model/calibrate.ts";
 import { loadCheckpoint } from "../../src/model/load.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
+import type { WeightFormat } from "../../src/stored.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { dawnHost } from "../host.ts";
 import { createSha256 } from "../sha256.ts";
@@ -15,7 +15,7 @@ import { listFolder, replaceFile } from "./output.ts";
 
 export interface CalibrateOptions {
   /** How the model is packed while it runs, and will be. */
-  readonly weights: WrittenFormat;
+  readonly weights: WeightFormat;
   /** The folder for the result: new, empty, or with the same conversion begun. */
   readonly out: string;
   /** The adapter that runs the model over a calibration text. */

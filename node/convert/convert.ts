@@ -1,10 +1,11 @@
 import { join } from "node:path";
 import { type FileSum, hashSource } from "../../src/checkpoint/manifest.ts";
-import { type PlannedShard, planShards, SHARD_BYTES, type WrittenFormat } from "../../src/checkpoint/plan.ts";
+import { type PlannedShard, planShards, SHARD_BYTES } from "../../src/checkpoint/plan.ts";
 import { bytesSource } from "../../src/checkpoint/source.ts";
 import { CheckpointError, ConfigError } from "../../src/errors.ts";
 import { loadText } from "../../src/generate/load.ts";
 import { addErrors, NO_ERROR, type QuantisationError, summarise } from "../../src/quantize/report.ts";
+import type { WeightFormat } from "../../src/stored.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { createSha256 } from "../sha256.ts";
 import { type CalibrateOptions, calibrateOnce, IMPORTANCE, readWindows } from "./calibrate.ts";
@@ -31,7 +32,7 @@ export interface ConvertOptions extends CalibrateOptions {
 
 export interface ConversionReport {
   readonly folder: string;
-  readonly weights: WrittenFormat;
+  readonly weights: WeightFormat;
   readonly shards: number;
   /** Shards that an earlier run had finished. */
   readonly shards_found: number;

@@ -7,11 +7,11 @@ import {
   readSums,
   UNFINISHED_INDEX,
 } from "../../src/checkpoint/manifest.ts";
-import { isPackedFormat } from "../../src/checkpoint/packed.ts";
-import type { PlannedShard, WrittenFormat } from "../../src/checkpoint/plan.ts";
+import type { PlannedShard } from "../../src/checkpoint/plan.ts";
 import type { ByteSource } from "../../src/checkpoint/source.ts";
 import { CheckpointError, StorageError } from "../../src/errors.ts";
 import type { QuantisationError } from "../../src/quantize/report.ts";
+import { scalesOf, type WeightFormat } from "../../src/stored.ts";
 import { fileSource } from "../files.ts";
 import { createSha256 } from "../sha256.ts";
 import { describeFile, type SourceFile } from "./inputs.ts";
@@ -23,7 +23,7 @@ export const VERSION = 2;
 
 /** What decides every byte of the result. */
 export interface Conversion {
-  readonly weights: WrittenFormat;
+  readonly weights: WeightFormat;
   readonly shardBytes: number;
   readonly sources: readonly SourceFile[];
 }
@@ -163,7 +163,7 @@ async function readResult(
   const path = join(folder, INDEX);
   const { metadata } = await readJson(path);
   const found = isObject(metadata) ? metadata : {};
-  const sameFormat = found.weights === (isPackedFormat(weights) ? weights : undefined);
+  const sameFormat = found.weights === (scalesOf(weights) && weights);
   const shards = plan.map(({ file, size }) => ({ name: file, size }));
   if (!sameFormat || !sameSizes(found.shards, shards) || !sameSizes(found.sources, sources)) {
     throw new StorageError(

@@ -1,14 +1,12 @@
 import { CheckpointError } from "../errors.ts";
+import type { WeightFormat } from "../stored.ts";
 
 /** Element types a checkpoint may hold, as safetensors spells them. */
 export type Dtype = "F32" | "F16" | "BF16";
 
-/** Layouts of a matrix that a checkpoint may hold ready for the GPU; `WeightFormat` describes them. */
-export type PackedFormat = "q8" | "q4a" | "q4";
-
 export interface TensorInfo {
   readonly name: string;
-  readonly dtype: Dtype | PackedFormat;
+  readonly dtype: Dtype | WeightFormat;
   /** Row-major; the last dimension is contiguous. */
   readonly shape: readonly number[];
 }
@@ -32,7 +30,7 @@ export interface Checkpoint {
 }
 
 export interface PackedMatrices {
-  readonly format: PackedFormat;
+  readonly format: WeightFormat;
   /** Rows [first, first + count) as packRows() would give them: see `PackedRows`. */
   readRows(name: string, first: number, count: number): Promise<PackedSlice>;
 }

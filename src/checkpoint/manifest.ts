@@ -1,7 +1,8 @@
 import { CheckpointError } from "../errors.ts";
+import type { WeightFormat } from "../stored.ts";
 import { isObject, type JsonObject, parseObject } from "./json.ts";
-import { isPackedFormat, PACKED, PACKED_VERSION } from "./packed.ts";
-import type { PlannedShard, WrittenFormat } from "./plan.ts";
+import { packingMetadata } from "./packed.ts";
+import type { PlannedShard } from "./plan.ts";
 import { type ByteSource, checkFileName, INDEX_LIMIT, type OpenFile, readText } from "./source.ts";
 
 /** A file by its contents. */
@@ -38,14 +39,14 @@ const HASH_BYTES = 8 * 1024 * 1024;
 
 /** The text of the index: HF's weight_map, and in its metadata the sums. */
 export function indexJson(
-  format: WrittenFormat,
+  format: WeightFormat,
   plan: readonly PlannedShard[],
   { shards, files, sources }: Sums,
 ): string {
   const weightMap = Object.fromEntries(
     plan.flatMap(({ file, tensors }) => tensors.map(({ name }) => [name, file])),
   );
-  const packing = isPackedFormat(format) ? { format: PACKED, version: PACKED_VERSION, weights: format } : {};
+  const packing = packingMetadata(format);
   const total = plan.reduce((sum, { size, header }) => sum + size - header.length, 0);
   const metadata = { total_size: total, ...packing, shards, files, sources };
   return `${JSON.stringify({ metadata, weight_map: weightMap }, undefined, 1)}\n`;

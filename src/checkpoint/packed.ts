@@ -1,57 +1,47 @@
 import { CheckpointError } from "../errors.ts";
-import { type Checkpoint, checkRows, findTensor, type PackedFormat, type TensorInfo } from "./checkpoint.ts";
-import { type Entry, type Header, plainTensor, readPlain, type StoredDtype } from "./header.ts";
+import { GROUP_SIZE, STORED, scalesOf, WEIGHT_FORMATS, type WeightFormat } from "../stored.ts";
+import { type Checkpoint, checkRows, findTensor, type TensorInfo } from "./checkpoint.ts";
+import { type Entry, type Header, plainTensor, readPlain, STORED_BYTES } from "./header.ts";
 import type { ByteSource } from "./source.ts";
 
 /** What a packed file says of itself: `format` in its metadata, and the version that this code writes and reads. */
 export const PACKED = "ziya-webgpu";
 export const PACKED_VERSION = "1";
-/** A matrix `x` is the entry `x`, its words byte by byte, and the entry `x.scales`. */
-export const SCALES = ".scales";
-
 /**
- * How a matrix [N, K] is stored: words as [N, K / weightsPerByte] bytes, scales as [N, K / group] numbers of 16 bits. The
- * bytes are those of `PackedRows`, so that they go to the GPU as they are; only the padding of odd scales is left out.
+ * A matrix `x` [N, K] is the entry `x` of its words, [N, K weights], and the entry `x.scales`, [N, K / group] numbers of 16
+ * bits. The bytes are those of `PackedRows`, so that they go to the GPU as they are; only the padding of odd scales is
+ * left out.
  */
-export interface Packing {
-  readonly format: PackedFormat;
-  readonly words: StoredDtype;
-  readonly weightsPerByte: number;
-  readonly scales: StoredDtype;
-  readonly group: number;
-  /** The bits that a scale which is not finite has set: the exponent. */
-  readonly infinite: number;
-}
-
-export const PACKINGS: Readonly<Record<PackedFormat, Packing>> = {
-  q8: { format: "q8", words: "I8", weightsPerByte: 1, scales: "F16", group: 32, infinite: 0x7c00 },
-  q4a: { format: "q4a", words: "U8", weightsPerByte: 2, scales: "U16", group: 16, infinite: 0x1f0 },
-  q4: { format: "q4", words: "U8", weightsPerByte: 2, scales: "F16", group: 32, infinite: 0x7c00 },
-};
+export const SCALES = ".scales";
 
 /**
  * How the matrices of a file are packed; undefined when it is a plain safetensors file.
  * @throws CheckpointError when it was packed by a version that this one does not know.
  */
-export function packingOf({ metadata }: Header, file: string): Packing | undefined {
+export function packingOf({ metadata }: Header, file: string): WeightFormat | undefined {
   if (metadata.get("format") !== PACKED) return undefined;
   const [version, weights] = [metadata.get("version"), metadata.get("weights")];
-  if (version === PACKED_VERSION && isPackedFormat(weights)) return PACKINGS[weights];
+  const format = PACKED_FORMATS.find((name) => name === weights);
+  if (version === PACKED_VERSION && format) return format;
   throw new CheckpointError(
     `${file} is packed as ${weights} in version ${version} of the format; this release reads version ` +
-      `${PACKED_VERSION} of ${Object.keys(PACKINGS).join(", ")}: update ziya-webgpu, or convert again.`,
+      `${PACKED_VERSION} of ${PACKED_FORMATS.join(", ")}: update ziya-webgpu, or convert again.`,
   );
 }
 
-export function isPackedFormat(format: string | undefined): format is PackedFormat {
-  return format !== undefined && Object.hasOwn(PACKINGS, format);
+/** The formats that no other reader knows: those with scales. */
+const PACKED_FORMATS: readonly WeightFormat[] = WEIGHT_FORMATS.filter((format) => scalesOf(format));
+
+/** What the metadata of a safetensors file says of matrices in a format, as strings. */
+export function packingMetadata(format: WeightFormat): Readonly<Record<string, string>> | undefined {
+  return scalesOf(format) && { format: PACKED, version: PACKED_VERSION, weights: format };
 }
 
 /**
  * A packed file as a checkpoint.
  * @throws CheckpointError when words and scales of a matrix do not fit each other.
  */
-export function packedCheckpoint(source: ByteSource, { entries }: Header, packing: Packing): Checkpoint {
+export function packedCheckpoint(source: ByteSource, { entries }: Header, format: WeightFormat): Checkpoint {
   const tensors = new Map<string, TensorInfo>();
   const matrices = new Map<string, { words: Entry; scales: Entry }>();
   for (const entry of entries.values()) {
@@ -65,7 +55,7 @@ export function packedCheckpoint(source: ByteSource, { entries }: Header, packin
       tensors.set(name, plainTensor(source, entry));
       continue;
     }
-    tensors.set(name, { name, dtype: packing.format, shape: matrixShape(source, packing, entry, scales) });
+    tensors.set(name, { name, dtype: format, shape: matrixShape(source, format, entry, scales) });
     matrices.set(name, { words: entry, scales });
   }
 
@@ -76,12 +66,12 @@ export function packedCheckpoint(source: ByteSource, { entries }: Header, packin
       checkRows(findTensor(checkpoint, name), first, count);
       if (!matrices.has(name)) return readPlain(source, entries.get(name)!, first, count);
       throw new CheckpointError(
-        `${name} in ${source.name} is packed as ${packing.format}, and its exact weights are not there: load it as ` +
-          `${packing.format}, or take the checkpoint it was converted from.`,
+        `${name} in ${source.name} is packed as ${format}, and its exact weights are not there: load it as ` +
+          `${format}, or take the checkpoint it was converted from.`,
       );
     },
     packed: {
-      format: packing.format,
+      format,
       async readRows(name, first, count) {
         checkRows(findTensor(checkpoint, name), first, count);
         const matrix = matrices.get(name);
@@ -90,7 +80,7 @@ export function packedCheckpoint(source: ByteSource, { entries }: Header, packin
           readWords(source, matrix.words, first, count),
           readWords(source, matrix.scales, first, count),
         ]);
-        expectFiniteScales(source, packing, matrix.scales, scales, first);
+        expectFiniteScales(source, format, matrix.scales, scales, first);
         return { words, scales };
       },
     },
@@ -99,20 +89,32 @@ export function packedCheckpoint(source: ByteSource, { entries }: Header, packin
 }
 
 /** The shape of a matrix by that of its words. */
-function matrixShape(source: ByteSource, packing: Packing, words: Entry, scales: Entry): readonly number[] {
-  const [rows = 0, bytes = 0] = words.shape;
-  const columns = bytes * packing.weightsPerByte;
+function matrixShape(
+  source: ByteSource,
+  format: WeightFormat,
+  words: Entry,
+  scales: Entry,
+): readonly number[] {
+  const [rows = 0, width = 0] = words.shape;
+  const columns = width * weightsPerElement(format);
+  const wanted = scalesOf(format)!;
   const fit =
-    words.dtype === packing.words &&
-    scales.dtype === packing.scales &&
+    words.dtype === STORED[format].words &&
+    scales.dtype === wanted.dtype &&
     words.shape.length === 2 &&
-    columns % 32 === 0 &&
-    String(scales.shape) === String([rows, columns / packing.group]);
+    columns % GROUP_SIZE === 0 &&
+    String(scales.shape) === String([rows, columns / wanted.group]);
   if (fit) return [rows, columns];
   throw new CheckpointError(
     `${source.name} holds ${words.name} as ${words.dtype} [${words.shape}] with scales ${scales.dtype} [${scales.shape}], ` +
-      `which is no ${packing.format} matrix: convert the model again.`,
+      `which is no ${format} matrix: convert the model again.`,
   );
+}
+
+/** Weights in one element of a format's words. */
+export function weightsPerElement(format: WeightFormat): number {
+  const { words, bits } = STORED[format];
+  return (8 * STORED_BYTES[words]) / bits;
 }
 
 /**
@@ -121,11 +123,12 @@ function matrixShape(source: ByteSource, packing: Packing, words: Entry, scales:
  */
 function expectFiniteScales(
   source: ByteSource,
-  { format, infinite }: Packing,
+  format: WeightFormat,
   { name, shape }: Entry,
   words: Uint32Array,
   first: number,
 ): void {
+  const { infinite } = scalesOf(format)!;
   const at = new Uint16Array(words.buffer, words.byteOffset, words.length * 2).findIndex(
     (bits) => (bits & infinite) === infinite,
   );

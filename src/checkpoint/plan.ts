@@ -1,10 +1,8 @@
 import { CheckpointError } from "../errors.ts";
-import { type PackedFormat, rowsOf, type TensorInfo } from "./checkpoint.ts";
+import { GROUP_SIZE, STORED, scalesOf, type WeightFormat } from "../stored.ts";
+import { rowsOf, type TensorInfo } from "./checkpoint.ts";
 import { STORED_BYTES, type StoredDtype } from "./header.ts";
-import { isPackedFormat, PACKED, PACKED_VERSION, PACKINGS, SCALES } from "./packed.ts";
-
-/** How matrices can be written: packed, or as any reader of safetensors knows them. */
-export type WrittenFormat = PackedFormat | "f32" | "f16";
+import { packingMetadata, SCALES, weightsPerElement } from "./packed.ts";
 
 /** What a shard holds at most, unless one tensor alone is larger. */
 export const SHARD_BYTES = 256 * 1024 * 1024;
@@ -19,7 +17,7 @@ export interface PlannedTensor {
   readonly rows: number;
   /** 1 for a vector, which is written as f32 whatever the matrices are. */
   readonly columns: number;
-  readonly format: WrittenFormat;
+  readonly format: WeightFormat;
 }
 
 /** A safetensors file before its tensors are read: everything but their bytes. */
@@ -59,7 +57,7 @@ interface PlannedEntry {
  */
 export function planShards(
   tensors: Iterable<TensorInfo>,
-  format: WrittenFormat,
+  format: WeightFormat,
   shardBytes: number = SHARD_BYTES,
 ): PlannedShard[] {
   const shards: { tensors: PlannedTensor[]; entries: PlannedEntry[]; bytes: number }[] = [];
@@ -98,23 +96,22 @@ function entriesOf(tensor: PlannedTensor, shape: readonly number[]): PlannedEntr
       bytes: shape.reduce((product, size) => product * size, STORED_BYTES[dtype]),
     };
   };
-  if (!isPackedFormat(format)) return [entry(name, format === "f32" ? "F32" : "F16", shape)];
-  if (columns % 32 !== 0) {
+  const { words } = STORED[format];
+  const scales = scalesOf(format);
+  if (!scales) return [entry(name, words, shape)];
+  if (columns % GROUP_SIZE !== 0) {
     throw new CheckpointError(
-      `${name} has ${columns} columns, which is no multiple of 32: it cannot be packed as ${format}.`,
+      `${name} has ${columns} columns, which is no multiple of ${GROUP_SIZE}: it cannot be packed as ${format}.`,
     );
   }
-  const { words, weightsPerByte, scales, group } = PACKINGS[format];
   return [
-    entry(name, words, [rows, columns / weightsPerByte]),
-    entry(name + SCALES, scales, [rows, columns / group]),
+    entry(name, words, [rows, columns / weightsPerElement(format)]),
+    entry(name + SCALES, scales.dtype, [rows, columns / scales.group]),
   ];
 }
 
-function headerOf(entries: readonly PlannedEntry[], format: WrittenFormat): Uint8Array {
-  const metadata = isPackedFormat(format)
-    ? { format: PACKED, version: PACKED_VERSION, weights: format }
-    : { format: "pt" };
+function headerOf(entries: readonly PlannedEntry[], format: WeightFormat): Uint8Array {
+  const metadata = packingMetadata(format) ?? { format: "pt" };
   let end = 0;
   const tensors = entries.map(({ name, dtype, shape, bytes }) => {
     end += bytes;
@@ -174,7 +171,8 @@ function blockRows(columns: number): number {
 }
 
 function scaleBytes({ columns, format }: PlannedTensor, rows: number): number {
-  return isPackedFormat(format) ? (rows * columns * 2) / PACKINGS[format].group : 0;
+  const scales = scalesOf(format);
+  return scales ? (rows * columns * 2) / scales.group : 0;
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array): Uint8Array {

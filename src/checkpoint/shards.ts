@@ -1,5 +1,6 @@
 import { CheckpointError } from "../errors.ts";
-import { type Checkpoint, findTensor, type PackedFormat, type TensorInfo } from "./checkpoint.ts";
+import type { WeightFormat } from "../stored.ts";
+import { type Checkpoint, findTensor, type TensorInfo } from "./checkpoint.ts";
 import { isObject, parseObject } from "./json.ts";
 import { type ByteSource, checkFileName, INDEX_LIMIT, type OpenFile, readText } from "./source.ts";
 
@@ -122,7 +123,7 @@ async function openAll(
 }
 
 /** How the shards are packed, which is one way or not at all. */
-function packedFormat(file: string, shards: readonly Checkpoint[]): PackedFormat | undefined {
+function packedFormat(file: string, shards: readonly Checkpoint[]): WeightFormat | undefined {
   const formats = new Set(shards.map(({ packed }) => packed?.format));
   if (formats.size === 1) return shards[0]!.packed?.format;
   throw new CheckpointError(

@@ -5,7 +5,7 @@ import type { Host } from "../host.ts";
 import { type DeviceOptions, LIMITS, openDevice } from "../kernels/device.ts";
 import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load.ts";
 import type { LlamaModel } from "../model/model.ts";
-import { WEIGHT_FORMATS } from "../quantize/format.ts";
+import { WEIGHT_FORMATS } from "../stored.ts";
 import { type LoadedTokenizer, type LoadTokenizerOptions, loadTokenizer } from "../tokenizer/load.ts";
 import { ChatFormat } from "./chat.ts";
 import { CARD_DEFAULTS, type GenerationConfig, parseGenerationConfig } from "./defaults.ts";

@@ -1,10 +1,10 @@
+import type { WeightFormat } from "../stored.ts";
 import type { Gpu } from "./device.ts";
 import type { Dispatch } from "./kernel.ts";
 import {
   type Matrix,
   ROWS_PER_WORKGROUP,
   type SlabShape,
-  type StoredFormat,
   slabBuffers,
   slabShape,
   weightBindings,
@@ -54,7 +54,7 @@ export const LINEAR: Operation<LinearShape, Binding> = {
 };
 
 /** The shader part that reads weights of a format. */
-export function weightsPart(format: StoredFormat): string {
+export function weightsPart(format: WeightFormat): string {
   return `weights_${format}`;
 }
 

@@ -1,7 +1,5 @@
+import { scalesOf, storedBytes, type WeightFormat } from "../stored.ts";
 import type { Gpu } from "./device.ts";
-
-/** How a matrix is stored; each format is a shader part `weights_<format>.wgsl`. */
-export type StoredFormat = "f32" | "f16" | "q8" | "q4a" | "q4";
 
 /** Rows of a matrix that fit one binding and one dispatch. */
 export interface Slab {
@@ -19,56 +17,34 @@ export interface Matrix {
   readonly rows: number;
   /** A multiple of 32. */
   readonly columns: number;
-  readonly format: StoredFormat;
+  readonly format: WeightFormat;
   readonly slabs: readonly Slab[];
 }
-
-/** Bits that the words of one weight take, and weights that share 16 bits of scale. */
-const LAYOUTS: Record<StoredFormat, { readonly bits: number; readonly group?: number }> = {
-  f32: { bits: 32 },
-  f16: { bits: 16 },
-  q8: { bits: 8, group: 32 },
-  q4a: { bits: 4, group: 16 },
-  q4: { bits: 4, group: 32 },
-};
 
 /** Slabs begin at multiples of this many rows: tiles stay whole, and scales start on a u32. */
 export const SLAB_ALIGNMENT = 64;
 /** Rows of one workgroup of matvec.wgsl, of all kernels of a matrix the one with the largest grid. */
 export const ROWS_PER_WORKGROUP = 4;
 
-/** Bytes of the words and of the scales of `rows` rows. */
-export function storedBytes(
-  format: StoredFormat,
-  rows: number,
-  columns: number,
-): { weight: number; scales: number } {
-  const { bits, group } = LAYOUTS[format];
-  return {
-    weight: (rows * columns * bits) / 8,
-    scales: group ? Math.ceil((rows * columns) / group / 2) * 4 : 0,
-  };
-}
-
 /** An empty matrix: buffers of the right sizes, to be filled by row. */
 export function allocateMatrix(
   gpu: Gpu,
   label: string,
-  format: StoredFormat,
+  format: WeightFormat,
   rows: number,
   columns: number,
 ): Matrix {
-  const fitting = Math.floor(gpu.bindingLimit / storedBytes(format, 1, columns).weight);
+  const fitting = Math.floor(gpu.bindingLimit / storedBytes(format, 1, columns).words);
   const rowsAtOnce = Math.min(fitting, ROWS_PER_WORKGROUP * gpu.workgroupLimit);
   const most = Math.max(1, Math.floor(rowsAtOnce / SLAB_ALIGNMENT)) * SLAB_ALIGNMENT;
   const slabs: Slab[] = [];
   for (let firstRow = 0; firstRow < rows; firstRow += most) {
     const count = Math.min(most, rows - firstRow);
-    const { weight, scales } = storedBytes(format, count, columns);
+    const { words, scales } = storedBytes(format, count, columns);
     slabs.push({
       firstRow,
       rows: count,
-      weight: gpu.buffer(`${label} rows ${firstRow}…`, weight),
+      weight: gpu.buffer(`${label} rows ${firstRow}…`, words),
       ...(scales > 0 ? { scales: gpu.buffer(`${label} scales ${firstRow}…`, scales) } : {}),
     });
   }
@@ -84,7 +60,7 @@ export function destroyMatrix({ slabs }: Matrix): void {
 
 /** What a kernel that reads a slab is compiled for. */
 export interface SlabShape {
-  readonly format: StoredFormat;
+  readonly format: WeightFormat;
   readonly columns: number;
   /** Rows of the slab. */
   readonly rows: number;
@@ -97,8 +73,8 @@ export function slabShape({ format, columns }: Matrix, { rows, firstRow }: Slab)
 }
 
 /** The bindings of a format. */
-export function weightBindings(format: StoredFormat): readonly ("weight" | "scales")[] {
-  return LAYOUTS[format].group ? ["weight", "scales"] : ["weight"];
+export function weightBindings(format: WeightFormat): readonly ("weight" | "scales")[] {
+  return scalesOf(format) ? ["weight", "scales"] : ["weight"];
 }
 
 /** The buffers of a slab by binding name. */

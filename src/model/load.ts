@@ -5,7 +5,7 @@ import { type OpenFile, readText, unlessAborted } from "../checkpoint/source.ts"
 import { ConfigError, OptionError } from "../errors.ts";
 import type { CacheFormat } from "../kernels/cache.ts";
 import type { Gpu } from "../kernels/device.ts";
-import type { WeightFormat } from "../quantize/format.ts";
+import type { WeightFormat } from "../stored.ts";
 import type { Importance } from "./calibrate.ts";
 import { type Config, parseConfig } from "./config.ts";
 import { checkFit, describeNeed, type Storage } from "./memory.ts";

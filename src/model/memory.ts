@@ -2,8 +2,8 @@ import { DeviceError } from "../errors.ts";
 import { describeAdapter } from "../kernels/adapter.ts";
 import type { CacheFormat } from "../kernels/cache.ts";
 import type { Gpu } from "../kernels/device.ts";
-import { SLAB_ALIGNMENT, storedBytes } from "../kernels/matrix.ts";
-import type { WeightFormat } from "../quantize/format.ts";
+import { SLAB_ALIGNMENT } from "../kernels/matrix.ts";
+import { storedBytes, type WeightFormat } from "../stored.ts";
 import type { Config } from "./config.ts";
 import { activationBytes } from "./sets/plain.ts";
 import { attentionShape, cacheBytes, stateBytes } from "./state.ts";
@@ -33,8 +33,8 @@ export function memoryOf(config: Config, { format, cache, context, chunk }: Stor
   for (const [rows, columns] of tensorShapes(config).values()) {
     // Vectors are stored as float32.
     const stored =
-      columns === undefined ? { weight: 4 * rows!, scales: 0 } : storedBytes(format, rows!, columns);
-    weights += stored.weight + stored.scales;
+      columns === undefined ? { words: 4 * rows!, scales: 0 } : storedBytes(format, rows!, columns);
+    weights += stored.words + stored.scales;
   }
   const shape = attentionShape(config, context, cache);
   const keysAndValues = 2 * config.num_hidden_layers * cacheBytes(shape);
@@ -61,7 +61,7 @@ export function checkFit(gpu: Gpu, config: Config, storage: Storage): void {
     [`The activations of ${chunk} tokens`, Math.max(...Object.values(activations)), "a smaller chunk"],
     [
       `A run of ${SLAB_ALIGNMENT} rows of ${columns} weights as ${format}`,
-      storedBytes(format, SLAB_ALIGNMENT, columns).weight,
+      storedBytes(format, SLAB_ALIGNMENT, columns).words,
       "narrower weights",
     ],
   ];

@@ -1,8 +1,8 @@
 import { type Checkpoint, describeTensor, expectFinite } from "../checkpoint/checkpoint.ts";
 import type { Gpu } from "../kernels/device.ts";
-import { type Matrix, storedBytes } from "../kernels/matrix.ts";
-import type { PackedRows, WeightFormat } from "../quantize/format.ts";
+import type { Matrix } from "../kernels/matrix.ts";
 import { packRows } from "../quantize/pack.ts";
+import { type PackedRows, storedBytes, type WeightFormat } from "../stored.ts";
 import type { Importance } from "./calibrate.ts";
 import { stacks, type Weights } from "./weights.ts";
 
@@ -67,7 +67,7 @@ class Uploader {
 
   /** A matrix of the named tensors, stacked by rows. */
   async matrix({ slabs, format, columns }: Matrix, names: readonly string[]): Promise<void> {
-    const rowBytes = this.checkpoint.packed ? storedBytes(format, 1, columns).weight : 4 * columns;
+    const rowBytes = this.checkpoint.packed ? storedBytes(format, 1, columns).words : 4 * columns;
     const block = Math.max(1, Math.floor(BLOCK_BYTES / rowBytes / BLOCK_ALIGNMENT)) * BLOCK_ALIGNMENT;
     let at = 0;
     for (const name of names) {
@@ -77,7 +77,7 @@ class Uploader {
         const count = Math.min(block, rows - first, slab.firstRow + slab.rows - at);
         const { words, scales } = await this.packedRows(name, format, first, count, columns);
         const offset = storedBytes(format, at - slab.firstRow, columns);
-        await this.upload(slab.weight, offset.weight, words);
+        await this.upload(slab.weight, offset.words, words);
         if (slab.scales && scales) await this.upload(slab.scales, offset.scales, scales);
         this.advance(count * columns);
         first += count;

@@ -1,6 +1,6 @@
 import type { Gpu } from "../kernels/device.ts";
 import { allocateMatrix, destroyMatrix, type Matrix } from "../kernels/matrix.ts";
-import type { WeightFormat } from "../quantize/format.ts";
+import type { WeightFormat } from "../stored.ts";
 import type { Config } from "./config.ts";
 
 /** One layer's weights; the names in HF's checkpoint are in the comments. */

@@ -1,6 +1,6 @@
 import { CheckpointError, OptionError } from "../errors.ts";
 import { toHalf, widenHalves } from "../f16.ts";
-import { GROUP_SIZE, type PackedRows, type WeightFormat } from "./format.ts";
+import { GROUP_SIZE, type PackedRows, scalesOf, storedBytes, type WeightFormat } from "../stored.ts";
 import { packQ4, unpackQ4 } from "./q4.ts";
 import { packQ4a, unpackQ4a } from "./q4a.ts";
 import { packQ8, unpackQ8 } from "./q8.ts";
@@ -14,20 +14,20 @@ export interface Place {
   readonly first: number;
 }
 
-/** Bytes of `count` rows of `columns` weights in the layouts of `PackedRows`. */
-export function packedBytes(
-  format: WeightFormat,
-  count: number,
-  columns: number,
-): { words: number; scales: number } {
-  checkColumns(format, columns);
-  const weights = count * columns;
-  if (format === "f32") return { words: weights * 4, scales: 0 };
-  if (format === "f16") return { words: weights * 2, scales: 0 };
-  if (format === "q4a") return { words: weights / 2, scales: weights / 8 };
-  const scales = Math.ceil(weights / GROUP_SIZE / 2) * 4;
-  return { words: format === "q8" ? weights : weights / 2, scales };
+/** How rows become a format, and what they stand for then. */
+interface Codec {
+  /** @returns the index of the first weight of a group that is not finite or too large, or -1. */
+  pack(rows: Float32Array, costs: Float32Array, words: Uint32Array, scales: Uint16Array): number;
+  unpack(words: Uint32Array, scales: Uint16Array, rows: Float32Array): void;
 }
+
+const CODECS: Readonly<Record<WeightFormat, Codec>> = {
+  f32: { pack: packF32, unpack: unpackF32 },
+  f16: { pack: packF16, unpack: unpackF16 },
+  q8: { pack: packQ8, unpack: unpackQ8 },
+  q4a: { pack: packQ4a, unpack: unpackQ4a },
+  q4: { pack: packQ4, unpack: unpackQ4 },
+};
 
 /**
  * Rows of float32 [count, columns], row-major, in the layout of `format`.
@@ -51,20 +51,14 @@ export function packRows(
       `${rows.length} weights are not whole rows of ${columns} columns: hand packRows() complete rows.`,
     );
   }
-  const bytes = packedBytes(format, rows.length / columns, columns);
+  const bytes = storedBytes(format, rows.length / columns, columns);
   const words = new Uint32Array(bytes.words / 4);
-  if (format === "f32") return packF32(rows, columns, words, place);
-  if (format === "f16") return packF16(rows, columns, words, place);
   const scales = new Uint32Array(bytes.scales / 4);
-  const costs = columnCosts(columns, importance);
+  const costs = scalesOf(format) ? columnCosts(columns, importance) : new Float32Array(0);
   // Half-words and bytes are addressed through views: every host of WebGPU is little-endian, as the layout is.
-  const halves = new Uint16Array(scales.buffer);
-  let bad: number;
-  if (format === "q8") bad = packQ8(rows, new Int8Array(words.buffer), halves);
-  else if (format === "q4a") bad = packQ4a(rows, costs, words, halves);
-  else bad = packQ4(rows, costs, words, halves);
+  const bad = CODECS[format].pack(rows, costs, words, new Uint16Array(scales.buffer));
   if (bad >= 0) refuseWeight(format, rows, columns, bad, place);
-  return { words, scales };
+  return scales.length > 0 ? { words, scales } : { words };
 }
 
 /**
@@ -79,7 +73,8 @@ export function unpackRows(
   columns: number,
   target: Float32Array = new Float32Array(count * columns),
 ): Float32Array {
-  const bytes = packedBytes(format, count, columns);
+  checkColumns(format, columns);
+  const bytes = storedBytes(format, count, columns);
   const { words } = packed;
   const scales = packed.scales ?? new Uint32Array(0);
   if (words.byteLength !== bytes.words || scales.byteLength !== bytes.scales) {
@@ -94,14 +89,7 @@ export function unpackRows(
     );
   }
   const rows = target.subarray(0, count * columns);
-  if (format === "f32") new Uint32Array(rows.buffer, rows.byteOffset, rows.length).set(words);
-  else if (format === "f16") widenHalves(new Uint16Array(words.buffer, words.byteOffset, rows.length), rows);
-  else {
-    const halves = new Uint16Array(scales.buffer, scales.byteOffset, scales.length * 2);
-    if (format === "q8") unpackQ8(new Int8Array(words.buffer, words.byteOffset, rows.length), halves, rows);
-    else if (format === "q4a") unpackQ4a(words, halves, rows);
-    else unpackQ4(words, halves, rows);
-  }
+  CODECS[format].unpack(words, new Uint16Array(scales.buffer, scales.byteOffset, scales.length * 2), rows);
   return rows;
 }
 
@@ -157,20 +145,25 @@ function refuseWeight(
   );
 }
 
-function packF32(rows: Float32Array, columns: number, words: Uint32Array, place?: Place): PackedRows {
-  for (let i = 0; i < rows.length; i++) {
-    if (!Number.isFinite(rows[i]!)) refuseWeight("f32", rows, columns, i, place);
-  }
+function packF32(rows: Float32Array, _costs: Float32Array, words: Uint32Array): number {
   words.set(new Uint32Array(rows.buffer, rows.byteOffset, rows.length));
-  return { words };
+  return rows.findIndex((weight) => !Number.isFinite(weight));
 }
 
-function packF16(rows: Float32Array, columns: number, words: Uint32Array, place?: Place): PackedRows {
+function unpackF32(words: Uint32Array, _scales: Uint16Array, rows: Float32Array): void {
+  new Uint32Array(rows.buffer, rows.byteOffset, rows.length).set(words);
+}
+
+function packF16(rows: Float32Array, _costs: Float32Array, words: Uint32Array): number {
   const halves = new Uint16Array(words.buffer);
   for (let i = 0; i < rows.length; i++) {
     const half = toHalf(rows[i]!);
-    if ((half & 0x7c00) === 0x7c00) refuseWeight("f16", rows, columns, i, place);
+    if ((half & 0x7c00) === 0x7c00) return i;
     halves[i] = half;
   }
-  return { words };
+  return -1;
+}
+
+function unpackF16(words: Uint32Array, _scales: Uint16Array, rows: Float32Array): void {
+  widenHalves(new Uint16Array(words.buffer, words.byteOffset, rows.length), rows);
 }

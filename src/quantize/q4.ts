@@ -1,5 +1,5 @@
 import { fromHalf, SMALLEST_HALF, toHalf } from "../f16.ts";
-import { GROUP_SIZE } from "./format.ts";
+import { GROUP_SIZE } from "../stored.ts";
 
 /**
  * Levels at which a group's weight of largest magnitude is tried; -8 alone is the classic choice. Found by greedy

@@ -1,11 +1,17 @@
 import { fromHalf, SMALLEST_HALF, toHalf } from "../f16.ts";
-import { GROUP_SIZE } from "./format.ts";
+import { GROUP_SIZE } from "../stored.ts";
 
 /**
  * Weights, a multiple of 32 of them, as signed bytes and one half-precision scale per group: see `PackedRows`.
  * @returns the index of the first weight of a group that is not finite or too large, or -1.
  */
-export function packQ8(rows: Float32Array, quants: Int8Array, scales: Uint16Array): number {
+export function packQ8(
+  rows: Float32Array,
+  _importance: Float32Array,
+  words: Uint32Array,
+  scales: Uint16Array,
+): number {
+  const quants = new Int8Array(words.buffer, words.byteOffset, rows.length);
   for (let start = 0, group = 0; start < rows.length; start += GROUP_SIZE, group++) {
     let largest = 0;
     let poison = 0; // stays 0 while every weight is finite
@@ -30,6 +36,7 @@ export function packQ8(rows: Float32Array, quants: Int8Array, scales: Uint16Arra
 }
 
 /** The float32 weights that quants and scales stand for. */
-export function unpackQ8(quants: Int8Array, scales: Uint16Array, rows: Float32Array): void {
+export function unpackQ8(words: Uint32Array, scales: Uint16Array, rows: Float32Array): void {
+  const quants = new Int8Array(words.buffer, words.byteOffset, rows.length);
   for (let i = 0; i < rows.length; i++) rows[i] = fromHalf(scales[i >>> 5]!) * quants[i]!;
 }

@@ -1,5 +1,5 @@
-import type { PackedRows, WeightFormat } from "./format.ts";
-import { packedBytes, unpackRows } from "./pack.ts";
+import { type PackedRows, storedBytes, type WeightFormat } from "../stored.ts";
+import { unpackRows } from "./pack.ts";
 
 /** What packing did to some weights: sums, so that blocks and tensors add up. */
 export interface QuantisationError {
@@ -26,7 +26,7 @@ export function quantisationError(
   columns: number,
 ): QuantisationError {
   const count = rows.length / columns;
-  const { words, scales } = packedBytes(format, count, columns);
+  const { words, scales } = storedBytes(format, count, columns);
   // Two sums of each, of even and of odd columns: an addition waits for the one before it.
   let evenSquares = 0;
   let oddSquares = 0;
@@ -70,7 +70,7 @@ function rowsOf(
   count: number,
   columns: number,
 ): PackedRows {
-  const [before, bytes] = [first, count].map((rows) => packedBytes(format, rows, columns));
+  const [before, bytes] = [first, count].map((rows) => storedBytes(format, rows, columns));
   const words = packed.words.subarray(before!.words / 4, (before!.words + bytes!.words) / 4);
   if (!packed.scales) return { words };
   return { words, scales: packed.scales.subarray(before!.scales / 4, (before!.scales + bytes!.scales) / 4) };

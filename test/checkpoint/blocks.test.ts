@@ -3,9 +3,10 @@ import { createSha256 } from "../../node/sha256.ts";
 import { CheckedEntry } from "../../src/checkpoint/checked-entry.ts";
 import { crc32 } from "../../src/checkpoint/crc32.ts";
 import { hashSource, INDEX, indexJson, verifyFiles } from "../../src/checkpoint/manifest.ts";
-import { blocksOf, planShards, shardBytes, type WrittenFormat } from "../../src/checkpoint/plan.ts";
+import { blocksOf, planShards, shardBytes } from "../../src/checkpoint/plan.ts";
 import { type ByteSource, bytesSource } from "../../src/checkpoint/source.ts";
 import type { ZipEntry } from "../../src/checkpoint/zip.ts";
+import type { WeightFormat } from "../../src/stored.ts";
 import { sha256 } from "../support/convert.ts";
 import { folder } from "./bytes.ts";
 
@@ -101,7 +102,7 @@ describe.each(SIZES)("a file of %d bytes", (size) => {
 
 describe("a shard's tensor of several blocks", () => {
   // Rows of a block are whole and a multiple of 64: 2 Mi weights are 21,824 rows of 96 and 32,768 of 64.
-  test.each<[WrittenFormat, number, number, number[]]>([
+  test.each<[WeightFormat, number, number, number[]]>([
     ["f32", 96, 21_825, [21_824, 1]],
     ["f16", 64, 65_536, [32_768, 32_768]],
     ["q8", 96, 43_649, [21_824, 21_824, 1]],

@@ -10,18 +10,13 @@ import {
   verifyFiles,
 } from "../../src/checkpoint/manifest.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
-import {
-  type PlannedShard,
-  planShards,
-  type ReadBlock,
-  shardBytes,
-  type WrittenFormat,
-} from "../../src/checkpoint/plan.ts";
+import { type PlannedShard, planShards, type ReadBlock, shardBytes } from "../../src/checkpoint/plan.ts";
 import { openSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { bytesSource } from "../../src/checkpoint/source.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import { narrowToHalves, widenHalves } from "../../src/f16.ts";
 import { packRows } from "../../src/quantize/pack.ts";
+import type { WeightFormat } from "../../src/stored.ts";
 import { randomFloats } from "../support/random.ts";
 import { folder, safetensors } from "./bytes.ts";
 
@@ -58,7 +53,7 @@ async function bytesOf(shard: PlannedShard): Promise<Uint8Array> {
 }
 
 /** A converted folder: its files by name. */
-async function convert(format: WrittenFormat, shardSize?: number): Promise<Record<string, Uint8Array>> {
+async function convert(format: WeightFormat, shardSize?: number): Promise<Record<string, Uint8Array>> {
   const plan = planShards(tensors, format, shardSize);
   const files: Record<string, Uint8Array> = {};
   for (const shard of plan) files[shard.file] = await bytesOf(shard);

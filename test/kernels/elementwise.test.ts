@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { embed } from "../../src/kernels/embed.ts";
-import { storedBytes } from "../../src/kernels/matrix.ts";
 import { PICK } from "../../src/kernels/pick.ts";
 import { RMSNORM } from "../../src/kernels/rmsnorm.ts";
 import { SWIGLU } from "../../src/kernels/swiglu.ts";
 import { prepare } from "../../src/kernels/way.ts";
+import { storedBytes } from "../../src/stored.ts";
 import { rmsNormOracle, swigluOracle } from "../oracle/linear.ts";
 import { expectClose } from "../support/close.ts";
 import { runAndReadFloats, upload, useGpu } from "../support/gpu.ts";
@@ -65,7 +65,7 @@ it("pick takes the row whose logits are asked for", async () => {
 describe.each(["f32", "f16", "q8", "q4a", "q4"] as const)("embed from a table stored as %s", (format) => {
   it("copies the rows of its tokens, across slabs", async () => {
     const [vocab, dim] = [200, 96];
-    const limit = storedBytes(format, 64, dim).weight;
+    const limit = storedBytes(format, 64, dim).words;
     const small = Object.create(gpu(), { bindingLimit: { value: limit } });
     const { matrix, stored } = storeMatrix(small, format, randomFloats(vocab * dim, 1), dim);
     expect(matrix.slabs.length).toBe(4);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Gpu } from "../../src/kernels/device.ts";
 import { type Linear, linear } from "../../src/kernels/linear.ts";
-import { type StoredFormat, storedBytes } from "../../src/kernels/matrix.ts";
+import { storedBytes, type WeightFormat } from "../../src/stored.ts";
 import { matmulOracle } from "../oracle/linear.ts";
 import { expectClose } from "../support/close.ts";
 import { runAndReadFloats, upload, useGpu } from "../support/gpu.ts";
@@ -39,7 +39,7 @@ const TOKENS = [2, 5, 32, 33, 128];
 const gpu = useGpu();
 
 interface Case {
-  readonly format: StoredFormat;
+  readonly format: WeightFormat;
   readonly rows: number;
   readonly columns: number;
   readonly tokens: number;
@@ -88,7 +88,7 @@ describe("linear agrees with float64", () => {
 
   // The adapter's limits would need matrices of hundreds of megabytes; the same code runs at smaller ones.
   it.each([
-    ["binding", { bindingLimit: { value: storedBytes("q8", 64, 96).weight } }],
+    ["binding", { bindingLimit: { value: storedBytes("q8", 64, 96).words } }],
     ["grid", { workgroupLimit: { value: 16 } }],
   ])("split by rows above the %s limit", async (_, limit) => {
     const [rows, columns, tokens] = [86, 96, 34];

@@ -1,11 +1,11 @@
 import { expect, test, vi } from "vitest";
-import type { Checkpoint, PackedFormat } from "../../src/checkpoint/checkpoint.ts";
-import { type Matrix, storedBytes } from "../../src/kernels/matrix.ts";
+import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
+import type { Matrix } from "../../src/kernels/matrix.ts";
 import { type Config, parseConfig } from "../../src/model/config.ts";
 import { uploadWeights } from "../../src/model/upload.ts";
 import { allocateWeights, destroyWeights, tensorShapes } from "../../src/model/weights.ts";
-import type { PackedRows, WeightFormat } from "../../src/quantize/format.ts";
 import { packRows } from "../../src/quantize/pack.ts";
+import { type PackedRows, storedBytes, type WeightFormat } from "../../src/stored.ts";
 import { configJson } from "../support/checkpoint.ts";
 import { runAndRead, useGpu } from "../support/gpu.ts";
 import { randomFloats } from "../support/random.ts";
@@ -40,7 +40,7 @@ async function upload(
     },
     ...(packed && {
       packed: {
-        format: format as PackedFormat,
+        format,
         readRows: async (name, first, count) => {
           if (name === EMBEDDING) {
             blocks.push(count);
@@ -67,12 +67,12 @@ async function upload(
 /** The words and scales of a matrix, slab after slab, as packRows() would give them at once. */
 async function readBack({ slabs, format, columns, rows }: Matrix): Promise<PackedRows> {
   const bytes = storedBytes(format, rows, columns);
-  const [words, scales] = [new Uint32Array(bytes.weight / 4), new Uint32Array(bytes.scales / 4)];
+  const [words, scales] = [new Uint32Array(bytes.words / 4), new Uint32Array(bytes.scales / 4)];
   for (const slab of slabs) {
     const at = storedBytes(format, slab.firstRow, columns);
     const size = storedBytes(format, slab.rows, columns);
     const weight = await runAndRead(gpu(), [], slab.weight);
-    words.set(weight.subarray(0, size.weight / 4), at.weight / 4);
+    words.set(weight.subarray(0, size.words / 4), at.words / 4);
     if (!slab.scales) continue;
     const found = await runAndRead(gpu(), [], slab.scales);
     scales.set(found.subarray(0, size.scales / 4), at.scales / 4);

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { CheckpointError } from "../../src/errors.ts";
 import { fromHalf } from "../../src/f16.ts";
-import type { WeightFormat } from "../../src/quantize/format.ts";
-import { packedBytes, packRows, unpackRows } from "../../src/quantize/pack.ts";
+import { packRows, unpackRows } from "../../src/quantize/pack.ts";
+import { storedBytes, type WeightFormat } from "../../src/stored.ts";
 import { randomFloats, randomStream } from "../support/random.ts";
 
 /** float32 keeps 24 bits: a scale times an integer level is off by half a unit in the last place at most. */
@@ -88,11 +88,11 @@ describe("layout", () => {
     ] as const) {
       const { words, scales } = packRows(format, randomFloats(count * columns, 7), columns);
       expect({ words: words.byteLength, scales: scales?.byteLength ?? 0 }).toEqual(
-        packedBytes(format, count, columns),
+        storedBytes(format, count, columns),
       );
     }
-    expect(packedBytes("q4", 39424, 5120)).toEqual({ words: 100925440, scales: 12615680 });
-    expect(packedBytes("q4a", 39424, 5120)).toEqual({ words: 100925440, scales: 25231360 });
+    expect(storedBytes("q4", 39424, 5120)).toEqual({ words: 100925440, scales: 12615680 });
+    expect(storedBytes("q4a", 39424, 5120)).toEqual({ words: 100925440, scales: 25231360 });
   });
 
   test("rows packed together are rows packed apart", () => {

@@ -2,8 +2,8 @@ import { bytesSource, type OpenFile } from "../../src/checkpoint/source.ts";
 import type { Importance } from "../../src/model/calibrate.ts";
 import { type Config, parseConfig } from "../../src/model/config.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
-import type { WeightFormat } from "../../src/quantize/format.ts";
 import { packRows, unpackRows } from "../../src/quantize/pack.ts";
+import type { WeightFormat } from "../../src/stored.ts";
 import { randomFloats } from "./random.ts";
 
 /** A config as HF writes it, small, with the given keys changed. */

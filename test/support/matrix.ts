@@ -1,11 +1,12 @@
 import type { Gpu } from "../../src/kernels/device.ts";
-import { allocateMatrix, type Matrix, type StoredFormat, storedBytes } from "../../src/kernels/matrix.ts";
+import { allocateMatrix, type Matrix } from "../../src/kernels/matrix.ts";
 import { packRows, unpackRows } from "../../src/quantize/pack.ts";
+import { storedBytes, type WeightFormat } from "../../src/stored.ts";
 
 /** A matrix on the GPU, and the float32 values that its stored form stands for. */
 export function storeMatrix(
   gpu: Gpu,
-  format: StoredFormat,
+  format: WeightFormat,
   values: Float32Array,
   columns: number,
 ): { matrix: Matrix; stored: Float32Array } {
@@ -16,7 +17,7 @@ export function storeMatrix(
     const from = storedBytes(format, firstRow, columns);
     const size = storedBytes(format, count, columns);
     const { queue } = gpu.device;
-    queue.writeBuffer(weight, 0, packed.words as Uint32Array<ArrayBuffer>, from.weight / 4, size.weight / 4);
+    queue.writeBuffer(weight, 0, packed.words as Uint32Array<ArrayBuffer>, from.words / 4, size.words / 4);
     if (scales)
       queue.writeBuffer(
         scales,
