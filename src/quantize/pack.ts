@@ -58,7 +58,7 @@ export function packRows(
   // Half-words and bytes are addressed through views: every host of WebGPU is little-endian, as the layout is.
   const bad = CODECS[format].pack(rows, costs, words, new Uint16Array(scales.buffer));
   if (bad >= 0) refuseWeight(format, rows, columns, bad, place);
-  return scales.length > 0 ? { words, scales } : { words };
+  return scalesOf(format) ? { words, scales } : { words };
 }
 
 /**
