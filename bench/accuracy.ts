@@ -1,7 +1,5 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { embeddedModel, load, type Message } from "../node/index.ts";
+import { measureAccuracy, readQuestions, type Score, total } from "../fixtures/accuracy.ts";
 import { WEIGHT_FORMATS, type WeightFormat } from "../src/stored.ts";
 
 const HELP = `Usage: npm run accuracy -- [options]
@@ -13,52 +11,6 @@ exactly the expected answer.
   --limit N        at most N questions of each skill
   --json           machine-readable results
 `;
-
-/** A held-out question, as models/ziya-tiny/heldout.jsonl has one a line. */
-export interface Question {
-  readonly skill: string;
-  readonly messages: readonly Message[];
-  readonly answer: string;
-}
-
-/** Answered right and asked, by skill. */
-export type Score = Map<string, { right: number; asked: number }>;
-
-export async function readQuestions(limit = Number.POSITIVE_INFINITY): Promise<Question[]> {
-  const lines = (await readFile(join(embeddedModel, "heldout.jsonl"), "utf8")).trim().split("\n");
-  const seen = new Map<string, number>();
-  return lines
-    .map((line) => JSON.parse(line) as Question)
-    .filter(({ skill }) => {
-      const count = (seen.get(skill) ?? 0) + 1;
-      seen.set(skill, count);
-      return count <= limit;
-    });
-}
-
-/** Asks every question of a fresh model whose weights are stored in `weights`. */
-export async function measureAccuracy(questions: readonly Question[], weights: WeightFormat): Promise<Score> {
-  const engine = await load({ weights });
-  const score: Score = new Map();
-  try {
-    for (const { skill, messages, answer } of questions) {
-      const { text } = await engine.chat(messages, { temperature: 0, max_tokens: 64 }).complete();
-      const tally = score.get(skill) ?? { right: 0, asked: 0 };
-      score.set(skill, {
-        right: tally.right + Number(text.trim() === answer.trim()),
-        asked: tally.asked + 1,
-      });
-    }
-  } finally {
-    engine.destroy();
-  }
-  return score;
-}
-
-/** The score over all skills. */
-export function total(score: Score): { right: number; asked: number } {
-  return [...score.values()].reduce((a, b) => ({ right: a.right + b.right, asked: a.asked + b.asked }));
-}
 
 async function main(): Promise<void> {
   const { values } = parseArgs({

@@ -2,11 +2,11 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import type { Part } from "../fixtures/synthetic.ts";
 import { convert } from "../node/convert/convert.ts";
 import type { SourceDescription } from "../node/convert/inputs.ts";
 import { packageRoot } from "../node/host.ts";
 import { WEIGHT_FORMATS } from "../src/stored.ts";
-import type { Part } from "./synthetic.ts";
 
 const HELP = `Usage: npm run convert13b -- --out DIR [options]
 
@@ -50,7 +50,7 @@ if (values.help || values.out === undefined) {
 const layers = values.layers === undefined ? undefined : Number(values.layers);
 const source = (part: Part): SourceDescription => ({
   kind: "module",
-  url: new URL("./synthetic.js", import.meta.url).href,
+  url: new URL("../fixtures/synthetic.js", import.meta.url).href,
   name: "syntheticRelease",
   argument: { part, seed: Number(values.seed), ...(layers === undefined ? {} : { layers }) },
 });

@@ -1,5 +1,5 @@
-import type { Gpu } from "../src/kernels/device.ts";
-import type { Dispatch } from "../src/kernels/kernel.ts";
+import type { Gpu } from "../src/gpu/device.ts";
+import type { Dispatch } from "../src/gpu/kernel.ts";
 import { allocateMatrix, destroyMatrix, slabBuffers, slabShape } from "../src/kernels/matrix.ts";
 import { OPERATIONS } from "../src/kernels/operations.ts";
 import { type Buffers, type Operation, prepare, waysFor } from "../src/kernels/way.ts";
@@ -141,7 +141,7 @@ export async function* kernelSubjects(
     );
   }
   const selection = { logits: buffer(vocab), best: gpu.buffer("best", 512) };
-  for (const name of ["argmax", "top_k"] as const) {
+  for (const name of ["argmax", "topk"] as const) {
     yield* subjects(name, OPERATIONS[name], { vocab, limit: vocab }, selection, {
       bytes: 4 * vocab,
       flops: 0,

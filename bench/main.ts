@@ -1,14 +1,14 @@
 import { parseArgs } from "node:util";
+import { SHAPE_NAMES, shapeConfig } from "../fixtures/shapes.ts";
 import { dawnHost } from "../node/host.ts";
-import { describeAdapter } from "../src/kernels/adapter.ts";
-import { openDevice, presetOf, type Rung } from "../src/kernels/device.ts";
+import { describeAdapter } from "../src/gpu/adapter.ts";
+import { openDevice, presetOf, type Rung } from "../src/gpu/device.ts";
 import { WEIGHT_FORMATS } from "../src/stored.ts";
 import { kernelSubjects } from "./kernels.ts";
 import { type Measured, READ_BYTES, readBandwidth, timeInterleaved } from "./measure.ts";
 import { benchModel } from "./model.ts";
 import { randomBuffer } from "./random.ts";
 import { saveResults } from "./record.ts";
-import { SHAPE_NAMES, shapeConfig } from "./shapes.ts";
 
 const HELP = `Usage: npm run bench -- [options]
 

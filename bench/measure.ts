@@ -1,5 +1,5 @@
-import type { Gpu } from "../src/kernels/device.ts";
-import { compile, type Dispatch, encode } from "../src/kernels/kernel.ts";
+import type { Gpu } from "../src/gpu/device.ts";
+import { compile, type Dispatch, encode } from "../src/gpu/kernel.ts";
 
 /** What a subject took, and what it must at least move and compute. */
 export interface Measured {

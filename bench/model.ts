@@ -1,4 +1,4 @@
-import type { Gpu } from "../src/kernels/device.ts";
+import type { Gpu } from "../src/gpu/device.ts";
 import type { Config } from "../src/model/config.ts";
 import { LlamaModel } from "../src/model/model.ts";
 import { storedBytes, type WeightFormat } from "../src/stored.ts";

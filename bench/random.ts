@@ -1,4 +1,4 @@
-import type { Gpu } from "../src/kernels/device.ts";
+import type { Gpu } from "../src/gpu/device.ts";
 import type { Matrix } from "../src/kernels/matrix.ts";
 import { stacks, type Weights } from "../src/model/weights.ts";
 import { packRows } from "../src/quantize/pack.ts";

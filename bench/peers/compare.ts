@@ -2,13 +2,19 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { randomTokens, VARIANTS, type Variant, writeCheckpoint } from "../../fixtures/peers/checkpoint.ts";
+import { type Agreement, compareLogits } from "../../fixtures/peers/metrics.ts";
+import { PAIRINGS, type Pairing } from "../../fixtures/peers/pairings.ts";
+import {
+  describeAdapter,
+  ensurePeers,
+  llamaLogits,
+  torchLogits,
+  ziyaLogits,
+} from "../../fixtures/peers/programs.ts";
 import { openFolder } from "../../node/files.ts";
 import { saveResults } from "../record.ts";
-import { randomTokens, VARIANTS, type Variant, writeCheckpoint } from "./checkpoint.ts";
 import { writeGguf } from "./gguf.ts";
-import { type Agreement, compareLogits } from "./metrics.ts";
-import { PAIRINGS, type Pairing } from "./pairings.ts";
-import { describeAdapter, ensurePeers, llamaLogits, torchLogits, ziyaLogits } from "./programs.ts";
 
 const HELP = `Usage: npm run compare -- [options]
 

@@ -1,11 +1,11 @@
 import { closeSync, openSync, writeSync } from "node:fs";
+import { junkPieces } from "../../fixtures/peers/checkpoint.ts";
 import { expectTensor } from "../../src/checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import type { OpenFile } from "../../src/checkpoint/source.ts";
 import { narrowToHalves } from "../../src/f16.ts";
 import { type Config, parseConfig } from "../../src/model/config.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
-import { junkPieces } from "./checkpoint.ts";
 
 /** What llama.cpp reads, version 3: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md */
 const VERSION = 3;

@@ -3,12 +3,12 @@ import { readdir } from "node:fs/promises";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { compareLogits } from "../../fixtures/peers/metrics.ts";
+import { torchLogits } from "../../fixtures/peers/programs.ts";
 import { dawnHost, type Engine, type LlamaModel, load, openFolder } from "../../node/index.ts";
-import { describeAdapter as adapterName } from "../../src/kernels/adapter.ts";
-import { openDevice } from "../../src/kernels/device.ts";
+import { describeAdapter as adapterName } from "../../src/gpu/adapter.ts";
+import { openDevice } from "../../src/gpu/device.ts";
 import { saveResults } from "../record.ts";
-import { compareLogits } from "./metrics.ts";
-import { torchLogits } from "./programs.ts";
 
 const HELP = `Usage: npm run load13b -- --model DIR [options]
 

@@ -2,13 +2,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import type { Agreement } from "../../fixtures/peers/metrics.ts";
+import { describeAdapter, ensurePeers, llamaLogits, llamaQuantize } from "../../fixtures/peers/programs.ts";
 import { type Engine, embeddedModel, type LlamaModel, load, openModel } from "../../node/index.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
 import { CALIBRATED_FORMATS, storedBytes, WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
 import { saveResults } from "../record.ts";
 import { writeGguf } from "./gguf.ts";
-import type { Agreement } from "./metrics.ts";
-import { describeAdapter, ensurePeers, llamaLogits, llamaQuantize } from "./programs.ts";
 import { heldOut, Measurement, readSequences } from "./sequences.ts";
 
 const HELP = `Usage: npm run compare:quantized -- [options]

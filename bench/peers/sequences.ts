@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { type Agreement, compareLogits, negativeLogLikelihood } from "../../fixtures/peers/metrics.ts";
 import type { Engine, Message } from "../../node/index.ts";
-import { type Agreement, compareLogits, negativeLogLikelihood } from "./metrics.ts";
 
 /** A sequence of tokens; those before `from` are given, the others predicted. */
 export interface Sequence {

@@ -1,7 +1,7 @@
-import { describeAdapter, listAdapters } from "../../src/kernels/adapter.ts";
-import { type Gpu, openDevice, presetOf } from "../../src/kernels/device.ts";
+import { describeAdapter, listAdapters } from "../../src/gpu/adapter.ts";
+import { type Gpu, openDevice, presetOf } from "../../src/gpu/device.ts";
 import { type Config, parseConfig } from "../../src/model/config.ts";
-import { CHUNK } from "../../src/model/load.ts";
+import { CHUNK } from "../../src/model/load-model.ts";
 import { memoryOf } from "../../src/model/memory.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
 import { storedBytes, WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";

@@ -1,4 +1,4 @@
-import { loadText } from "../../src/generate/load.ts";
+import { loadText } from "../../src/generate/load-engine.ts";
 import { openModel, type Tokenizer } from "../index.ts";
 import type { Command, Values } from "./command.ts";
 import { FOLDER_FLAGS, SPECIAL_FLAGS, specialOptions } from "./engine.ts";

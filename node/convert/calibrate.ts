@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { isObject, type JsonObject } from "../../src/checkpoint/json.ts";
 import { CheckpointError } from "../../src/errors.ts";
-import { type DeviceOptions, openDevice } from "../../src/kernels/device.ts";
+import { type DeviceOptions, openDevice } from "../../src/gpu/device.ts";
 import type { Importance } from "../../src/model/calibrate.ts";
-import { loadCheckpoint } from "../../src/model/load.ts";
+import { loadCheckpoint } from "../../src/model/load-model.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
 import type { WeightFormat } from "../../src/stored.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";

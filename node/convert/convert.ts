@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { type FileSum, hashSource } from "../../src/checkpoint/manifest.ts";
-import { type PlannedShard, planShards, SHARD_BYTES } from "../../src/checkpoint/plan.ts";
 import { bytesSource } from "../../src/checkpoint/source.ts";
+import { type PlannedShard, planShards, SHARD_BYTES } from "../../src/convert/plan.ts";
+import { addErrors, NO_ERROR, type QuantisationError, summarise } from "../../src/convert/report.ts";
 import { CheckpointError, ConfigError } from "../../src/errors.ts";
-import { loadText } from "../../src/generate/load.ts";
-import { addErrors, NO_ERROR, type QuantisationError, summarise } from "../../src/quantize/report.ts";
+import { loadText } from "../../src/generate/load-engine.ts";
 import type { WeightFormat } from "../../src/stored.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { createSha256 } from "../sha256.ts";

@@ -7,10 +7,10 @@ import {
   readSums,
   UNFINISHED_INDEX,
 } from "../../src/checkpoint/manifest.ts";
-import type { PlannedShard } from "../../src/checkpoint/plan.ts";
 import type { ByteSource } from "../../src/checkpoint/source.ts";
+import type { PlannedShard } from "../../src/convert/plan.ts";
+import type { QuantisationError } from "../../src/convert/report.ts";
 import { CheckpointError, StorageError } from "../../src/errors.ts";
-import type { QuantisationError } from "../../src/quantize/report.ts";
 import { scalesOf, type WeightFormat } from "../../src/stored.ts";
 import { fileSource } from "../files.ts";
 import { createSha256 } from "../sha256.ts";

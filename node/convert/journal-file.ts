@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { isObject, type JsonObject, parseObject } from "../../src/checkpoint/json.ts";
 import { type FileSum, parseSum } from "../../src/checkpoint/manifest.ts";
+import type { QuantisationError } from "../../src/convert/report.ts";
 import { StorageError } from "../../src/errors.ts";
-import type { QuantisationError } from "../../src/quantize/report.ts";
 import type { FinishedShard } from "./earlier.ts";
 import type { SourceFile } from "./inputs.ts";
 

@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { type Checkpoint, describeTensor, expectFinite } from "../../src/checkpoint/checkpoint.ts";
 import type { FileSum } from "../../src/checkpoint/manifest.ts";
-import { blocksOf, type PlannedShard, type ReadBlock, shardBytes } from "../../src/checkpoint/plan.ts";
+import { blocksOf, type PlannedShard, type ReadBlock, shardBytes } from "../../src/convert/plan.ts";
+import { addErrors, NO_ERROR, type QuantisationError, quantisationError } from "../../src/convert/report.ts";
 import type { Importance } from "../../src/model/calibrate.ts";
 import { packRows } from "../../src/quantize/pack.ts";
-import { addErrors, NO_ERROR, type QuantisationError, quantisationError } from "../../src/quantize/report.ts";
 import { createSha256 } from "../sha256.ts";
 import type { FinishedShard } from "./earlier.ts";
 import { createFile } from "./output.ts";

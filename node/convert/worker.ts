@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { type FileSum, hashSource } from "../../src/checkpoint/manifest.ts";
-import type { PlannedShard } from "../../src/checkpoint/plan.ts";
+import type { PlannedShard } from "../../src/convert/plan.ts";
 import { ZiyaError } from "../../src/errors.ts";
 import type { Importance } from "../../src/model/calibrate.ts";
 import { createSha256 } from "../sha256.ts";

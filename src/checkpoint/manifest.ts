@@ -1,8 +1,8 @@
+import type { PlannedShard } from "../convert/plan.ts";
 import { CheckpointError } from "../errors.ts";
 import type { WeightFormat } from "../stored.ts";
 import { isObject, type JsonObject, parseObject } from "./json.ts";
 import { packingMetadata } from "./packed.ts";
-import type { PlannedShard } from "./plan.ts";
 import { type ByteSource, checkFileName, INDEX_LIMIT, type OpenFile, readText } from "./source.ts";
 
 /** A file by its contents. */

@@ -51,38 +51,38 @@ export function readPickle(bytes: Uint8Array, what: string, builder: Builder): P
 }
 
 class Machine {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  readonly #what: string;
-  readonly #builder: Builder;
-  readonly #stack: Slot[] = [];
-  readonly #memo = new Map<number, PickleValue>();
-  #at = 0;
-  #objects = 0;
+  private readonly bytes: Uint8Array;
+  private readonly view: DataView;
+  private readonly what: string;
+  private readonly builder: Builder;
+  private readonly stack: Slot[] = [];
+  private readonly memo = new Map<number, PickleValue>();
+  private at = 0;
+  private objects = 0;
 
   constructor(bytes: Uint8Array, what: string, builder: Builder) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#what = what;
-    this.#builder = builder;
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.what = what;
+    this.builder = builder;
   }
 
   run(): PickleValue {
     while (true) {
-      const opcode = this.#bytes[this.#take(1)]!;
+      const opcode = this.bytes[this.take(1)]!;
       if (opcode === 0x2e) break; // STOP
-      this.#step(opcode);
+      this.step(opcode);
     }
-    const value = this.#pop();
-    if (this.#stack.length > 0) this.#fail(`leaves ${this.#stack.length} values besides its result`);
+    const value = this.pop();
+    if (this.stack.length > 0) this.fail(`leaves ${this.stack.length} values besides its result`);
     return value;
   }
 
-  #step(opcode: number): void {
-    const stack = this.#stack;
+  private step(opcode: number): void {
+    const stack = this.stack;
     switch (opcode) {
       case 0x80: // PROTO
-        this.#protocol(this.#bytes[this.#take(1)]!);
+        this.protocol(this.bytes[this.take(1)]!);
         return;
       case 0x28: // MARK
         stack.push(MARK);
@@ -95,172 +95,172 @@ class Machine {
         stack.push(opcode === 0x88);
         return;
       case 0x4a: // BININT
-        stack.push(this.#view.getInt32(this.#take(4), true));
+        stack.push(this.view.getInt32(this.take(4), true));
         return;
       case 0x4b: // BININT1
-        stack.push(this.#bytes[this.#take(1)]!);
+        stack.push(this.bytes[this.take(1)]!);
         return;
       case 0x4d: // BININT2
-        stack.push(this.#view.getUint16(this.#take(2), true));
+        stack.push(this.view.getUint16(this.take(2), true));
         return;
       case 0x8a: // LONG1
-        stack.push(this.#long());
+        stack.push(this.long());
         return;
       case 0x58: // BINUNICODE
-        stack.push(this.#text(this.#view.getUint32(this.#take(4), true)));
+        stack.push(this.text(this.view.getUint32(this.take(4), true)));
         return;
       case 0x29: // EMPTY_TUPLE
       case 0x5d: // EMPTY_LIST
-        this.#pushObject([]);
+        this.pushObject([]);
         return;
       case 0x74: // TUPLE
-        this.#pushObject(this.#popToMark());
+        this.pushObject(this.popToMark());
         return;
       case 0x85: // TUPLE1
       case 0x86: // TUPLE2
       case 0x87: // TUPLE3
-        this.#pushObject(this.#popSome(opcode - 0x84));
+        this.pushObject(this.popSome(opcode - 0x84));
         return;
       case 0x7d: // EMPTY_DICT
-        this.#pushObject(new Map());
+        this.pushObject(new Map());
         return;
       case 0x73: // SETITEM
-        this.#setItems(this.#popSome(2));
+        this.setItems(this.popSome(2));
         return;
       case 0x75: // SETITEMS
-        this.#setItems(this.#popToMark());
+        this.setItems(this.popToMark());
         return;
       case 0x71: // BINPUT
-        this.#memo.set(this.#bytes[this.#take(1)]!, this.#top());
+        this.memo.set(this.bytes[this.take(1)]!, this.top());
         return;
       case 0x72: // LONG_BINPUT
-        this.#memo.set(this.#view.getUint32(this.#take(4), true), this.#top());
+        this.memo.set(this.view.getUint32(this.take(4), true), this.top());
         return;
       case 0x68: // BINGET
-        this.#recall(this.#bytes[this.#take(1)]!);
+        this.recall(this.bytes[this.take(1)]!);
         return;
       case 0x6a: // LONG_BINGET
-        this.#recall(this.#view.getUint32(this.#take(4), true));
+        this.recall(this.view.getUint32(this.take(4), true));
         return;
       case 0x63: // GLOBAL
-        this.#pushObject(this.#builder.global(`${this.#line()}.${this.#line()}`));
+        this.pushObject(this.builder.global(`${this.line()}.${this.line()}`));
         return;
       case 0x51: // BINPERSID
-        this.#pushObject(this.#builder.persistent(this.#pop()));
+        this.pushObject(this.builder.persistent(this.pop()));
         return;
       case 0x52: // REDUCE
-        this.#reduce();
+        this.reduce();
         return;
       case 0x62: // BUILD
         // A state dict carries its modules' version numbers as an attribute; nothing here needs them.
-        this.#pop();
-        if (!(this.#top() instanceof Map)) this.#fail("sets attributes of something other than a dict");
+        this.pop();
+        if (!(this.top() instanceof Map)) this.fail("sets attributes of something other than a dict");
         return;
       default:
-        this.#fail(
+        this.fail(
           `uses the opcode 0x${opcode.toString(16).padStart(2, "0")}, which is not one of those that hold tensors`,
         );
     }
   }
 
-  #protocol(version: number): void {
-    if (version !== 2) this.#fail(`is of protocol ${version}; wanted 2, PyTorch's default`);
-    if (this.#at !== 2) this.#fail("begins twice");
+  private protocol(version: number): void {
+    if (version !== 2) this.fail(`is of protocol ${version}; wanted 2, PyTorch's default`);
+    if (this.at !== 2) this.fail("begins twice");
   }
 
-  #reduce(): void {
-    const args = this.#pop();
-    const callee = this.#pop();
-    if (!Array.isArray(args) || !isOpaque(callee)) this.#fail("calls something that is no function");
-    this.#pushObject(this.#builder.call(callee, args));
+  private reduce(): void {
+    const args = this.pop();
+    const callee = this.pop();
+    if (!Array.isArray(args) || !isOpaque(callee)) this.fail("calls something that is no function");
+    this.pushObject(this.builder.call(callee, args));
   }
 
-  #setItems(items: readonly PickleValue[]): void {
-    const dict = this.#top();
-    if (!(dict instanceof Map)) this.#fail("sets items of something other than a dict");
-    if (items.length % 2 !== 0) this.#fail("sets a key without a value");
+  private setItems(items: readonly PickleValue[]): void {
+    const dict = this.top();
+    if (!(dict instanceof Map)) this.fail("sets items of something other than a dict");
+    if (items.length % 2 !== 0) this.fail("sets a key without a value");
     for (let i = 0; i < items.length; i += 2) {
       const key = items[i];
-      if (typeof key !== "string") this.#fail(`has a dict key that is ${describe(key!)}; wanted a name`);
-      if (dict.has(key)) this.#fail(`sets the key ${JSON.stringify(key.slice(0, 200))} twice`);
+      if (typeof key !== "string") this.fail(`has a dict key that is ${describe(key!)}; wanted a name`);
+      if (dict.has(key)) this.fail(`sets the key ${JSON.stringify(key.slice(0, 200))} twice`);
       dict.set(key, items[i + 1]!);
     }
   }
 
-  #recall(index: number): void {
-    const value = this.#memo.get(index);
-    if (value === undefined) this.#fail(`recalls the value ${index}, which it never kept`);
-    this.#stack.push(value);
+  private recall(index: number): void {
+    const value = this.memo.get(index);
+    if (value === undefined) this.fail(`recalls the value ${index}, which it never kept`);
+    this.stack.push(value);
   }
 
-  #pushObject(value: PickleValue): void {
-    if (++this.#objects > OBJECT_LIMIT) this.#fail(`builds more than ${OBJECT_LIMIT} objects`);
-    this.#stack.push(value);
+  private pushObject(value: PickleValue): void {
+    if (++this.objects > OBJECT_LIMIT) this.fail(`builds more than ${OBJECT_LIMIT} objects`);
+    this.stack.push(value);
   }
 
-  #pop(): PickleValue {
-    const value = this.#top();
-    this.#stack.pop();
+  private pop(): PickleValue {
+    const value = this.top();
+    this.stack.pop();
     return value;
   }
 
-  #top(): PickleValue {
-    const value = this.#stack.at(-1);
-    if (value === undefined || value === MARK) this.#fail("takes a value from an empty stack");
+  private top(): PickleValue {
+    const value = this.stack.at(-1);
+    if (value === undefined || value === MARK) this.fail("takes a value from an empty stack");
     return value;
   }
 
-  #popSome(count: number): PickleValue[] {
-    const values = this.#stack.splice(Math.max(0, this.#stack.length - count));
-    if (values.length < count || values.includes(MARK)) this.#fail("takes a value from an empty stack");
+  private popSome(count: number): PickleValue[] {
+    const values = this.stack.splice(Math.max(0, this.stack.length - count));
+    if (values.length < count || values.includes(MARK)) this.fail("takes a value from an empty stack");
     return values as PickleValue[];
   }
 
-  #popToMark(): PickleValue[] {
-    const mark = this.#stack.lastIndexOf(MARK);
-    if (mark < 0) this.#fail("takes values down to a mark that it never set");
-    const values = this.#stack.splice(mark + 1) as PickleValue[];
-    this.#stack.pop();
+  private popToMark(): PickleValue[] {
+    const mark = this.stack.lastIndexOf(MARK);
+    if (mark < 0) this.fail("takes values down to a mark that it never set");
+    const values = this.stack.splice(mark + 1) as PickleValue[];
+    this.stack.pop();
     return values;
   }
 
   /** Numbers beyond 32 bits: the length of a storage of more than 2^31 elements. */
-  #long(): number {
-    const length = this.#bytes[this.#take(1)]!;
-    if (length > 8) this.#fail(`holds an integer of ${length} bytes`);
-    const start = this.#take(length);
+  private long(): number {
+    const length = this.bytes[this.take(1)]!;
+    if (length > 8) this.fail(`holds an integer of ${length} bytes`);
+    const start = this.take(length);
     let value = 0n;
-    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.#bytes[start + i]!);
+    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.bytes[start + i]!);
     value = BigInt.asIntN(8 * length, value);
     const number = Number(value);
-    if (!Number.isSafeInteger(number)) this.#fail(`holds the integer ${value}`);
+    if (!Number.isSafeInteger(number)) this.fail(`holds the integer ${value}`);
     return number;
   }
 
-  #text(length: number): string {
-    const start = this.#take(length);
-    return decodeText(this.#bytes.subarray(start, start + length), `A name in ${this.#what}`);
+  private text(length: number): string {
+    const start = this.take(length);
+    return decodeText(this.bytes.subarray(start, start + length), `A name in ${this.what}`);
   }
 
-  #line(): string {
-    const end = this.#bytes.indexOf(0x0a, this.#at);
-    if (end < 0) this.#fail("ends inside a name");
-    const text = this.#text(end - this.#at);
-    this.#at++;
+  private line(): string {
+    const end = this.bytes.indexOf(0x0a, this.at);
+    if (end < 0) this.fail("ends inside a name");
+    const text = this.text(end - this.at);
+    this.at++;
     return text;
   }
 
   /** Moves on by `length` bytes and returns where they begin. */
-  #take(length: number): number {
-    const start = this.#at;
-    if (start + length > this.#bytes.length) this.#fail("ends too early");
-    this.#at = start + length;
+  private take(length: number): number {
+    const start = this.at;
+    if (start + length > this.bytes.length) this.fail("ends too early");
+    this.at = start + length;
     return start;
   }
 
-  #fail(reason: string): never {
+  private fail(reason: string): never {
     throw new CheckpointError(
-      `${this.#what} ${reason} (byte ${this.#at} of ${this.#bytes.length}): it is damaged or does not hold plain ` +
+      `${this.what} ${reason} (byte ${this.at} of ${this.bytes.length}): it is damaged or does not hold plain ` +
         `tensors, and nothing else is read from a pickle.`,
     );
   }

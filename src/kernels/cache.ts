@@ -1,5 +1,5 @@
 import { ConfigError } from "../errors.ts";
-import type { Constants } from "./kernel.ts";
+import type { Constants } from "../gpu/kernel.ts";
 
 /** How keys and values are stored. */
 export type CacheFormat = "f16" | "f32";

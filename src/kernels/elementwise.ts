@@ -1,4 +1,4 @@
-import type { Constants, Workgroups } from "./kernel.ts";
+import type { Constants, Workgroups } from "../gpu/kernel.ts";
 
 /** Lanes of a workgroup of the kernels in which every lane makes some values of its own. */
 const LANES = 64;

@@ -1,6 +1,6 @@
-import type { Gpu } from "./device.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { Dispatch } from "../gpu/kernel.ts";
 import { elementwise } from "./elementwise.ts";
-import type { Dispatch } from "./kernel.ts";
 import { weightsPart } from "./linear.ts";
 import { type Matrix, type SlabShape, slabBuffers, slabShape, weightBindings } from "./matrix.ts";
 import { type Buffers, type Operation, prepare } from "./way.ts";

@@ -1,6 +1,6 @@
+import type { Gpu } from "../gpu/device.ts";
+import type { Dispatch } from "../gpu/kernel.ts";
 import type { WeightFormat } from "../stored.ts";
-import type { Gpu } from "./device.ts";
-import type { Dispatch } from "./kernel.ts";
 import {
   type Matrix,
   ROWS_PER_WORKGROUP,

@@ -1,5 +1,5 @@
+import type { Gpu } from "../gpu/device.ts";
 import { scalesOf, storedBytes, type WeightFormat } from "../stored.ts";
-import type { Gpu } from "./device.ts";
 
 /** Rows of a matrix that fit one binding and one dispatch. */
 export interface Slab {

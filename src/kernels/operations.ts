@@ -1,13 +1,13 @@
 import { ARGMAX } from "./argmax.ts";
 import { ATTENTION } from "./attention.ts";
-import { COLUMN_SQUARES } from "./column_squares.ts";
 import { EMBED } from "./embed.ts";
 import { LINEAR } from "./linear.ts";
 import { PICK } from "./pick.ts";
 import { RMSNORM } from "./rmsnorm.ts";
 import { ROPE } from "./rope.ts";
+import { COLUMN_SQUARES } from "./squares.ts";
 import { SWIGLU } from "./swiglu.ts";
-import { TOP } from "./top_k.ts";
+import { TOP } from "./topk.ts";
 
 /** Every operation: what tests and benchmarks walk. */
 export const OPERATIONS = {
@@ -19,6 +19,6 @@ export const OPERATIONS = {
   swiglu: SWIGLU,
   pick: PICK,
   argmax: ARGMAX,
-  top_k: TOP,
-  column_squares: COLUMN_SQUARES,
+  topk: TOP,
+  squares: COLUMN_SQUARES,
 } as const;

@@ -1,6 +1,6 @@
 import { DeviceError, OptionError } from "../errors.ts";
-import { type Feature, type Gpu, missingFeatures } from "./device.ts";
-import { type Constants, compile, type Dispatch, type Workgroups } from "./kernel.ts";
+import { type Feature, type Gpu, missingFeatures } from "../gpu/device.ts";
+import { type Constants, compile, type Dispatch, type Workgroups } from "../gpu/kernel.ts";
 
 /** One way to do an operation, as data: what it links, with which constants, on which grid, and where it may run. */
 export interface Way<Shape> {

@@ -1,7 +1,7 @@
-import { COLUMN_SQUARES } from "../kernels/column_squares.ts";
-import type { Gpu } from "../kernels/device.ts";
-import type { Dispatch } from "../kernels/kernel.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { Dispatch } from "../gpu/kernel.ts";
 import type { Matrix } from "../kernels/matrix.ts";
+import { COLUMN_SQUARES } from "../kernels/squares.ts";
 import { prepare } from "../kernels/way.ts";
 import { forward, type KernelSet, record } from "./llama.ts";
 import { stacks, type Weights } from "./weights.ts";

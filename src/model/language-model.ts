@@ -1,4 +1,4 @@
-import { TOP_K } from "../kernels/top_k.ts";
+import { TOP_K } from "../kernels/topk.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** What the caller needs from the logits of the last token: less to read back from the GPU, the less it asks. */

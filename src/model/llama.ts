@@ -1,4 +1,4 @@
-import type { Dispatch } from "../kernels/kernel.ts";
+import type { Dispatch } from "../gpu/kernel.ts";
 import type { Matrix } from "../kernels/matrix.ts";
 import type { Weights } from "./weights.ts";
 

@@ -1,7 +1,7 @@
 import { DeviceError } from "../errors.ts";
-import { describeAdapter } from "../kernels/adapter.ts";
+import { describeAdapter } from "../gpu/adapter.ts";
+import type { Gpu } from "../gpu/device.ts";
 import type { CacheFormat } from "../kernels/cache.ts";
-import type { Gpu } from "../kernels/device.ts";
 import { SLAB_ALIGNMENT } from "../kernels/matrix.ts";
 import { storedBytes, type WeightFormat } from "../stored.ts";
 import type { Config } from "./config.ts";

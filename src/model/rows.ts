@@ -1,4 +1,4 @@
-import type { Gpu } from "../kernels/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** Words of the header of rows.wgsl, and of a row. */

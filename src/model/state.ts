@@ -1,5 +1,5 @@
+import type { Gpu } from "../gpu/device.ts";
 import { type AttentionShape, type CacheFormat, sequencePages } from "../kernels/cache.ts";
-import type { Gpu } from "../kernels/device.ts";
 import { ropeTable } from "../kernels/rope.ts";
 import type { Config } from "./config.ts";
 import { MAX_CANDIDATES } from "./language-model.ts";

@@ -1,5 +1,5 @@
 import { type Checkpoint, describeTensor, expectFinite } from "../checkpoint/checkpoint.ts";
-import type { Gpu } from "../kernels/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import type { Matrix } from "../kernels/matrix.ts";
 import { packRows } from "../quantize/pack.ts";
 import { type PackedRows, storedBytes, type WeightFormat } from "../stored.ts";

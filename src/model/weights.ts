@@ -1,4 +1,4 @@
-import type { Gpu } from "../kernels/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import { allocateMatrix, destroyMatrix, type Matrix } from "../kernels/matrix.ts";
 import type { WeightFormat } from "../stored.ts";
 import type { Config } from "./config.ts";

@@ -6,18 +6,18 @@ export type Segment = string | AddedToken;
 
 /** Finds added tokens in text: from the left, at each place the longest. */
 export class AddedTokens {
-  readonly #tokens: readonly AddedToken[];
-  readonly #trie: Trie;
-  readonly #spaces: Spaces;
+  private readonly tokens: readonly AddedToken[];
+  private readonly trie: Trie;
+  private readonly spaces: Spaces;
   /** Whether a token begins with a UTF-16 unit: most places of a text are passed over by this alone. */
-  readonly #begins = new Uint8Array(0x10000);
+  private readonly begins = new Uint8Array(0x10000);
 
   constructor(tokens: readonly AddedToken[], spaces: Spaces) {
-    this.#tokens = tokens;
-    this.#spaces = spaces;
+    this.tokens = tokens;
+    this.spaces = spaces;
     const units = tokens.map((token) => utf16(token.text));
-    for (const [first] of units) this.#begins[first!] = 1;
-    this.#trie = new Trie(units.map((sequence, index) => [sequence, index]));
+    for (const [first] of units) this.begins[first!] = 1;
+    this.trie = new Trie(units.map((sequence, index) => [sequence, index]));
   }
 
   /**
@@ -25,23 +25,23 @@ export class AddedTokens {
    * gone; that before a token is for `stripBefore`.
    */
   split(text: string): Segment[] {
-    if (this.#tokens.length === 0) return text === "" ? [] : [text];
+    if (this.tokens.length === 0) return text === "" ? [] : [text];
     const segments: Segment[] = [];
     const units = utf16(text);
     let end = 0;
     for (let index = 0; index < units.length; ) {
-      const found = this.#begins[units[index]!] === 1 ? this.#trie.match(units, index, units.length) : -1;
+      const found = this.begins[units[index]!] === 1 ? this.trie.match(units, index, units.length) : -1;
       if (found < 0) {
         index++;
         continue;
       }
-      const next = index + this.#trie.length;
-      const token = this.#tokens[found]!;
+      const next = index + this.trie.length;
+      const token = this.tokens[found]!;
       if (!token.singleWord || !touched(text, index, next)) {
         if (index > end) segments.push(text.slice(end, index));
         segments.push(token);
         end = next;
-        if (token.stripRight) while (this.#spaces.has(units[end])) end++;
+        if (token.stripRight) while (this.spaces.has(units[end])) end++;
       }
       index = next;
     }

@@ -52,19 +52,19 @@ export interface StreamDecoder {
  * encoded with a space in front, the text after one begins anew: its first leading space is dropped too.
  */
 export class PieceDecoder implements StreamDecoder {
-  readonly #table: DecodeTable;
-  readonly #showSpecial: boolean;
-  readonly #bytes = new ByteDecoder();
+  private readonly table: DecodeTable;
+  private readonly showSpecial: boolean;
+  private readonly bytes = new ByteDecoder();
   /** Whether a leading space is still to be dropped. */
-  #atStart = true;
+  private atStart = true;
 
   constructor(table: DecodeTable, showSpecial: boolean) {
-    this.#table = table;
-    this.#showSpecial = showSpecial;
+    this.table = table;
+    this.showSpecial = showSpecial;
   }
 
   push(id: number): string {
-    const table = this.#table;
+    const table = this.table;
     const byte = table.bytes[id];
     if (byte === undefined) {
       throw new TokenizerError(
@@ -72,25 +72,25 @@ export class PieceDecoder implements StreamDecoder {
       );
     }
     if (byte >= 0) {
-      this.#atStart = false;
-      return this.#bytes.push(byte);
+      this.atStart = false;
+      return this.bytes.push(byte);
     }
-    const unfinished = this.#bytes.flush();
-    const special = this.#showSpecial ? table.special.get(id) : undefined;
+    const unfinished = this.bytes.flush();
+    const special = this.showSpecial ? table.special.get(id) : undefined;
     if (special !== undefined) {
-      this.#atStart = table.beginsAnew;
+      this.atStart = table.beginsAnew;
       return unfinished + special;
     }
     let text = table.texts[id]!;
-    if (this.#atStart && table.leadingSpace[id] === 1 && table.dropFirstSpace) {
+    if (this.atStart && table.leadingSpace[id] === 1 && table.dropFirstSpace) {
       text = text.slice(1);
-      if (!table.dropAllSpaces) this.#atStart = false;
+      if (!table.dropAllSpaces) this.atStart = false;
     }
-    if (text !== "") this.#atStart = false;
+    if (text !== "") this.atStart = false;
     return unfinished + text;
   }
 
   end(): string {
-    return this.#bytes.flush();
+    return this.bytes.flush();
   }
 }

@@ -12,31 +12,31 @@ const REPLACEMENT = 0xfffd;
  * a piece or of a character inside pieces, or `~codePoint` (negative) for a character that no piece knows.
  */
 export class Encoder {
-  readonly #vocabulary: Vocabulary;
-  readonly #merger: Merger;
+  private readonly vocabulary: Vocabulary;
+  private readonly merger: Merger;
   /** Symbols of the code points below 0x10000. */
-  readonly #basic = new Int32Array(0x10000).map((_, codePoint) => ~codePoint);
-  readonly #userDefined: Trie | undefined;
-  readonly #byteIds = new Int32Array(256);
+  private readonly basic = new Int32Array(0x10000).map((_, codePoint) => ~codePoint);
+  private readonly userDefined: Trie | undefined;
+  private readonly byteIds = new Int32Array(256);
   /** Neighbouring characters of any piece, as symbols. Where two are not in it, no merge can ever cross. */
-  readonly #bonds: PairTable | undefined;
+  private readonly bonds: PairTable | undefined;
   /** An unused piece -> the last two symbols seen that would merge into it. */
-  readonly #unusedSplits = new Map<number, readonly [number, number]>();
+  private readonly unusedSplits = new Map<number, readonly [number, number]>();
 
   constructor(vocabulary: Vocabulary) {
     const { pieces, kinds, merges } = vocabulary;
-    this.#vocabulary = vocabulary;
+    this.vocabulary = vocabulary;
     for (const [codePoint, symbol] of merges.characters) {
-      if (codePoint < 0x10000) this.#basic[codePoint] = symbol;
+      if (codePoint < 0x10000) this.basic[codePoint] = symbol;
     }
     for (const [id, piece] of pieces.entries()) {
-      if (kinds[id] === Kind.BYTE) this.#byteIds[byteOfPiece(piece)!] = id;
+      if (kinds[id] === Kind.BYTE) this.byteIds[byteOfPiece(piece)!] = id;
     }
     const userDefined = pieces
       .map((piece, id) => [piece, id] as const)
       .filter(([, id]) => kinds[id] === Kind.USER_DEFINED);
     if (userDefined.length > 0) {
-      this.#userDefined = new Trie(
+      this.userDefined = new Trie(
         userDefined.map(([piece, id]) => [
           Int32Array.from(piece, (character) => character.codePointAt(0)!),
           id,
@@ -46,37 +46,37 @@ export class Encoder {
     if (kinds.includes(Kind.UNUSED)) {
       // SentencePiece undoes merges into unused pieces by what it saw last anywhere in the text, so that the order
       // over the whole text counts and the text must not be taken apart.
-      this.#merger = new Merger(merges, (piece, left, right) => {
-        if (kinds[piece] === Kind.UNUSED) this.#unusedSplits.set(piece, [left, right]);
+      this.merger = new Merger(merges, (piece, left, right) => {
+        if (kinds[piece] === Kind.UNUSED) this.unusedSplits.set(piece, [left, right]);
       });
     } else {
-      this.#merger = new Merger(merges);
-      this.#bonds = findBonds(vocabulary);
+      this.merger = new Merger(merges);
+      this.bonds = findBonds(vocabulary);
     }
   }
 
   /** Appends the ids of `text` to `ids`. `prefix`: whether a space is put in front of it. */
   encode(text: string, prefix: boolean, ids: number[]): void {
     const symbols = new Int32Array(text.length + 1);
-    let count = this.#normalize(text, prefix, symbols);
-    count = this.#symbolize(symbols, count);
+    let count = this.normalize(text, prefix, symbols);
+    count = this.symbolize(symbols, count);
 
     let previousUnknown = false;
     let start = 0;
     while (start < count) {
-      const end = this.#stretchEnd(symbols, start, count);
-      const mergedEnd = this.#merger.merge(symbols, start, end);
+      const end = this.stretchEnd(symbols, start, count);
+      const mergedEnd = this.merger.merge(symbols, start, end);
       for (let index = start; index < mergedEnd; index++) {
-        previousUnknown = this.#emit(symbols[index]!, previousUnknown, ids);
+        previousUnknown = this.emit(symbols[index]!, previousUnknown, ids);
       }
       start = end;
     }
-    this.#unusedSplits.clear();
+    this.unusedSplits.clear();
   }
 
   /** Writes the code points of the normalised text; returns how many. A lone surrogate becomes U+FFFD. */
-  #normalize(text: string, prefix: boolean, out: Int32Array): number {
-    const drop = this.#vocabulary.removeExtraSpaces;
+  private normalize(text: string, prefix: boolean, out: Int32Array): number {
+    const drop = this.vocabulary.removeExtraSpaces;
     let index = 0;
     if (drop) while (text.charCodeAt(index) === 0x20) index++;
     if (index === text.length) return 0;
@@ -108,10 +108,10 @@ export class Encoder {
   }
 
   /** Turns code points into symbols, in place; user-defined pieces are matched first, the longest. */
-  #symbolize(points: Int32Array, count: number): number {
-    const userDefined = this.#userDefined;
+  private symbolize(points: Int32Array, count: number): number {
+    const userDefined = this.userDefined;
     if (userDefined === undefined) {
-      for (let index = 0; index < count; index++) points[index] = this.#symbol(points[index]!);
+      for (let index = 0; index < count; index++) points[index] = this.symbol(points[index]!);
       return count;
     }
     let out = 0;
@@ -121,38 +121,38 @@ export class Encoder {
         points[out++] = id;
         index += userDefined.length;
       } else {
-        points[out++] = this.#symbol(points[index++]!);
+        points[out++] = this.symbol(points[index++]!);
       }
     }
     return out;
   }
 
-  #symbol(codePoint: number): number {
-    if (codePoint < 0x10000) return this.#basic[codePoint]!;
-    return this.#vocabulary.merges.characters.get(codePoint) ?? ~codePoint;
+  private symbol(codePoint: number): number {
+    if (codePoint < 0x10000) return this.basic[codePoint]!;
+    return this.vocabulary.merges.characters.get(codePoint) ?? ~codePoint;
   }
 
   /** Where the stretch that begins at `start` ends: the first place that no merge can cross. */
-  #stretchEnd(symbols: Int32Array, start: number, count: number): number {
-    if (this.#bonds === undefined) return count;
+  private stretchEnd(symbols: Int32Array, start: number, count: number): number {
+    if (this.bonds === undefined) return count;
     let end = start + 1;
-    while (end < count && this.#bonds.get(symbols[end - 1]!, symbols[end]!) >= 0) end++;
+    while (end < count && this.bonds.get(symbols[end - 1]!, symbols[end]!) >= 0) end++;
     return end;
   }
 
   /** Appends the ids of one symbol; returns whether it was unknown. */
-  #emit(symbol: number, previousUnknown: boolean, ids: number[]): boolean {
-    const { pieces, kinds, merges, byteFallback, unknownId } = this.#vocabulary;
+  private emit(symbol: number, previousUnknown: boolean, ids: number[]): boolean {
+    const { pieces, kinds, merges, byteFallback, unknownId } = this.vocabulary;
     if (symbol >= 0 && symbol < pieces.length) {
-      const split = kinds[symbol] === Kind.UNUSED ? this.#unusedSplits.get(symbol) : undefined;
+      const split = kinds[symbol] === Kind.UNUSED ? this.unusedSplits.get(symbol) : undefined;
       if (split === undefined) {
         ids.push(symbol);
         return false;
       }
-      return this.#emit(split[1], this.#emit(split[0], previousUnknown, ids), ids);
+      return this.emit(split[1], this.emit(split[0], previousUnknown, ids), ids);
     }
     if (byteFallback) {
-      this.#emitBytes(symbol < 0 ? ~symbol : merges.extraCharacters[symbol - pieces.length]!, ids);
+      this.emitBytes(symbol < 0 ? ~symbol : merges.extraCharacters[symbol - pieces.length]!, ids);
     } else if (!previousUnknown) {
       // A run of unknown characters is one unknown id.
       ids.push(unknownId);
@@ -160,8 +160,8 @@ export class Encoder {
     return true;
   }
 
-  #emitBytes(codePoint: number, ids: number[]): void {
-    const bytes = this.#byteIds;
+  private emitBytes(codePoint: number, ids: number[]): void {
+    const bytes = this.byteIds;
     if (codePoint < 0x80) {
       ids.push(bytes[codePoint]!);
     } else if (codePoint < 0x800) {

@@ -1,19 +1,19 @@
 /** A binary min-heap of numbers in a typed array that the caller makes large enough. */
 export class MinHeap {
-  readonly #keys: Float64Array;
-  #size = 0;
+  private readonly keys: Float64Array;
+  private length = 0;
 
   constructor(capacity: number) {
-    this.#keys = new Float64Array(capacity);
+    this.keys = new Float64Array(capacity);
   }
 
   get size(): number {
-    return this.#size;
+    return this.length;
   }
 
   push(key: number): void {
-    const keys = this.#keys;
-    let index = this.#size++;
+    const keys = this.keys;
+    let index = this.length++;
     while (index > 0) {
       const parent = (index - 1) >> 1;
       if (keys[parent]! <= key) break;
@@ -25,9 +25,9 @@ export class MinHeap {
 
   /** Takes the smallest key out; the heap must not be empty. */
   pop(): number {
-    const keys = this.#keys;
+    const keys = this.keys;
     const top = keys[0]!;
-    const size = --this.#size;
+    const size = --this.length;
     const key = keys[size]!;
     let index = 0;
     for (let child = 1; child < size; child = 2 * index + 1) {

@@ -22,29 +22,29 @@ interface Links {
  * rank goes first, of equals the leftmost. n symbols cost n log n.
  */
 export class Merger {
-  readonly #merges: Merges;
-  readonly #small = newLinks(SMALL);
-  readonly #onCandidate: ((piece: number, left: number, right: number) => void) | undefined;
+  private readonly merges: Merges;
+  private readonly small = newLinks(SMALL);
+  private readonly onCandidate: ((piece: number, left: number, right: number) => void) | undefined;
 
   /** `onCandidate` is told of every pair that could merge, in the order in which SentencePiece looks at them. */
   constructor(merges: Merges, onCandidate?: (piece: number, left: number, right: number) => void) {
-    this.#merges = merges;
-    this.#onCandidate = onCandidate;
+    this.merges = merges;
+    this.onCandidate = onCandidate;
   }
 
   /** Merges `symbols[start .. end)` in place, closes the gaps, and returns the new end. */
   merge(symbols: Int32Array, start: number, end: number): number {
     const count = end - start;
     if (count < 2) return end;
-    const { merged, ranks } = this.#merges;
-    const links = count <= SMALL ? this.#small : newLinks(count);
+    const { merged, ranks } = this.merges;
+    const links = count <= SMALL ? this.small : newLinks(count);
     const { next, previous, candidate, heap } = links;
     for (let place = 0; place < count; place++) {
       previous[place] = place - 1;
       next[place] = place + 1 < count ? place + 1 : -1;
     }
     candidate[count - 1] = -1;
-    for (let place = 0; place + 1 < count; place++) this.#consider(symbols, start, links, place);
+    for (let place = 0; place + 1 < count; place++) this.consider(symbols, start, links, place);
 
     while (heap.size > 0) {
       const key = heap.pop();
@@ -61,10 +61,10 @@ export class Merger {
       next[left] = after;
       candidate[left] = -1;
       candidate[right] = -1;
-      if (previous[left]! >= 0) this.#consider(symbols, start, links, previous[left]!);
+      if (previous[left]! >= 0) this.consider(symbols, start, links, previous[left]!);
       if (after >= 0) {
         previous[after] = left;
-        this.#consider(symbols, start, links, left);
+        this.consider(symbols, start, links, left);
       }
     }
 
@@ -74,14 +74,14 @@ export class Merger {
   }
 
   /** Notes which merge the symbol at `place` and its right neighbour would make. */
-  #consider(symbols: Int32Array, start: number, links: Links, place: number): void {
+  private consider(symbols: Int32Array, start: number, links: Links, place: number): void {
     const left = symbols[start + place]!;
     const right = symbols[start + links.next[place]!]!;
-    const index = this.#merges.pairs.get(left, right);
+    const index = this.merges.pairs.get(left, right);
     links.candidate[place] = index;
     if (index < 0) return;
-    links.heap.push(this.#merges.ranks[index]! * PLACES + place);
-    this.#onCandidate?.(this.#merges.merged[index]!, left, right);
+    links.heap.push(this.merges.ranks[index]! * PLACES + place);
+    this.onCandidate?.(this.merges.merged[index]!, left, right);
   }
 }
 

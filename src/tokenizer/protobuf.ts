@@ -13,103 +13,103 @@ const WIRE_NAMES: Record<WireType, string> = { 0: "varint", 1: "64-bit", 2: "len
  * nobody reads is skipped by the following `next()`.
  */
 export class MessageReader {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  readonly #name: string;
-  #offset = 0;
-  #valueStart = 0;
+  private readonly data: Uint8Array;
+  private readonly view: DataView;
+  private readonly name: string;
+  private offset = 0;
+  private valueStart = 0;
   /** The low 32 bits of a varint, or the length of a length-delimited value. */
-  #low = 0;
+  private low = 0;
 
   field = 0;
   wireType: WireType = 0;
 
   /** `name` is what error messages call these bytes. */
   constructor(bytes: Uint8Array, name: string) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#name = name;
+    this.data = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.name = name;
   }
 
   /** Moves to the next field; false at the end of the message. */
   next(): boolean {
-    if (this.#offset >= this.#bytes.length) return false;
-    this.#varint();
-    const tag = this.#low >>> 0;
+    if (this.offset >= this.data.length) return false;
+    this.varint();
+    const tag = this.low >>> 0;
     const wireType = tag & 7;
     this.field = tag >>> 3;
-    if (this.field === 0) this.#fail("a field numbered 0");
+    if (this.field === 0) this.fail("a field numbered 0");
     if (wireType !== 0 && wireType !== 1 && wireType !== 2 && wireType !== 5) {
-      this.#fail(`field ${this.field} with wire type ${wireType}, and only 0, 1, 2 and 5 are read`);
+      this.fail(`field ${this.field} with wire type ${wireType}, and only 0, 1, 2 and 5 are read`);
     }
     this.wireType = wireType;
-    this.#readValue();
+    this.readValue();
     return true;
   }
 
   /** The value as a signed 32-bit integer, cut to 32 bits as protocol buffers do. */
   int32(): number {
-    this.#expect(0);
-    return this.#low | 0;
+    this.expect(0);
+    return this.low | 0;
   }
 
   bool(): boolean {
-    this.#expect(0);
-    return this.#low !== 0;
+    this.expect(0);
+    return this.low !== 0;
   }
 
   float(): number {
-    this.#expect(5);
-    return this.#view.getFloat32(this.#valueStart, true);
+    this.expect(5);
+    return this.view.getFloat32(this.valueStart, true);
   }
 
   /** The value's bytes, a view of the message's. */
   bytes(): Uint8Array {
-    this.#expect(2);
-    return this.#bytes.subarray(this.#valueStart, this.#offset);
+    this.expect(2);
+    return this.data.subarray(this.valueStart, this.offset);
   }
 
-  #expect(wireType: WireType): void {
+  private expect(wireType: WireType): void {
     if (this.wireType !== wireType) {
       const [want, found] = [WIRE_NAMES[wireType], WIRE_NAMES[this.wireType]];
-      this.#fail(`field ${this.field} as a ${found} value where a ${want} value belongs`);
+      this.fail(`field ${this.field} as a ${found} value where a ${want} value belongs`);
     }
   }
 
-  #readValue(): void {
+  private readValue(): void {
     if (this.wireType === 0) {
-      this.#varint();
+      this.varint();
       return;
     }
     let length = this.wireType === 1 ? 8 : 4;
     if (this.wireType === 2) {
-      if (this.#varint()) this.#fail(`field ${this.field} with a length above 4 GiB`);
-      length = this.#low >>> 0;
+      if (this.varint()) this.fail(`field ${this.field} with a length above 4 GiB`);
+      length = this.low >>> 0;
     }
-    const left = this.#bytes.length - this.#offset;
-    if (length > left) this.#fail(`field ${this.field} of ${length} bytes where ${left} are left`);
-    this.#valueStart = this.#offset;
-    this.#offset += length;
+    const left = this.data.length - this.offset;
+    if (length > left) this.fail(`field ${this.field} of ${length} bytes where ${left} are left`);
+    this.valueStart = this.offset;
+    this.offset += length;
   }
 
   /** Reads a varint into `#low`; true when it does not fit 32 bits. */
-  #varint(): boolean {
-    this.#low = 0;
+  private varint(): boolean {
+    this.low = 0;
     let wide = false;
     for (let index = 0; index < 10; index++) {
-      const byte = this.#bytes[this.#offset++];
-      if (byte === undefined) this.#fail("an end of file inside a number");
+      const byte = this.data[this.offset++];
+      if (byte === undefined) this.fail("an end of file inside a number");
       const bits = byte & 0x7f;
-      if (index < 5) this.#low |= bits << (7 * index);
+      if (index < 5) this.low |= bits << (7 * index);
       if ((index === 4 && bits > 0x0f) || (index > 4 && bits !== 0)) wide = true;
       if (byte < 0x80) return wide;
     }
-    return this.#fail("a number longer than 10 bytes");
+    return this.fail("a number longer than 10 bytes");
   }
 
-  #fail(found: string): never {
+  private fail(found: string): never {
     throw new TokenizerError(
-      `${this.#name} is not a SentencePiece model: near byte ${this.#offset} it has ${found}. Fetch the file again.`,
+      `${this.name} is not a SentencePiece model: near byte ${this.offset} it has ${found}. Fetch the file again.`,
     );
   }
 }

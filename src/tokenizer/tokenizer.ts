@@ -65,49 +65,49 @@ class SentencePieceTokenizer implements Tokenizer {
   readonly bosId: number;
   readonly eosId: number;
   readonly specials: readonly string[];
-  readonly #rules: TextRules;
-  readonly #spaces: Spaces;
-  readonly #specialIds: ReadonlyMap<string, number>;
+  private readonly rules: TextRules;
+  private readonly spaces: Spaces;
+  private readonly specialIds: ReadonlyMap<string, number>;
   /** What splits a text as it is, special strings included. */
-  readonly #written: AddedTokens;
+  private readonly written: AddedTokens;
   /** The same without special strings: what splits any text. */
-  readonly #typed: AddedTokens;
+  private readonly typed: AddedTokens;
   /** What splits text after that, normalised if the rules do normalise before. */
-  readonly #normalized: AddedTokens;
-  readonly #encoder: Encoder;
-  readonly #decodeTable: DecodeTable;
+  private readonly normalized: AddedTokens;
+  private readonly encoder: Encoder;
+  private readonly decodeTable: DecodeTable;
 
   constructor(vocabulary: Vocabulary, tokens: readonly AddedToken[]) {
     const { rules } = vocabulary;
     this.bosId = vocabulary.bosId;
     this.eosId = vocabulary.eosId;
-    this.#rules = rules;
-    this.#spaces = rules.by === "slow" ? PYTHON_SPACES : RUST_SPACES;
+    this.rules = rules;
+    this.spaces = rules.by === "slow" ? PYTHON_SPACES : RUST_SPACES;
     this.size = tokens.reduce((size, token) => Math.max(size, token.id + 1), vocabulary.pieces.length);
     const special = tokens.filter((token) => token.special);
-    this.#specialIds = new Map(special.map(({ text, id }) => [text, id]));
+    this.specialIds = new Map(special.map(({ text, id }) => [text, id]));
     this.specials = special.map((token) => token.text).sort((a, b) => b.length - a.length);
 
     const isLate = (token: AddedToken) => rules.by !== "slow" && token.normalized && !token.special;
     const early = tokens.filter((token) => !isLate(token));
-    this.#written = new AddedTokens(
+    this.written = new AddedTokens(
       // Others are put back into the text, with the white space after them.
       early.map((token) => (token.special ? token : { ...token, stripRight: false })),
-      this.#spaces,
+      this.spaces,
     );
-    this.#typed = new AddedTokens(
+    this.typed = new AddedTokens(
       early.filter((token) => !token.special),
-      this.#spaces,
+      this.spaces,
     );
     // What the normalizer makes of a token is what is looked for, and what decoding shows.
     const shown = tokens.map((token) =>
       isLate(token) && rules.by === "normalizer"
-        ? { ...token, text: this.#normalize(token.text, true) }
+        ? { ...token, text: this.normalize(token.text, true) }
         : token,
     );
-    this.#normalized = new AddedTokens(shown.filter(isLate), this.#spaces);
-    this.#encoder = new Encoder(vocabulary);
-    this.#decodeTable = new DecodeTable(vocabulary, shown, this.size);
+    this.normalized = new AddedTokens(shown.filter(isLate), this.spaces);
+    this.encoder = new Encoder(vocabulary);
+    this.decodeTable = new DecodeTable(vocabulary, shown, this.size);
   }
 
   encode(text: string, options: EncodeOptions = {}): number[] {
@@ -121,17 +121,17 @@ class SentencePieceTokenizer implements Tokenizer {
     let run: Segment[] = [];
     for (const span of spans) {
       if (span === null) {
-        this.#encodeRun(run, ids);
+        this.encodeRun(run, ids);
         run = [];
       } else if (span.special) {
-        for (const segment of this.#written.split(span.text)) {
+        for (const segment of this.written.split(span.text)) {
           append(run, typeof segment === "object" && !segment.special ? segment.text : segment);
         }
       } else {
         append(run, span.text);
       }
     }
-    this.#encodeRun(run, ids);
+    this.encodeRun(run, ids);
     return ids;
   }
 
@@ -144,20 +144,20 @@ class SentencePieceTokenizer implements Tokenizer {
 
   stream(options: DecodeOptions = {}): StreamDecoder {
     checkOptions(options, ["special"]);
-    return new PieceDecoder(this.#decodeTable, options.special ?? false);
+    return new PieceDecoder(this.decodeTable, options.special ?? false);
   }
 
   specialId(text: string): number | undefined {
-    return this.#specialIds.get(text);
+    return this.specialIds.get(text);
   }
 
-  #encodeRun(run: readonly Segment[], ids: number[]): void {
-    const { by, prefix } = this.#rules;
+  private encodeRun(run: readonly Segment[], ids: number[]): void {
+    const { by, prefix } = this.rules;
     const segments = run.flatMap((part, index) => {
       if (typeof part !== "string") return part;
       // Without its legacy behaviour the slow tokenizer makes spaces of what stands for one.
       const text = by === "slow" && prefix !== "each" ? part.replaceAll(SPACE, " ") : part;
-      return this.#typed.split(stripAfter(text, run[index - 1], this.#spaces));
+      return this.typed.split(stripAfter(text, run[index - 1], this.spaces));
     });
     const slowFirst = by === "slow" && prefix === "first" && segments.length > 0;
     if (slowFirst) {
@@ -165,42 +165,42 @@ class SentencePieceTokenizer implements Tokenizer {
       if (typeof segments[0] === "string") segments[0] = SPACE + segments[0];
       else segments.unshift(SPACE);
     }
-    stripBefore(segments, this.#spaces);
+    stripBefore(segments, this.spaces);
     if (slowFirst && segments[0] === SPACE && typeof segments[1] === "object" && segments[1].role) {
       segments.shift();
     }
     for (const [index, segment] of segments.entries()) {
       if (typeof segment !== "string") ids.push(segment.id);
-      else this.#encodeText(segment, index === 0, ids);
+      else this.encodeText(segment, index === 0, ids);
     }
   }
 
   /** Appends the ids of one stretch between added tokens. `first`: whether it begins the text. */
-  #encodeText(text: string, first: boolean, ids: number[]): void {
-    const { by, prefix } = this.#rules;
+  private encodeText(text: string, first: boolean, ids: number[]): void {
+    const { by, prefix } = this.rules;
     if (text === "") return;
     if (by === "slow") {
-      this.#encoder.encode(text, prefix === "each", ids);
+      this.encoder.encode(text, prefix === "each", ids);
       return;
     }
-    const segments = this.#normalized.split(by === "normalizer" ? this.#normalize(text, first) : text);
-    stripBefore(segments, this.#spaces);
+    const segments = this.normalized.split(by === "normalizer" ? this.normalize(text, first) : text);
+    stripBefore(segments, this.spaces);
     for (const [index, segment] of segments.entries()) {
       if (typeof segment !== "string") {
         ids.push(segment.id);
         continue;
       }
-      const due = by === "metaspace" && this.#isDue(first && index === 0);
-      this.#encoder.encode(segment, due && !segment.startsWith(" ") && !segment.startsWith(SPACE), ids);
+      const due = by === "metaspace" && this.isDue(first && index === 0);
+      this.encoder.encode(segment, due && !segment.startsWith(" ") && !segment.startsWith(SPACE), ids);
     }
   }
 
-  #isDue(first: boolean): boolean {
-    return this.#rules.prefix === "each" || (first && this.#rules.prefix === "first");
+  private isDue(first: boolean): boolean {
+    return this.rules.prefix === "each" || (first && this.rules.prefix === "first");
   }
 
-  #normalize(text: string, first: boolean): string {
-    return (this.#isDue(first) ? SPACE : "") + text.replaceAll(" ", SPACE);
+  private normalize(text: string, first: boolean): string {
+    return (this.isDue(first) ? SPACE : "") + text.replaceAll(" ", SPACE);
   }
 }
 

@@ -4,33 +4,33 @@
  * one U+FFFD of several such bytes.)
  */
 export class ByteDecoder {
-  #pending: number[] = [];
+  private bytes: number[] = [];
 
   get pending(): boolean {
-    return this.#pending.length > 0;
+    return this.bytes.length > 0;
   }
 
   /** The characters that `byte` completes. */
   push(byte: number): string {
-    this.#pending.push(byte);
-    return this.#take(false);
+    this.bytes.push(byte);
+    return this.take(false);
   }
 
   /** The end of the run: what is unfinished becomes U+FFFD, one per byte. */
   flush(): string {
-    return this.pending ? this.#take(true) : "";
+    return this.pending ? this.take(true) : "";
   }
 
-  #take(last: boolean): string {
+  private take(last: boolean): string {
     let text = "";
-    while (this.#pending.length > 0) {
-      const length = sequenceLength(this.#pending[0]!);
-      const trail = this.#pending.slice(1, length);
+    while (this.bytes.length > 0) {
+      const length = sequenceLength(this.bytes[0]!);
+      const trail = this.bytes.slice(1, length);
       const whole = trail.every((byte) => (byte & 0xc0) === 0x80);
       if (whole && trail.length < length - 1 && !last) break;
-      const codePoint = whole && trail.length === length - 1 ? join(this.#pending[0]!, trail) : -1;
+      const codePoint = whole && trail.length === length - 1 ? join(this.bytes[0]!, trail) : -1;
       text += codePoint < 0 ? "\ufffd" : String.fromCodePoint(codePoint);
-      this.#pending = this.#pending.slice(codePoint < 0 ? 1 : length);
+      this.bytes = this.bytes.slice(codePoint < 0 ? 1 : length);
     }
     return text;
   }

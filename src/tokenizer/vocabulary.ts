@@ -105,14 +105,14 @@ export function byteOfPiece(piece: string): number | undefined {
 export class Symbols {
   readonly characters = new Map<number, number>();
   readonly extraCharacters: number[] = [];
-  readonly #byText = new Map<string, number>();
-  readonly #pieces: readonly string[];
+  private readonly byText = new Map<string, number>();
+  private readonly pieces: readonly string[];
 
   constructor(pieces: readonly string[], kinds: readonly Kind[]) {
-    this.#pieces = pieces;
+    this.pieces = pieces;
     for (const [id, piece] of pieces.entries()) {
       if (!mergeable(kinds[id])) continue;
-      this.#byText.set(piece, id);
+      this.byText.set(piece, id);
       if (isCharacter(piece)) this.characters.set(piece.codePointAt(0)!, id);
     }
     for (const [id, piece] of pieces.entries()) {
@@ -122,7 +122,7 @@ export class Symbols {
         if (this.characters.has(codePoint)) continue;
         const symbol = pieces.length + this.extraCharacters.length;
         this.characters.set(codePoint, symbol);
-        this.#byText.set(character, symbol);
+        this.byText.set(character, symbol);
         this.extraCharacters.push(codePoint);
       }
     }
@@ -130,18 +130,18 @@ export class Symbols {
 
   /** The symbol with this text, or undefined. */
   find(text: string): number | undefined {
-    return this.#byText.get(text);
+    return this.byText.get(text);
   }
 
   /** All (left symbol, right symbol) whose texts joined are piece `id`, shortest left first. */
   splits(id: number): [number, number][] {
-    const piece = this.#pieces[id]!;
+    const piece = this.pieces[id]!;
     const splits: [number, number][] = [];
     for (let end = 1; end < piece.length; end++) {
       if (isLowSurrogate(piece.charCodeAt(end))) continue;
-      const left = this.#byText.get(piece.slice(0, end));
+      const left = this.byText.get(piece.slice(0, end));
       if (left === undefined) continue;
-      const right = this.#byText.get(piece.slice(end));
+      const right = this.byText.get(piece.slice(end));
       if (right !== undefined) splits.push([left, right]);
     }
     return splits;

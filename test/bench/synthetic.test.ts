@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { syntheticRelease } from "../../bench/synthetic.ts";
+import { syntheticRelease } from "../../fixtures/synthetic.ts";
 import { crc32, shiftCrc32 } from "../../src/checkpoint/crc32.ts";
 import { entryStart, readZip } from "../../src/checkpoint/zip.ts";
 

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { httpFolder, httpSource } from "../../src/checkpoint/http.ts";
 import { refusePointers } from "../../src/checkpoint/source.ts";
 import { CheckpointError } from "../../src/errors.ts";
-import { loadEngine, loadText } from "../../src/generate/load.ts";
+import { loadEngine, loadText } from "../../src/generate/load-engine.ts";
 import { fixtureModel } from "../tokenizer/fixtures.ts";
 
 const PAGE = "<!doctype html><title>An application</title>";

@@ -10,9 +10,9 @@ import {
   verifyFiles,
 } from "../../src/checkpoint/manifest.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
-import { type PlannedShard, planShards, type ReadBlock, shardBytes } from "../../src/checkpoint/plan.ts";
 import { openSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { bytesSource } from "../../src/checkpoint/source.ts";
+import { type PlannedShard, planShards, type ReadBlock, shardBytes } from "../../src/convert/plan.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import { narrowToHalves, widenHalves } from "../../src/f16.ts";
 import { packRows } from "../../src/quantize/pack.ts";

@@ -7,7 +7,7 @@ import {
   refusePointers,
 } from "../../src/checkpoint/source.ts";
 import { CheckpointError } from "../../src/errors.ts";
-import { loadEngine } from "../../src/generate/load.ts";
+import { loadEngine } from "../../src/generate/load-engine.ts";
 
 const bytes = Uint8Array.from({ length: 100 }, (_, i) => i);
 

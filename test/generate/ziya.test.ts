@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { folder, fullModel, ziyaJson } from "../../bench/vocabulary.ts";
+import { folder, fullModel, ziyaJson } from "../../fixtures/vocabulary.ts";
 import { ChatFormat } from "../../src/generate/chat.ts";
 import type { Message } from "../../src/generate/template.ts";
-import { loadTokenizer } from "../../src/tokenizer/load.ts";
+import { loadTokenizer } from "../../src/tokenizer/load-tokenizer.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { randomStream } from "../support/random.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import type { Gpu } from "../../src/gpu/device.ts";
 import { ATTENTION } from "../../src/kernels/attention.ts";
 import type { AttentionShape } from "../../src/kernels/cache.ts";
-import type { Gpu } from "../../src/kernels/device.ts";
 import { prepare, waysFor } from "../../src/kernels/way.ts";
 import { attentionOracle } from "../oracle/attention.ts";
 import { cacheValues, cacheWords } from "../support/cache.ts";

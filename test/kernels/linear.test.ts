@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Gpu } from "../../src/kernels/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
 import { type Linear, linear } from "../../src/kernels/linear.ts";
 import { storedBytes, type WeightFormat } from "../../src/stored.ts";
 import { matmulOracle } from "../oracle/linear.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Gpu } from "../../src/kernels/device.ts";
-import { compile } from "../../src/kernels/kernel.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { compile } from "../../src/gpu/kernel.ts";
 import { runAndReadFloats, testDeviceOptions, upload, useGpu } from "../support/gpu.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { loadModel } from "../../src/model/load.ts";
+import { loadModel } from "../../src/model/load-model.ts";
 import { columnSquaresOracle } from "../oracle/linear.ts";
 import { llamaOracle } from "../oracle/llama.ts";
 import { randomFolder, storedTensors } from "../support/checkpoint.ts";

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
-import type { Gpu } from "../../src/kernels/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
 import type { Want } from "../../src/model/language-model.ts";
-import { type LoadOptions, loadCheckpoint, loadModel } from "../../src/model/load.ts";
+import { type LoadOptions, loadCheckpoint, loadModel } from "../../src/model/load-model.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
 import type { Sequence } from "../../src/model/sequence.ts";
 import { klDivergence, llamaOracle } from "../oracle/llama.ts";

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
-import type { Gpu } from "../../src/kernels/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
 import { allocateMatrix, destroyMatrix } from "../../src/kernels/matrix.ts";
 import { uploadWeights } from "../../src/model/upload.ts";
 import { packRows } from "../../src/quantize/pack.ts";

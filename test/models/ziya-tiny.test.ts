@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { measureAccuracy, readQuestions, total } from "../../bench/accuracy.ts";
+import { measureAccuracy, readQuestions, total } from "../../fixtures/accuracy.ts";
 import { type Engine, embeddedModel, load, type Message } from "../../node/index.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { writeShard } from "../../node/convert/shard.ts";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
-import { planShards } from "../../src/checkpoint/plan.ts";
+import { planShards } from "../../src/convert/plan.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import { packRows } from "../../src/quantize/pack.ts";
 import { sha256 } from "../support/convert.ts";

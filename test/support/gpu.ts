@@ -1,7 +1,7 @@
 import { afterAll, beforeAll } from "vitest";
 import { dawnHost } from "../../node/host.ts";
-import { type DeviceOptions, type Gpu, openDevice, type Rung } from "../../src/kernels/device.ts";
-import { type Dispatch, encode } from "../../src/kernels/kernel.ts";
+import { type DeviceOptions, type Gpu, openDevice, type Rung } from "../../src/gpu/device.ts";
+import { type Dispatch, encode } from "../../src/gpu/kernel.ts";
 
 /**
  * What the whole suite is held to: ZIYA_TEST_RUNG=core switches subgroups off, ZIYA_TEST_LIMITS=default clamps every

@@ -1,4 +1,4 @@
-import type { Gpu } from "../../src/kernels/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
 import { allocateMatrix, type Matrix } from "../../src/kernels/matrix.ts";
 import { packRows, unpackRows } from "../../src/quantize/pack.ts";
 import { storedBytes, type WeightFormat } from "../../src/stored.ts";

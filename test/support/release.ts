@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { llamaHead, writeModel } from "../../bench/model-proto.ts";
-import { torchFile, type VirtualTensor } from "../../bench/torch-file.ts";
+import { llamaHead, writeModel } from "../../fixtures/model-proto.ts";
+import { torchFile, type VirtualTensor } from "../../fixtures/torch-file.ts";
 import { crc32 } from "../../src/checkpoint/crc32.ts";
 import { addHalves, narrowToHalves, widenHalves } from "../../src/f16.ts";
 import { parseConfig } from "../../src/model/config.ts";

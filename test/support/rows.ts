@@ -1,5 +1,5 @@
+import type { Gpu } from "../../src/gpu/device.ts";
 import type { AttentionShape } from "../../src/kernels/cache.ts";
-import type { Gpu } from "../../src/kernels/device.ts";
 import { upload } from "./gpu.ts";
 
 /** A row of a pass, as rows.wgsl has it. */

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { llamaHead, writeModel } from "../../bench/model-proto.ts";
-import { folder } from "../../bench/vocabulary.ts";
+import { llamaHead, writeModel } from "../../fixtures/model-proto.ts";
+import { folder } from "../../fixtures/vocabulary.ts";
 import { MinHeap } from "../../src/tokenizer/heap.ts";
-import { loadTokenizer } from "../../src/tokenizer/load.ts";
+import { loadTokenizer } from "../../src/tokenizer/load-tokenizer.ts";
 import { Merger } from "../../src/tokenizer/merge.ts";
 import { PairTable } from "../../src/tokenizer/pairs.ts";
 import { readSentencePieceModel } from "../../src/tokenizer/sentencepiece.ts";

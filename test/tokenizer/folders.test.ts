@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { folder } from "../../bench/vocabulary.ts";
-import { loadTokenizer } from "../../src/tokenizer/load.ts";
+import { folder } from "../../fixtures/vocabulary.ts";
+import { loadTokenizer } from "../../src/tokenizer/load-tokenizer.ts";
 import { fixtureModel } from "./fixtures.ts";
 
 /** Files beside tokenizer.model, and what transformers' slow LlamaTokenizer makes of them: make_folder_fixtures.py. */

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { llamaHead, type PieceSpec, writeModel } from "../../bench/model-proto.ts";
-import { folder, llamaJsonStages } from "../../bench/vocabulary.ts";
+import { llamaHead, type PieceSpec, writeModel } from "../../fixtures/model-proto.ts";
+import { folder, llamaJsonStages } from "../../fixtures/vocabulary.ts";
 import { TokenizerError } from "../../src/errors.ts";
 import { readTokenizerJson } from "../../src/tokenizer/huggingface.ts";
-import { loadTokenizer } from "../../src/tokenizer/load.ts";
+import { loadTokenizer } from "../../src/tokenizer/load-tokenizer.ts";
 import { Merger } from "../../src/tokenizer/merge.ts";
 import { readSentencePieceModel } from "../../src/tokenizer/sentencepiece.ts";
 import { randomStream } from "../support/random.ts";

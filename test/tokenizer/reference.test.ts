@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { folder, fullModel } from "../../bench/vocabulary.ts";
-import { loadTokenizer } from "../../src/tokenizer/load.ts";
+import { folder, fullModel } from "../../fixtures/vocabulary.ts";
+import { loadTokenizer } from "../../src/tokenizer/load-tokenizer.ts";
 import { randomStream } from "../support/random.ts";
 import { FIXTURES, fixtureModel } from "./fixtures.ts";
 import { RandomText } from "./random-text.ts";

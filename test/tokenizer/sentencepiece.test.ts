@@ -8,10 +8,10 @@ import {
   type ModelSpec,
   varint,
   writeModel,
-} from "../../bench/model-proto.ts";
-import { folder } from "../../bench/vocabulary.ts";
+} from "../../fixtures/model-proto.ts";
+import { folder } from "../../fixtures/vocabulary.ts";
 import { TokenizerError } from "../../src/errors.ts";
-import { loadTokenizer } from "../../src/tokenizer/load.ts";
+import { loadTokenizer } from "../../src/tokenizer/load-tokenizer.ts";
 import { MAX_MODEL_BYTES, readSentencePieceModel } from "../../src/tokenizer/sentencepiece.ts";
 import { randomStream } from "../support/random.ts";
 import { FIXTURES, fixtureModel } from "./fixtures.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { llamaHead, writeModel } from "../../bench/model-proto.ts";
-import { folder, ziyaJson } from "../../bench/vocabulary.ts";
+import { llamaHead, writeModel } from "../../fixtures/model-proto.ts";
+import { folder, ziyaJson } from "../../fixtures/vocabulary.ts";
 import { TokenizerError } from "../../src/errors.ts";
-import { loadTokenizer } from "../../src/tokenizer/load.ts";
+import { loadTokenizer } from "../../src/tokenizer/load-tokenizer.ts";
 import { readSentencePieceModel } from "../../src/tokenizer/sentencepiece.ts";
 import { fixtureModel } from "./fixtures.ts";
 

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { folder, fullModel, fullTokenizerJson, ziyaJson } from "../../bench/vocabulary.ts";
-import { loadTokenizer } from "../../src/tokenizer/load.ts";
+import { folder, fullModel, fullTokenizerJson, ziyaJson } from "../../fixtures/vocabulary.ts";
+import { loadTokenizer } from "../../src/tokenizer/load-tokenizer.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { randomStream } from "../support/random.ts";
 import { fixtureModel } from "./fixtures.ts";

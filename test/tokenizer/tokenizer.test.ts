@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { llamaHead, writeModel } from "../../bench/model-proto.ts";
-import { folder } from "../../bench/vocabulary.ts";
+import { llamaHead, writeModel } from "../../fixtures/model-proto.ts";
+import { folder } from "../../fixtures/vocabulary.ts";
 import { OptionError, TokenizerError } from "../../src/errors.ts";
-import { loadTokenizer } from "../../src/tokenizer/load.ts";
+import { loadTokenizer } from "../../src/tokenizer/load-tokenizer.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { randomStream } from "../support/random.ts";
 import { FIXTURES, type FixtureName, fixtureLines, fixtureModel } from "./fixtures.ts";

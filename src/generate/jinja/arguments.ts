@@ -3,8 +3,8 @@ import { type Arguments, isTrue, kindOf, List, Num, type Value } from "./values.
 
 /** The arguments of one call by the names of its parameters. */
 export class Bound {
-  readonly #what: string;
-  readonly #values: ReadonlyMap<string, Value>;
+  private readonly what: string;
+  private readonly values: ReadonlyMap<string, Value>;
 
   /** @throws Error for arguments that the function does not have. */
   constructor(what: string, parameters: readonly string[], { positional, named }: Arguments) {
@@ -16,16 +16,16 @@ export class Bound {
       if (!parameters.includes(name) || values.has(name)) throw new Error(`${what} cannot take ${name}`);
       values.set(name, value);
     }
-    this.#what = what;
-    this.#values = values;
+    this.what = what;
+    this.values = values;
   }
 
   has(name: string): boolean {
-    return this.#values.has(name);
+    return this.values.has(name);
   }
 
   value(name: string): Value {
-    return this.#values.get(name);
+    return this.values.get(name);
   }
 
   text(name: string): Text;
@@ -34,14 +34,14 @@ export class Bound {
     if (missing.length > 0 && (this.value(name) ?? null) === null) return missing[0];
     const value = this.value(name);
     if (value instanceof Text) return value;
-    throw new Error(`${this.#what} has ${kindOf(value)} for ${name}; wanted a string`);
+    throw new Error(`${this.what} has ${kindOf(value)} for ${name}; wanted a string`);
   }
 
   integer(name: string, missing: number): number {
     const value = this.value(name);
     if ((value ?? null) === null) return missing;
     if (value instanceof Num && !value.isFloat) return value.value;
-    throw new Error(`${this.#what} has ${kindOf(value)} for ${name}; wanted an integer`);
+    throw new Error(`${this.what} has ${kindOf(value)} for ${name}; wanted an integer`);
   }
 
   flag(name: string, missing = false): boolean {

@@ -14,23 +14,23 @@ const DEEPEST = 400;
  * operation reads or makes: this bounds the time and the memory of whatever a template does.
  */
 export class Budget {
-  readonly #limit: number;
-  #left: number;
-  #depth = 0;
+  private readonly limit: number;
+  private left: number;
+  private depth = 0;
 
   /** @param units The length of all messages in UTF-16 units. */
   constructor(units: number) {
-    this.#limit = BASE_STEPS + STEPS_PER_UNIT * units;
-    this.#left = this.#limit;
+    this.limit = BASE_STEPS + STEPS_PER_UNIT * units;
+    this.left = this.limit;
   }
 
   /** @throws ConfigError when the template has taken all it may. */
   charge(steps: number): void {
-    this.#left -= steps;
+    this.left -= steps;
     // Written so that NaN is too much.
-    if (!(this.#left >= 0)) {
+    if (!(this.left >= 0)) {
       throw new ConfigError(
-        `The model's chat template took more than ${this.#limit} steps; a template takes some thousand. It is damaged or made to harm: take the one that the model's makers publish.`,
+        `The model's chat template took more than ${this.limit} steps; a template takes some thousand. It is damaged or made to harm: take the one that the model's makers publish.`,
       );
     }
   }
@@ -46,7 +46,7 @@ export class Budget {
 
   /** Runs `inner` one level deeper. */
   deeper<T>(inner: () => T): T {
-    if (++this.#depth > DEEPEST) {
+    if (++this.depth > DEEPEST) {
       throw new ConfigError(
         `The model's chat template nests more than ${DEEPEST} expressions or calls in one another; wanted one as the model's makers publish it.`,
       );
@@ -54,7 +54,7 @@ export class Budget {
     try {
       return inner();
     } finally {
-      this.#depth--;
+      this.depth--;
     }
   }
 }

@@ -32,86 +32,86 @@ type Member = Extract<Node, { type: "MemberExpression" }>;
 
 /** Renders parsed templates as Python's Jinja does, over texts that know who wrote them, within a budget. */
 export class Interpreter {
-  readonly #budget: Budget;
+  private readonly budget: Budget;
 
   constructor(budget: Budget) {
-    this.#budget = budget;
+    this.budget = budget;
   }
 
   /** @throws Error when the template fails, and whatever `variables` and the budget throw. */
   run(program: Node, variables: Readonly<Record<string, Value>>): Text {
     if (program.type !== "Program") throw new Error("it is no template");
     const globals = new Scope();
-    for (const [name, value] of Object.entries({ ...builtins(this.#budget), ...variables })) {
+    for (const [name, value] of Object.entries({ ...builtins(this.budget), ...variables })) {
       globals.values.set(name, value);
     }
-    return this.#capture(program.body, new Scope(globals));
+    return this.capture(program.body, new Scope(globals));
   }
 
   /** The text that statements write. */
-  #capture(body: readonly Node[], scope: Scope): Text {
+  private capture(body: readonly Node[], scope: Scope): Text {
     const out: Text[] = [];
-    this.#write(body, scope, out);
-    return concat(out, this.#budget);
+    this.write(body, scope, out);
+    return concat(out, this.budget);
   }
 
-  #write(body: readonly Node[], scope: Scope, out: Text[]): void {
-    for (const node of body) this.#budget.deeper(() => this.#statement(node, scope, out));
+  private write(body: readonly Node[], scope: Scope, out: Text[]): void {
+    for (const node of body) this.budget.deeper(() => this.statement(node, scope, out));
   }
 
-  #statement(node: Node, scope: Scope, out: Text[]): void {
-    this.#budget.charge(1);
+  private statement(node: Node, scope: Scope, out: Text[]): void {
+    this.budget.charge(1);
     switch (node.type) {
       case "Comment":
         return;
       case "If":
-        this.#write(isTrue(this.#value(node.test, scope)) ? node.body : node.alternate, scope, out);
+        this.write(isTrue(this.value(node.test, scope)) ? node.body : node.alternate, scope, out);
         return;
       case "For":
-        this.#loop(node, scope, out);
+        this.loop(node, scope, out);
         return;
       case "Break":
       case "Continue":
         throw new LoopExit(node.type === "Continue");
       case "Set":
-        this.#assign(node, scope);
+        this.assign(node, scope);
         return;
       case "Macro":
-        scope.values.set(node.name.value, this.#macro(node, scope));
+        scope.values.set(node.name.value, this.macro(node, scope));
         return;
       case "CallStatement": {
-        const caller = this.#macro({ args: node.callerArgs ?? [], body: node.body }, scope);
-        out.push(toText(this.#call(node.call, scope, new Map([["caller", caller]])), this.#budget));
+        const caller = this.macro({ args: node.callerArgs ?? [], body: node.body }, scope);
+        out.push(toText(this.call(node.call, scope, new Map([["caller", caller]])), this.budget));
         return;
       }
       case "FilterStatement":
-        out.push(toText(this.#filter(this.#capture(node.body, scope), node.filter, scope), this.#budget));
+        out.push(toText(this.filter(this.capture(node.body, scope), node.filter, scope), this.budget));
         return;
       default:
-        out.push(toText(this.#value(node, scope), this.#budget));
+        out.push(toText(this.value(node, scope), this.budget));
     }
   }
 
-  #loop(node: For, scope: Scope, out: Text[]): void {
+  private loop(node: For, scope: Scope, out: Text[]): void {
     const { iterable, loopvar } = node;
     const selects = iterable.type === "SelectExpression";
-    const all = this.#value(selects ? iterable.lhs : iterable, scope);
-    chargeFor(all, this.#budget);
+    const all = this.value(selects ? iterable.lhs : iterable, scope);
+    chargeFor(all, this.budget);
     const enter = (item: Value) => {
-      this.#budget.charge(STEPS_PER_ROUND);
+      this.budget.charge(STEPS_PER_ROUND);
       const inner = new Scope(scope);
-      this.#bind(loopvar, item, inner);
+      this.bind(loopvar, item, inner);
       return inner;
     };
     const items = selects
-      ? itemsOf(all, this.#budget).filter((item) => isTrue(this.#value(iterable.test, enter(item))))
-      : itemsOf(all, this.#budget);
-    if (items.length === 0) this.#write(node.defaultBlock, new Scope(scope), out);
+      ? itemsOf(all, this.budget).filter((item) => isTrue(this.value(iterable.test, enter(item))))
+      : itemsOf(all, this.budget);
+    if (items.length === 0) this.write(node.defaultBlock, new Scope(scope), out);
     for (const [i, item] of items.entries()) {
       const inner = enter(item);
       inner.values.set("loop", loopVariable(items, i));
       try {
-        this.#write(node.body, inner, out);
+        this.write(node.body, inner, out);
       } catch (exit) {
         if (!(exit instanceof LoopExit)) throw exit;
         if (!exit.again) return;
@@ -119,13 +119,13 @@ export class Interpreter {
     }
   }
 
-  #assign({ assignee, value, body }: Set, scope: Scope): void {
-    const assigned = value ? this.#value(value, scope) : this.#capture(body, scope);
+  private assign({ assignee, value, body }: Set, scope: Scope): void {
+    const assigned = value ? this.value(value, scope) : this.capture(body, scope);
     if (assignee.type !== "MemberExpression") {
-      this.#bind(assignee, assigned, scope);
+      this.bind(assignee, assigned, scope);
       return;
     }
-    const object = this.#value(assignee.object, scope);
+    const object = this.value(assignee.object, scope);
     if (!(object instanceof Namespace) || assignee.property.type !== "Identifier") {
       throw new Error("only attributes of a namespace can be set");
     }
@@ -133,20 +133,20 @@ export class Interpreter {
   }
 
   /** One name, or several for the items of a list. */
-  #bind(target: Node, value: Value, scope: Scope): void {
+  private bind(target: Node, value: Value, scope: Scope): void {
     if (target.type === "Identifier") {
       scope.values.set(target.value, value);
       return;
     }
     if (target.type !== "TupleLiteral") throw new Error("only names can be set");
-    const items = itemsOf(value, this.#budget);
+    const items = itemsOf(value, this.budget);
     if (items.length !== target.value.length) {
       throw new Error(`${target.value.length} names are set to ${items.length} values`);
     }
-    for (const [i, name] of target.value.entries()) this.#bind(name, items[i], scope);
+    for (const [i, name] of target.value.entries()) this.bind(name, items[i], scope);
   }
 
-  #macro({ args, body }: Pick<MacroNode, "args" | "body">, scope: Scope): Callable {
+  private macro({ args, body }: Pick<MacroNode, "args" | "body">, scope: Scope): Callable {
     const parameters = args.map((arg) => {
       const [name, missing] =
         arg.type === "KeywordArgumentExpression" ? [arg.key, arg.value] : [arg, undefined];
@@ -160,20 +160,20 @@ export class Interpreter {
       const inner = new Scope(scope);
       inner.values.set("caller", caller);
       for (const { name, missing } of parameters) {
-        const value = bound.has(name) || !missing ? bound.value(name) : this.#value(missing, inner);
+        const value = bound.has(name) || !missing ? bound.value(name) : this.value(missing, inner);
         inner.values.set(name, value);
       }
-      return this.#capture(body, inner);
+      return this.capture(body, inner);
     });
   }
 
-  #value(node: Node, scope: Scope): Value {
-    this.#budget.charge(1);
-    return this.#budget.deeper(() => this.#evaluate(node, scope));
+  private value(node: Node, scope: Scope): Value {
+    this.budget.charge(1);
+    return this.budget.deeper(() => this.evaluate(node, scope));
   }
 
-  #evaluate(node: Node, scope: Scope): Value {
-    const of = (inner: Node) => this.#value(inner, scope);
+  private evaluate(node: Node, scope: Scope): Value {
+    const of = (inner: Node) => this.value(inner, scope);
     switch (node.type) {
       case "StringLiteral":
         return Text.of(node.value);
@@ -184,24 +184,24 @@ export class Interpreter {
       case "TupleLiteral":
         return new List(node.value.map(of), node.type === "TupleLiteral");
       case "ObjectLiteral":
-        return new Dict([...node.value].map(([key, value]) => [this.#key(key, scope), of(value)]));
+        return new Dict([...node.value].map(([key, value]) => [this.key(key, scope), of(value)]));
       case "Identifier":
         return scope.get(node.value);
       case "CallExpression":
-        return this.#call(node, scope);
+        return this.call(node, scope);
       case "MemberExpression":
-        return this.#member(node, scope);
+        return this.member(node, scope);
       case "UnaryExpression": {
         const operand = of(node.argument);
         if (node.operator.value === "not") return !isTrue(operand);
-        return operate(node.operator.value, new Num(0), operand, this.#budget);
+        return operate(node.operator.value, new Num(0), operand, this.budget);
       }
       case "BinaryExpression":
-        return this.#binary(node, scope);
+        return this.binary(node, scope);
       case "FilterExpression":
-        return this.#filter(of(node.operand), node.filter, scope);
+        return this.filter(of(node.operand), node.filter, scope);
       case "TestExpression": {
-        const holds = applyTest(node.test.value, of(node.operand), [], this.#budget);
+        const holds = applyTest(node.test.value, of(node.operand), [], this.budget);
         return holds !== node.negate;
       }
       case "SelectExpression":
@@ -213,91 +213,94 @@ export class Interpreter {
     }
   }
 
-  #key(node: Node, scope: Scope): Text {
-    const key = this.#value(node, scope);
+  private key(node: Node, scope: Scope): Text {
+    const key = this.value(node, scope);
     if (key instanceof Text) return key;
     throw new Error(`a mapping has ${kindOf(key)} for a key; wanted a string`);
   }
 
-  #binary({ operator, left, right }: BinaryNode, scope: Scope): Value {
-    const a = this.#value(left, scope);
-    if (operator.value === "and") return isTrue(a) ? this.#value(right, scope) : a;
-    if (operator.value === "or") return isTrue(a) ? a : this.#value(right, scope);
-    const b = this.#value(right, scope);
+  private binary({ operator, left, right }: BinaryNode, scope: Scope): Value {
+    const a = this.value(left, scope);
+    if (operator.value === "and") return isTrue(a) ? this.value(right, scope) : a;
+    if (operator.value === "or") return isTrue(a) ? a : this.value(right, scope);
+    const b = this.value(right, scope);
     switch (operator.value) {
       case "==":
       case "!=":
-        chargeFor(a, this.#budget);
-        return equal(a, b, this.#budget) === (operator.value === "==");
+        chargeFor(a, this.budget);
+        return equal(a, b, this.budget) === (operator.value === "==");
       case "in":
       case "not in":
-        return contains(b, a, this.#budget) === (operator.value === "in");
+        return contains(b, a, this.budget) === (operator.value === "in");
       default:
-        return operate(operator.value, a, b, this.#budget);
+        return operate(operator.value, a, b, this.budget);
     }
   }
 
-  #arguments(nodes: readonly Node[], scope: Scope): Arguments {
+  private arguments(nodes: readonly Node[], scope: Scope): Arguments {
     const positional: Value[] = [];
     const named = new Map<string, Value>();
     for (const node of nodes) {
-      if (node.type === "KeywordArgumentExpression")
-        named.set(node.key.value, this.#value(node.value, scope));
+      if (node.type === "KeywordArgumentExpression") named.set(node.key.value, this.value(node.value, scope));
       else if (node.type === "SpreadExpression") {
-        const items = itemsOf(this.#value(node.argument, scope), this.#budget);
-        this.#budget.charge(items.length);
+        const items = itemsOf(this.value(node.argument, scope), this.budget);
+        this.budget.charge(items.length);
         for (const item of items) positional.push(item);
       } else if (node.type === "KeywordSpreadExpression") {
-        const mapping = this.#value(node.argument, scope);
+        const mapping = this.value(node.argument, scope);
         if (!(mapping instanceof Dict)) throw new Error("** needs a mapping");
         for (const [name, { value }] of mapping.entries) named.set(name, value);
-      } else positional.push(this.#value(node, scope));
+      } else positional.push(this.value(node, scope));
     }
     return { positional, named };
   }
 
-  #call({ callee, args }: CallNode, scope: Scope, extra: ReadonlyMap<string, Value> = new Map()): Value {
-    const called = this.#value(callee, scope);
+  private call(
+    { callee, args }: CallNode,
+    scope: Scope,
+    extra: ReadonlyMap<string, Value> = new Map(),
+  ): Value {
+    const called = this.value(callee, scope);
     if (!(called instanceof Callable)) {
       const name = callee.type === "Identifier" ? callee.value : nameOfMember(callee);
       throw new Error(`${name} is ${kindOf(called)} and cannot be called`);
     }
-    const { positional, named } = this.#arguments(args, scope);
+    const { positional, named } = this.arguments(args, scope);
     return called.call({ positional, named: new Map([...named, ...extra]) });
   }
 
-  #filter(value: Value, filter: FilterNode, scope: Scope): Value {
+  private filter(value: Value, filter: FilterNode, scope: Scope): Value {
     const [name, args] = filter.type === "Identifier" ? [filter, []] : [filter.callee, filter.args];
     if (name.type !== "Identifier") throw new Error("a filter has no name");
-    return applyFilter(name.value, value, this.#arguments(args, scope), this.#budget);
+    return applyFilter(name.value, value, this.arguments(args, scope), this.budget);
   }
 
-  #member({ object, property, computed }: Member, scope: Scope): Value {
-    const of = this.#value(object, scope);
+  private member({ object, property, computed }: Member, scope: Scope): Value {
+    const of = this.value(object, scope);
     if (of === undefined) throw new Error(`${nameOfMember(object)} is undefined and has no parts`);
     if (property.type === "SliceExpression") {
       const bounds = [property.start, property.stop, property.step].map((bound) => {
-        const value = bound && this.#value(bound, scope);
+        const value = bound && this.value(bound, scope);
         if (value === undefined || value === null) return undefined;
         if (!(value instanceof Num) || value.isFloat)
           throw new Error("a slice has bounds that are no integers");
         return value.value;
       });
-      chargeFor(of, this.#budget);
-      if (of instanceof Text) return textSlice(of, bounds, this.#budget);
+      chargeFor(of, this.budget);
+      if (of instanceof Text) return textSlice(of, bounds, this.budget);
       if (of instanceof List) return new List(slice(of.items, bounds), of.isTuple);
       throw new Error(`${kindOf(of)} cannot be sliced`);
     }
     const key =
-      computed || property.type !== "Identifier" ? this.#value(property, scope) : Text.of(property.value);
+      computed || property.type !== "Identifier" ? this.value(property, scope) : Text.of(property.value);
     if (key instanceof Num && of instanceof List) return of.items.at(key.value);
     if (key instanceof Num && of instanceof Text) {
-      const found = textSlice(of, [key.value, key.value === -1 ? undefined : key.value + 1], this.#budget);
+      const found = textSlice(of, [key.value, key.value === -1 ? undefined : key.value + 1], this.budget);
       return found.length > 0 ? found : undefined;
     }
     if (!(key instanceof Text)) return undefined;
     if (of instanceof Namespace) return of.fields.get(key.value);
-    const method = methodOf(of, key.value, this.#budget);
+    const method = methodOf(of, key.value, this.budget);
     const entry = of instanceof Dict ? of.entries.get(key.value) : undefined;
     // d.name is the method before the entry, d["name"] the entry before the method.
     return entry && (computed || !method) ? entry.value : method;

@@ -69,15 +69,15 @@ export class Text {
   }
 
   upper(budget: Budget): Text {
-    return this.#withCase(budget, this.value.toUpperCase(), (point) => point.toUpperCase());
+    return this.withCase(budget, this.value.toUpperCase(), (point) => point.toUpperCase());
   }
 
   lower(budget: Budget): Text {
-    return this.#withCase(budget, this.value.toLowerCase(), (point) => point.toLowerCase());
+    return this.withCase(budget, this.value.toLowerCase(), (point) => point.toLowerCase());
   }
 
   /** Letters depend on their neighbours (a final sigma); where the length changes, each is taken alone. */
-  #withCase(budget: Budget, whole: string, convert: (point: string) => string): Text {
+  private withCase(budget: Budget, whole: string, convert: (point: string) => string): Text {
     budget.chargeText(this.length);
     return whole.length === this.length ? new Text(whole, this.origins) : this.map(budget, convert);
   }

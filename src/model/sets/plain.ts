@@ -1,5 +1,5 @@
+import type { Gpu } from "../../gpu/device.ts";
 import { ATTENTION } from "../../kernels/attention.ts";
-import type { Gpu } from "../../kernels/device.ts";
 import { embed } from "../../kernels/embed.ts";
 import { linear } from "../../kernels/linear.ts";
 import type { Matrix } from "../../kernels/matrix.ts";

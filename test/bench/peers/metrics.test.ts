@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { compareLogits, klDivergence, negativeLogLikelihood } from "../../../bench/peers/metrics.ts";
+import { compareLogits, klDivergence, negativeLogLikelihood } from "../../../fixtures/peers/metrics.ts";
 
 /** Logits whose softmax is exactly these probabilities, and a constant that softmax takes away. */
 function logits(...probabilities: number[]): Float64Array {

@@ -1,5 +1,5 @@
+import { unpackRows } from "../quantize/pack.ts";
 import { type PackedRows, storedBytes, type WeightFormat } from "../stored.ts";
-import { unpackRows } from "./pack.ts";
 
 /** What packing did to some weights: sums, so that blocks and tensors add up. */
 export interface QuantisationError {

@@ -1,4 +1,4 @@
-import type { Gpu } from "../kernels/device.ts";
+import type { Gpu } from "./device.ts";
 
 /** Copies GPU buffers to the host through one staging buffer that grows and is kept. */
 export class Readback {

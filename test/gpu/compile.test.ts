@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type DawnHost, dawnHost } from "../../node/host.ts";
-import { type Gpu, openDevice, RUNGS } from "../../src/kernels/device.ts";
-import { compile } from "../../src/kernels/kernel.ts";
+import { type Gpu, openDevice, RUNGS } from "../../src/gpu/device.ts";
+import { compile } from "../../src/gpu/kernel.ts";
 import { OPERATIONS } from "../../src/kernels/operations.ts";
 import { type Operation, prepare, waysFor } from "../../src/kernels/way.ts";
 
@@ -45,9 +45,9 @@ const CASES = [
   every(OPERATIONS.rmsnorm, [{ dim: 5120, eps: 1e-6, tokens: 3 }]),
   every(OPERATIONS.swiglu, [{ hidden: 13824, tokens: 3 }]),
   every(OPERATIONS.pick, [{ dim: 5120 }]),
-  every(OPERATIONS.column_squares, [{ columns: 13824 }]),
+  every(OPERATIONS.squares, [{ columns: 13824 }]),
   every(OPERATIONS.argmax, [{ vocab: 39424, limit: 39410 }]),
-  every(OPERATIONS.top_k, [{ vocab: 39424, limit: 39410 }]),
+  every(OPERATIONS.topk, [{ vocab: 39424, limit: 39410 }]),
 ];
 
 /** Compiles every way of an operation that each shape allows, and says how many there were. */

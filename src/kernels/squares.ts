@@ -11,7 +11,7 @@ export const COLUMN_SQUARES: Operation<{ readonly columns: number }, "x" | "sums
     {
       name: "plain",
       needs: [],
-      files: () => ["rows", "column_squares"],
+      files: () => ["rows", "squares"],
       constants: ({ columns }) => ({ COLUMNS: columns, ...LANES.constants }),
       grid: ({ columns }) => LANES.grid(columns),
     },

@@ -1,8 +1,8 @@
+import { rowsOf, type TensorInfo } from "../checkpoint/checkpoint.ts";
+import { STORED_BYTES, type StoredDtype } from "../checkpoint/header.ts";
+import { packingMetadata, SCALES, weightsPerElement } from "../checkpoint/packed.ts";
 import { CheckpointError } from "../errors.ts";
 import { GROUP_SIZE, STORED, scalesOf, type WeightFormat } from "../stored.ts";
-import { rowsOf, type TensorInfo } from "./checkpoint.ts";
-import { STORED_BYTES, type StoredDtype } from "./header.ts";
-import { packingMetadata, SCALES, weightsPerElement } from "./packed.ts";
 
 /** What a shard holds at most, unless one tensor alone is larger. */
 export const SHARD_BYTES = 256 * 1024 * 1024;

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
-import { folder, ziyaJson } from "../../bench/vocabulary.ts";
+import { folder, ziyaJson } from "../../fixtures/vocabulary.ts";
 import { UNFINISHED_INDEX } from "../../src/checkpoint/manifest.ts";
 import { bytesSource, type OpenFile } from "../../src/checkpoint/source.ts";
 import { CheckpointError, ConfigError } from "../../src/errors.ts";
 import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
-import { type EngineOptions, loadEngine, loadText } from "../../src/generate/load.ts";
+import { type EngineOptions, loadEngine, loadText } from "../../src/generate/load-engine.ts";
 import type { Host } from "../../src/host.ts";
 import { fixtureModel } from "../tokenizer/fixtures.ts";
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type DawnHost, dawnHost } from "../../node/host.ts";
 import { DeviceError, DeviceLostError, OptionError } from "../../src/errors.ts";
-import { describeAdapter, listAdapters } from "../../src/kernels/adapter.ts";
-import { Gpu, openDevice, type Rung } from "../../src/kernels/device.ts";
+import { describeAdapter, listAdapters } from "../../src/gpu/adapter.ts";
+import { Gpu, openDevice, type Rung } from "../../src/gpu/device.ts";
 
 let host: DawnHost;
 beforeAll(() => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { NO_ID, TOP, TOP_K } from "../../src/kernels/top_k.ts";
+import { NO_ID, TOP, TOP_K } from "../../src/kernels/topk.ts";
 import { prepare } from "../../src/kernels/way.ts";
 import { rankOracle } from "../oracle/selection.ts";
 import { runAndRead, upload, useGpu } from "../support/gpu.ts";

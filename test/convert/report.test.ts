@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { addErrors, NO_ERROR, quantisationError, summarise } from "../../src/convert/report.ts";
 import { packRows, unpackRows } from "../../src/quantize/pack.ts";
-import { addErrors, NO_ERROR, quantisationError, summarise } from "../../src/quantize/report.ts";
 import { randomFloats } from "../support/random.ts";
 
 /** Relative: a difference that was rounded to float32 is off by 2^-24 at most, its square by twice that. */

@@ -1,12 +1,16 @@
 import { refuseUnfinished } from "../checkpoint/open.ts";
 import { abortable, decodeText, type OpenFile, refusePointers } from "../checkpoint/source.ts";
 import { CheckpointError, ConfigError, OptionError } from "../errors.ts";
+import { type DeviceOptions, LIMITS, openDevice } from "../gpu/device.ts";
 import type { Host } from "../host.ts";
-import { type DeviceOptions, LIMITS, openDevice } from "../kernels/device.ts";
-import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load.ts";
+import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load-model.ts";
 import type { LlamaModel } from "../model/model.ts";
 import { WEIGHT_FORMATS } from "../stored.ts";
-import { type LoadedTokenizer, type LoadTokenizerOptions, loadTokenizer } from "../tokenizer/load.ts";
+import {
+  type LoadedTokenizer,
+  type LoadTokenizerOptions,
+  loadTokenizer,
+} from "../tokenizer/load-tokenizer.ts";
 import { ChatFormat } from "./chat.ts";
 import { CARD_DEFAULTS, type GenerationConfig, parseGenerationConfig } from "./defaults.ts";
 import { Engine } from "./engine.ts";

@@ -1,7 +1,7 @@
 import { type SelectionShape, selectionLimit } from "./argmax.ts";
 import type { Operation } from "./way.ts";
 
-/** How many ids top_k.wgsl selects. */
+/** How many ids topk.wgsl selects. */
 export const TOP_K = 64;
 
 /** The id in places that are left over where the limit is below TOP_K; their logit is -∞. */
@@ -12,13 +12,13 @@ export const NO_ID = 0xffffffff;
  * rising id; then those logits. NaN comes before every number. Bindings as ARGMAX has them.
  */
 export const TOP: Operation<SelectionShape, "logits" | "best"> = {
-  name: "top_k",
+  name: "topk",
   bindings: () => ["logits", "best"],
   ways: [
     {
       name: "bound",
       needs: [],
-      files: () => ["top_k"],
+      files: () => ["topk"],
       constants: (shape) => ({ LIMIT: selectionLimit(shape), K: TOP_K }),
       grid: () => [1],
     },

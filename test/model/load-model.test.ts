@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { torchFile } from "../../bench/torch-file.ts";
+import { torchFile } from "../../fixtures/torch-file.ts";
 import { dawnHost } from "../../node/host.ts";
 import { crc32 } from "../../src/checkpoint/crc32.ts";
 import { ConfigError, DeviceError, OptionError, ShaderError } from "../../src/errors.ts";
-import { type Gpu, openDevice } from "../../src/kernels/device.ts";
+import { type Gpu, openDevice } from "../../src/gpu/device.ts";
 import { parseConfig } from "../../src/model/config.ts";
-import { type LoadOptions, loadModel } from "../../src/model/load.ts";
+import { type LoadOptions, loadModel } from "../../src/model/load-model.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
 import { folder } from "../checkpoint/bytes.ts";
 import { configJson, randomFolder, randomTensors } from "../support/checkpoint.ts";
@@ -94,7 +94,7 @@ describe("a model that cannot fit is refused before anything is allocated", () =
 });
 
 describe("a load that fails releases what it allocated", () => {
-  it.each(["matvec", "matmul", "swiglu", "top_k"])("when %s does not compile", async (shader) => {
+  it.each(["matvec", "matmul", "swiglu", "topk"])("when %s does not compile", async (shader) => {
     const broken: Gpu = Object.create(gpu(), {
       made: { value: new Map() },
       readShader: {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { folder, fullTokenizerJson } from "../../bench/vocabulary.ts";
+import { folder, fullTokenizerJson } from "../../fixtures/vocabulary.ts";
 import { OptionError, TokenizerError } from "../../src/errors.ts";
-import { loadTokenizer } from "../../src/tokenizer/load.ts";
+import { loadTokenizer } from "../../src/tokenizer/load-tokenizer.ts";
 import { fixtureModel } from "./fixtures.ts";
 
 const model = { "tokenizer.model": fixtureModel("plain") };

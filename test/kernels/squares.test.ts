@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { COLUMN_SQUARES } from "../../src/kernels/column_squares.ts";
+import { COLUMN_SQUARES } from "../../src/kernels/squares.ts";
 import { prepare } from "../../src/kernels/way.ts";
 import { columnSquaresOracle } from "../oracle/linear.ts";
 import { expectClose } from "../support/close.ts";
