@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Sha256 } from "../src/checkpoint/manifest.ts";
+import type { Sha256 } from "../src/convert/manifest.ts";
 
 /** Node's SHA-256, in the shape that checkpoints ask for. */
 export function createSha256(): Sha256 {

@@ -87,7 +87,7 @@ describe("import direction", () => {
 
   test.each([
     ["src/kernels/a.ts", 'import { b } from "../model/b.ts";', "upward: src/model/b.ts"],
-    ["src/kernels/a.ts", 'import type { B } from "../quantize/b.ts";', "sideways: src/quantize/b.ts"],
+    ["src/checkpoint/a.ts", 'import type { B } from "../quantize/b.ts";', "sideways: src/quantize/b.ts"],
     ["src/model/a.ts", 'export * from "../tokenizer/b.ts";', "sideways: src/tokenizer/b.ts"],
     ["src/generate/a.ts", 'import "../index.ts";', "upward: src/index.ts"],
     ["src/errors.ts", 'const b = await import("./host.ts");', "sideways: src/host.ts"],

@@ -1,6 +1,6 @@
-import { sumOfSums, verifyFiles } from "../../src/checkpoint/manifest.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { readText } from "../../src/checkpoint/source.ts";
+import { sumOfSums, verifyFiles } from "../../src/convert/manifest.ts";
 import { parseConfig } from "../../src/model/config.ts";
 import { expectTensors } from "../../src/model/tensors.ts";
 import { CheckpointError, openModel } from "../index.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { type FileSum, hashSource } from "../../src/checkpoint/manifest.ts";
 import { bytesSource } from "../../src/checkpoint/source.ts";
+import { type FileSum, hashSource } from "../../src/convert/manifest.ts";
 import { type PlannedShard, planShards, SHARD_BYTES } from "../../src/convert/plan.ts";
 import { addErrors, NO_ERROR, type QuantisationError, summarise } from "../../src/convert/report.ts";
 import { CheckpointError, ConfigError } from "../../src/errors.ts";

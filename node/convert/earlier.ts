@@ -1,13 +1,8 @@
 import { join } from "node:path";
 import { isObject, type JsonObject } from "../../src/checkpoint/json.ts";
-import {
-  type FileSum,
-  hashSource,
-  INDEX,
-  readSums,
-  UNFINISHED_INDEX,
-} from "../../src/checkpoint/manifest.ts";
 import type { ByteSource } from "../../src/checkpoint/source.ts";
+import { INDEX, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
+import { type FileSum, hashSource, readSums } from "../../src/convert/manifest.ts";
 import type { PlannedShard } from "../../src/convert/plan.ts";
 import type { QuantisationError } from "../../src/convert/report.ts";
 import { CheckpointError, StorageError } from "../../src/errors.ts";

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { isObject, type JsonObject, parseObject } from "../../src/checkpoint/json.ts";
-import { type FileSum, parseSum } from "../../src/checkpoint/manifest.ts";
+import { type FileSum, parseSum } from "../../src/convert/manifest.ts";
 import type { QuantisationError } from "../../src/convert/report.ts";
 import { StorageError } from "../../src/errors.ts";
 import type { FinishedShard } from "./earlier.ts";

@@ -1,6 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
-import { type FileSum, INDEX, indexJson, UNFINISHED_INDEX } from "../../src/checkpoint/manifest.ts";
+import { INDEX, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
+import { type FileSum, indexJson } from "../../src/convert/manifest.ts";
 import type { PlannedShard } from "../../src/convert/plan.ts";
 import { StorageError } from "../../src/errors.ts";
 import {

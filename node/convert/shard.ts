@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { type Checkpoint, describeTensor, expectFinite } from "../../src/checkpoint/checkpoint.ts";
-import type { FileSum } from "../../src/checkpoint/manifest.ts";
+import type { FileSum } from "../../src/convert/manifest.ts";
 import { blocksOf, type PlannedShard, type ReadBlock, shardBytes } from "../../src/convert/plan.ts";
 import { addErrors, NO_ERROR, type QuantisationError, quantisationError } from "../../src/convert/report.ts";
 import type { Importance } from "../../src/model/calibrate.ts";

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { type FileSum, hashSource } from "../../src/checkpoint/manifest.ts";
+import { type FileSum, hashSource } from "../../src/convert/manifest.ts";
 import type { PlannedShard } from "../../src/convert/plan.ts";
 import { ZiyaError } from "../../src/errors.ts";
 import type { Importance } from "../../src/model/calibrate.ts";

@@ -1,9 +1,9 @@
 import { CheckpointError } from "../errors.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { UNFINISHED_INDEX } from "./manifest.ts";
 import { openSafetensors } from "./safetensors.ts";
 import { openShards } from "./shards.ts";
 import type { ByteSource, OpenFile } from "./source.ts";
+import { UNFINISHED_INDEX } from "./source.ts";
 import { openTorch } from "./torch.ts";
 
 /** The files that hold weights in a folder of HF's, the preferred form first. */

@@ -116,6 +116,12 @@ export function checkRange(source: ByteSource, offset: number, length: number): 
 /** Longest text file of a checkpoint that is believed: tokenizer.json of 13B models has 2 MB, of others up to 20. */
 export const TEXT_LIMIT = 64 * 1024 * 1024;
 
+/** The index of a checkpoint in several files. That of a conversion is written last: a folder without it is not finished. */
+export const INDEX = "model.safetensors.index.json";
+
+/** Stands in the index's place until all shards are written, so that nothing takes the folder for a checkpoint. */
+export const UNFINISHED_INDEX = "model.safetensors.index.partial.json";
+
 /** Longest index that is believed: that of 13B models has 40 KB, with the sums of a conversion 80. */
 export const INDEX_LIMIT = 4 * 1024 * 1024;
 

@@ -1,17 +1,10 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
-import {
-  hashSource,
-  INDEX,
-  indexJson,
-  readSums,
-  UNFINISHED_INDEX,
-  verifyFiles,
-} from "../../src/checkpoint/manifest.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { openSafetensors } from "../../src/checkpoint/safetensors.ts";
-import { bytesSource } from "../../src/checkpoint/source.ts";
+import { bytesSource, INDEX, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
+import { hashSource, indexJson, readSums, verifyFiles } from "../../src/convert/manifest.ts";
 import { type PlannedShard, planShards, type ReadBlock, shardBytes } from "../../src/convert/plan.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import { narrowToHalves, widenHalves } from "../../src/f16.ts";

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { folder, ziyaJson } from "../../fixtures/vocabulary.ts";
-import { UNFINISHED_INDEX } from "../../src/checkpoint/manifest.ts";
-import { bytesSource, type OpenFile } from "../../src/checkpoint/source.ts";
+import { bytesSource, type OpenFile, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
 import { CheckpointError, ConfigError } from "../../src/errors.ts";
 import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
 import { type EngineOptions, loadEngine, loadText } from "../../src/generate/load-engine.ts";

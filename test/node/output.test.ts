@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { convert as convertModel } from "../../node/convert/convert.ts";
 import { createFile } from "../../node/convert/output.ts";
-import { INDEX, UNFINISHED_INDEX } from "../../src/checkpoint/manifest.ts";
+import { INDEX, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
 import { StorageError } from "../../src/errors.ts";
 import { run } from "../support/convert.ts";
 import { type Release, writeRelease } from "../support/release.ts";

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { VERSION } from "../../node/convert/earlier.ts";
 import { openInputs } from "../../node/convert/inputs.ts";
 import { openFolder } from "../../node/files.ts";
-import { INDEX, readSums, UNFINISHED_INDEX } from "../../src/checkpoint/manifest.ts";
+import { INDEX, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
+import { readSums } from "../../src/convert/manifest.ts";
 import { contents, run } from "../support/convert.ts";
 import { type Release, writeRelease } from "../support/release.ts";
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { convert } from "../../node/convert/convert.ts";
 import { expectSameFiles, openInputs } from "../../node/convert/inputs.ts";
-import { INDEX } from "../../src/checkpoint/manifest.ts";
+import { INDEX } from "../../src/checkpoint/source.ts";
 import { run } from "../support/convert.ts";
 import { type Release, writeRelease } from "../support/release.ts";
 

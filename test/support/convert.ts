@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { main } from "../../node/commands/main.ts";
-import { UNFINISHED_INDEX } from "../../src/checkpoint/manifest.ts";
+import { UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
 import { fakeIo } from "./io.ts";
 
 /** Runs the command line, and gives what a terminal would see. */

@@ -1,9 +1,16 @@
-import type { PlannedShard } from "../convert/plan.ts";
+import { isObject, type JsonObject, parseObject } from "../checkpoint/json.ts";
+import { packingMetadata } from "../checkpoint/packed.ts";
+import {
+  type ByteSource,
+  checkFileName,
+  INDEX,
+  INDEX_LIMIT,
+  type OpenFile,
+  readText,
+} from "../checkpoint/source.ts";
 import { CheckpointError } from "../errors.ts";
 import type { WeightFormat } from "../stored.ts";
-import { isObject, type JsonObject, parseObject } from "./json.ts";
-import { packingMetadata } from "./packed.ts";
-import { type ByteSource, checkFileName, INDEX_LIMIT, type OpenFile, readText } from "./source.ts";
+import type { PlannedShard } from "./plan.ts";
 
 /** A file by its contents. */
 export interface FileSum {
@@ -27,12 +34,6 @@ export interface Sha256 {
   update(bytes: Uint8Array): void;
   hex(): string;
 }
-
-/** The index of a converted checkpoint, which is written last: a folder without it is not finished. */
-export const INDEX = "model.safetensors.index.json";
-
-/** Stands in the index's place until all shards are written, so that nothing takes the folder for a checkpoint. */
-export const UNFINISHED_INDEX = "model.safetensors.index.partial.json";
 
 /** Bytes that are read and hashed at a time. */
 const HASH_BYTES = 8 * 1024 * 1024;
