@@ -16,7 +16,13 @@ export async function benchModel(
   tokens: number,
 ): Promise<Measured[]> {
   const context = Math.min(config.max_position_embeddings, 2 * tokens + DECODE_SAMPLES + 2);
-  const options = { format, context, cache: "f16", chunk: tokens, tokenCount: config.vocab_size } as const;
+  const options = {
+    formatOf: () => format,
+    context,
+    cache: "f16",
+    chunk: tokens,
+    tokenCount: config.vocab_size,
+  } as const;
   const model = await LlamaModel.create(gpu, config, options);
   fillWeights(gpu, model.weights);
   const prompt = Array.from({ length: tokens }, (_, i) => (i * 97) % config.vocab_size);

@@ -77,7 +77,12 @@ function examine(gpu: Gpu, adapters: readonly string[]) {
 /** What a model of `config` takes, in bytes, with a KV cache in f16 of its whole context. */
 function needs(config: Config, format: WeightFormat, bindingLimit: number) {
   const context = config.max_position_embeddings;
-  const { weights, cache, total } = memoryOf(config, { format, cache: "f16", context, chunk: CHUNK });
+  const { weights, cache, total } = memoryOf(config, {
+    formatOf: () => format,
+    cache: "f16",
+    context,
+    chunk: CHUNK,
+  });
   const matrices = Array.from(tensorShapes(config).values(), ([rows, columns]) =>
     columns === undefined ? 0 : storedBytes(format, rows!, columns).words,
   );

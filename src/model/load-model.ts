@@ -70,7 +70,8 @@ export async function loadCheckpoint(
   signal?.throwIfAborted();
   checkOptions(config, context, chunk, asked, options.rowsNeeded ?? asked);
   const tokenCount = Math.min(asked, config.vocab_size);
-  const storage: Storage = { format: chooseFormat(checkpoint, options.weights), cache, context, chunk };
+  const format = chooseFormat(checkpoint, options.weights);
+  const storage: Storage = { formatOf: () => format, cache, context, chunk };
   await expectTensors(checkpoint, config);
   checkFit(gpu, config, storage);
 

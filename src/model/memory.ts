@@ -3,15 +3,15 @@ import { describeAdapter } from "../gpu/adapter.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { CacheFormat } from "../kernels/cache.ts";
 import { SLAB_ALIGNMENT } from "../kernels/matrix.ts";
-import { storedBytes, type WeightFormat } from "../stored.ts";
+import { storedBytes } from "../stored.ts";
 import type { Config } from "./config.ts";
 import { activationBytes } from "./sets/plain.ts";
 import { attentionShape, cacheBytes, stateBytes } from "./state.ts";
-import { tensorShapes } from "./weights.ts";
+import { type FormatOf, tensorShapes } from "./weights.ts";
 
 /** How a model is stored on an adapter. */
 export interface Storage {
-  readonly format: WeightFormat;
+  readonly formatOf: FormatOf;
   readonly cache: CacheFormat;
   /** Tokens the KV cache holds. */
   readonly context: number;
@@ -28,12 +28,12 @@ export interface Memory {
   readonly total: number;
 }
 
-export function memoryOf(config: Config, { format, cache, context, chunk }: Storage): Memory {
+export function memoryOf(config: Config, { formatOf, cache, context, chunk }: Storage): Memory {
   let weights = 0;
-  for (const [rows, columns] of tensorShapes(config).values()) {
+  for (const [name, [rows, columns]] of tensorShapes(config)) {
     // Vectors are stored as float32.
     const stored =
-      columns === undefined ? { words: 4 * rows!, scales: 0 } : storedBytes(format, rows!, columns);
+      columns === undefined ? { words: 4 * rows!, scales: 0 } : storedBytes(formatOf(name), rows!, columns);
     weights += stored.words + stored.scales;
   }
   const shape = attentionShape(config, context, cache);
@@ -49,21 +49,23 @@ export function memoryOf(config: Config, { format, cache, context, chunk }: Stor
  * @throws DeviceError saying what is needed and what there is.
  */
 export function checkFit(gpu: Gpu, config: Config, storage: Storage): void {
-  const { format, cache, context, chunk } = storage;
+  const { formatOf, cache, context, chunk } = storage;
   const name = describeAdapter(gpu.info);
   const shape = attentionShape(config, context, cache);
   const { ropeTable, ...state } = stateBytes(config, shape, chunk);
   const activations = { ...state, ...activationBytes(config, chunk) };
-  const columns = Math.max(...Array.from(tensorShapes(config).values(), ([, columns = 1]) => columns));
+  const slabs = Array.from(tensorShapes(config), ([tensor, [, columns]]) => {
+    if (columns === undefined) return { what: tensor, bytes: 0 };
+    const format = formatOf(tensor);
+    const what = `A run of ${SLAB_ALIGNMENT} rows of ${columns} weights as ${format}`;
+    return { what, bytes: storedBytes(format, SLAB_ALIGNMENT, columns).words };
+  });
+  const largest = slabs.reduce((a, b) => (b.bytes > a.bytes ? b : a));
   const buffers: [what: string, bytes: number, advice: string][] = [
     [`A layer's KV cache of ${context} tokens`, cacheBytes(shape), "a shorter context"],
     [`The RoPE table of ${context} tokens`, ropeTable, "a shorter context"],
     [`The activations of ${chunk} tokens`, Math.max(...Object.values(activations)), "a smaller chunk"],
-    [
-      `A run of ${SLAB_ALIGNMENT} rows of ${columns} weights as ${format}`,
-      storedBytes(format, SLAB_ALIGNMENT, columns).words,
-      "narrower weights",
-    ],
+    [largest.what, largest.bytes, "narrower weights"],
   ];
   for (const [what, bytes, advice] of buffers) {
     if (bytes <= gpu.bindingLimit) continue;
@@ -84,8 +86,10 @@ export function checkFit(gpu: Gpu, config: Config, storage: Storage): void {
 /** For messages: "9.07 GB (weights as q4 7.37 GB, KV cache of 2048 tokens 1.68 GB)". */
 export function describeNeed(config: Config, storage: Storage): string {
   const { weights, cache, total } = memoryOf(config, storage);
+  const matrices = Array.from(tensorShapes(config)).filter(([, shape]) => shape.length > 1);
+  const formats = [...new Set(matrices.map(([name]) => storage.formatOf(name)))].join(" and ");
   return (
-    `${gigabytes(total)} (weights as ${storage.format} ${gigabytes(weights)}, KV cache of ` +
+    `${gigabytes(total)} (weights as ${formats} ${gigabytes(weights)}, KV cache of ` +
     `${storage.context} tokens ${gigabytes(cache)})`
   );
 }

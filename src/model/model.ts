@@ -46,9 +46,9 @@ export class LlamaModel implements LanguageModel {
 
   /** Allocates, compiles and records. The weights are empty: uploadWeights() fills them. */
   static async create(gpu: Gpu, config: Config, options: ModelOptions): Promise<LlamaModel> {
-    const { format, context, cache, chunk, tokenCount } = options;
+    const { formatOf, context, cache, chunk, tokenCount } = options;
     const { weights, state, activations } = gpu.allOrNone(() => ({
-      weights: allocateWeights(gpu, config, format),
+      weights: allocateWeights(gpu, config, formatOf),
       state: createState(gpu, config, attentionShape(config, context, cache), chunk),
       activations: createActivations(gpu, config, chunk),
     }));

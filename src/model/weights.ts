@@ -1,3 +1,4 @@
+import { ConfigError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { allocateMatrix, destroyMatrix, type Matrix } from "../kernels/matrix.ts";
 import type { WeightFormat } from "../stored.ts";
@@ -48,27 +49,50 @@ export function tensorShapes(config: Config): Map<string, readonly number[]> {
   return shapes;
 }
 
-/** Room for a model's weights, still empty: uploadWeights() fills it. */
-export function allocateWeights(gpu: Gpu, config: Config, format: WeightFormat): Weights {
+/** By the name of a matrix in the checkpoint, how it is stored. */
+export type FormatOf = (tensor: string) => WeightFormat;
+
+/**
+ * Room for a model's weights, still empty: uploadWeights() fills it.
+ * @throws ConfigError when matrices that are stacked in one are to be stored in several formats.
+ */
+export function allocateWeights(gpu: Gpu, config: Config, formatOf: FormatOf): Weights {
   const { hidden_size: dim, intermediate_size: hidden, vocab_size: vocab, head_dim: headDim } = config;
   const { num_attention_heads: heads, num_key_value_heads: kvHeads } = config;
   const vector = (label: string) => gpu.buffer(label, 4 * dim);
-  const matrix = (label: string, rows: number, columns: number) =>
-    allocateMatrix(gpu, label, format, rows, columns);
-  const embed = matrix("embed_tokens", vocab, dim);
+  const matrix = (label: string, stacked: readonly string[], rows: number, columns: number) => {
+    const formats = stacked.map((tensor) => formatOf(`${tensor}.weight`));
+    if (new Set(formats).size > 1) {
+      throw new ConfigError(
+        `${stacked.join(", ")} are stored as one matrix; asked for ${formats.join(", ")}: choose one format for them.`,
+      );
+    }
+    return allocateMatrix(gpu, label, formats[0]!, rows, columns);
+  };
+  const embed = matrix("embed_tokens", ["model.embed_tokens"], vocab, dim);
   return {
     embed,
     layers: Array.from({ length: config.num_hidden_layers }, (_, l) => ({
       inputNorm: vector(`layer ${l} input norm`),
-      qkv: matrix(`layer ${l} qkv`, (heads + 2 * kvHeads) * headDim, dim),
-      out: matrix(`layer ${l} out`, dim, heads * headDim),
+      qkv: matrix(
+        `layer ${l} qkv`,
+        projections(l, "self_attn", "q", "k", "v"),
+        (heads + 2 * kvHeads) * headDim,
+        dim,
+      ),
+      out: matrix(`layer ${l} out`, projections(l, "self_attn", "o"), dim, heads * headDim),
       postAttentionNorm: vector(`layer ${l} post-attention norm`),
-      gateUp: matrix(`layer ${l} gate and up`, 2 * hidden, dim),
-      down: matrix(`layer ${l} down`, dim, hidden),
+      gateUp: matrix(`layer ${l} gate and up`, projections(l, "mlp", "gate", "up"), 2 * hidden, dim),
+      down: matrix(`layer ${l} down`, projections(l, "mlp", "down"), dim, hidden),
     })),
     norm: vector("norm"),
-    head: config.tie_word_embeddings ? embed : matrix("lm_head", vocab, dim),
+    head: config.tie_word_embeddings ? embed : matrix("lm_head", ["lm_head"], vocab, dim),
   };
+}
+
+/** The names of a layer's matrices, without their suffix. */
+function projections(layer: number, block: string, ...parts: readonly string[]): string[] {
+  return parts.map((part) => `model.layers.${layer}.${block}.${part}_proj`);
 }
 
 /** All that a model's weights are made of, in the order of the forward pass. */

@@ -52,7 +52,7 @@ async function upload(
       },
     }),
   };
-  const weights = allocateWeights(gpu(), config, format);
+  const weights = allocateWeights(gpu(), config, () => format);
   const progress: number[] = [];
   try {
     await uploadWeights(gpu(), weights, checkpoint, {

@@ -4,8 +4,10 @@ import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import type { Want } from "../../src/model/language-model.ts";
 import { type LoadOptions, loadCheckpoint, loadModel } from "../../src/model/load-model.ts";
-import type { LlamaModel } from "../../src/model/model.ts";
+import { LlamaModel } from "../../src/model/model.ts";
 import type { Sequence } from "../../src/model/sequence.ts";
+import { uploadWeights } from "../../src/model/upload.ts";
+import type { FormatOf } from "../../src/model/weights.ts";
 import { klDivergence, llamaOracle } from "../oracle/llama.ts";
 import { randomFolder, storedTensors } from "../support/checkpoint.ts";
 import { expectClose } from "../support/close.ts";
@@ -117,6 +119,22 @@ describe("stored narrow", () => {
         expectAgreement(rows, llamaOracle(config, stored, TOKENS), config.vocab_size, KL_F16_CACHE);
       });
     },
+  );
+});
+
+it("stores each matrix in a format of its own, where it is asked to", async () => {
+  const { config, tensors, open } = randomFolder(GQA, 7);
+  const formatOf: FormatOf = (name) =>
+    name.includes("embed") ? "q8" : name.includes("mlp.down") ? "q4" : name.includes("mlp") ? "q4a" : "f16";
+  const storage = { formatOf, cache: "f16", context: 64, chunk: 16, tokenCount: config.vocab_size } as const;
+  const model = await LlamaModel.create(gpu(), config, storage);
+  await uploadWeights(gpu(), model.weights, await openCheckpoint(open));
+  const wanted = llamaOracle(config, storedTensors(config, tensors, formatOf), TOKENS);
+  expectAgreement(await allLogits(model, TOKENS), wanted, config.vocab_size, KL_F16_CACHE);
+  model.destroy();
+  const torn: FormatOf = (name) => (name.includes("k_proj") ? "q8" : "f16");
+  await expect(LlamaModel.create(gpu(), config, { ...storage, formatOf: torn })).rejects.toThrow(
+    "are stored as one matrix; asked for f16, q8, f16",
   );
 });
 

@@ -1,7 +1,7 @@
 import { bytesSource, type OpenFile } from "../../src/checkpoint/source.ts";
 import type { Importance } from "../../src/model/calibrate.ts";
 import { type Config, parseConfig } from "../../src/model/config.ts";
-import { tensorShapes } from "../../src/model/weights.ts";
+import { type FormatOf, tensorShapes } from "../../src/model/weights.ts";
 import { packRows, unpackRows } from "../../src/quantize/pack.ts";
 import type { WeightFormat } from "../../src/stored.ts";
 import { randomFloats } from "./random.ts";
@@ -78,7 +78,7 @@ export function randomFolder(changes: Record<string, unknown>, seed: number) {
 export function storedTensors(
   config: Config,
   tensors: ReadonlyMap<string, Float32Array>,
-  format: WeightFormat,
+  formats: WeightFormat | FormatOf,
   importance?: Importance,
 ) {
   const shapes = tensorShapes(config);
@@ -86,6 +86,7 @@ export function storedTensors(
     [...tensors].map(([name, values]) => {
       const [rows, columns] = shapes.get(name)!;
       if (columns === undefined) return [name, values];
+      const format = typeof formats === "function" ? formats(name) : formats;
       return [
         name,
         unpackRows(format, packRows(format, values, columns, importance?.get(name)), rows!, columns),
