@@ -51,6 +51,53 @@ function importsOf(text: string): string[] {
   return [...code.matchAll(/\b(?:from|import)\b\s*\(?\s*["']([^"'\s]+)["']/g)].map(([, name]) => name!);
 }
 
+/** The path that each import of a file of ours leads to, by the file's path; other folders' are left out. */
+function graphOf(texts: ReadonlyMap<string, string>): Map<string, string[]> {
+  const targets = (path: string, text: string) =>
+    importsOf(text).map((name) => posix.join(posix.dirname(path), name));
+  return new Map(
+    [...texts].map(([path, text]) => [path, targets(path, text).filter((target) => texts.has(target))]),
+  );
+}
+
+/** The first circle that the imports of files make, from a file to itself; undefined where there is none. */
+function circleIn(graph: ReadonlyMap<string, readonly string[]>): string[] | undefined {
+  const done = new Set<string>();
+  const from = (path: string, way: readonly string[]): string[] | undefined => {
+    if (way.includes(path)) return [...way.slice(way.indexOf(path)), path];
+    if (done.has(path)) return undefined;
+    done.add(path);
+    for (const target of graph.get(path) ?? []) {
+      const circle = from(target, [...way, path]);
+      if (circle) return circle;
+    }
+    return undefined;
+  };
+  for (const path of graph.keys()) {
+    const circle = from(path, []);
+    if (circle) return circle;
+  }
+  return undefined;
+}
+
+/** Names that a file exports by their declaration. */
+function exportsOf(text: string): string[] {
+  const declared = /^export (?:abstract |async )?(?:class|interface|type|const|function\*?) (\w+)/gm;
+  return [...text.matchAll(declared)].map(([, name]) => name!);
+}
+
+/** Exports of `paths` whose name no other file has. */
+function unusedExports(paths: readonly string[], texts: ReadonlyMap<string, string>): string[] {
+  const words = new Map([...texts].map(([path, text]) => [path, new Set(text.match(/\w+/g))]));
+  const isUsed = (path: string, name: string) =>
+    [...words].some(([other, found]) => other !== path && found.has(name));
+  return paths.flatMap((path) =>
+    exportsOf(texts.get(path)!)
+      .filter((name) => !isUsed(path, name))
+      .map((name) => `${path} exports ${name}`),
+  );
+}
+
 /** What is wrong with the imports of the file at `path` (relative to the root), one sentence each. */
 function violations(path: string, text: string): string[] {
   const room = roomOf(path);
@@ -108,5 +155,46 @@ describe("import direction", () => {
     ["src/tokenizer/a.ts", '/* import "../model/b.ts" */\n// import "node:fs"\n'],
   ])("%s may hold: %s", (path, text) => {
     expect(violations(path, text)).toEqual([]);
+  });
+});
+
+const textsOf = (paths: readonly string[]) =>
+  new Map(paths.map((path) => [path, readFileSync(join(root, path), "utf8")]));
+
+describe("what the sources are held to", () => {
+  const sources = ["src", "node"].flatMap(sourcesOf);
+
+  test("no imports make a circle, also not of types", () => {
+    expect(circleIn(graphOf(textsOf(sources)))).toBeUndefined();
+    const made = new Map([
+      ["src/a.ts", 'import { b } from "./b.ts";\nimport "./d.ts";'],
+      ["src/b.ts", 'import type { C } from "./c/c.ts";'],
+      ["src/c/c.ts", 'export * from "../b.ts";'],
+      ["src/d.ts", ""],
+    ]);
+    expect(circleIn(graphOf(made))).toEqual(["src/b.ts", "src/c/c.ts", "src/b.ts"]);
+    made.set("src/c/c.ts", 'import "../d.ts";');
+    expect(circleIn(graphOf(made))).toBeUndefined();
+  });
+
+  test("no file of src/ has more than 300 lines", () => {
+    const lines = sourcesOf("src").map((path) => ({
+      path,
+      lines: readFileSync(join(root, path), "utf8").split("\n").length - 1,
+    }));
+    expect(lines.length).toBeGreaterThan(0);
+    expect(lines.filter((file) => file.lines > 300)).toEqual([]);
+  });
+
+  test("nothing is exported that no other file names", () => {
+    const others = ["web", "bench", "fixtures", "test"].flatMap(sourcesOf);
+    // What node/index.ts declares is the package's own, whoever names it.
+    const own = sources.filter((path) => path !== "node/index.ts");
+    expect(unusedExports(own, textsOf([...sources, ...others]))).toEqual([]);
+    const made = new Map([
+      ["a.ts", "export const used = 1;\nexport interface Unused {}\nexport async function lost() {}"],
+      ["b.ts", 'import { used } from "./a.ts";'],
+    ]);
+    expect(unusedExports(["a.ts"], made)).toEqual(["a.ts exports Unused", "a.ts exports lost"]);
   });
 });

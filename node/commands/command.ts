@@ -15,7 +15,7 @@ export interface Io {
   readonly stderr: Writable & { readonly isTTY?: boolean };
 }
 
-export interface Flag {
+interface Flag {
   /** What the value stands for in the help, such as "DIR"; a flag without one is a switch. */
   readonly value?: string;
   readonly multiple?: boolean;
@@ -63,7 +63,7 @@ export class Values {
   }
 }
 
-export interface Invocation {
+interface Invocation {
   readonly values: Values;
   readonly positionals: readonly string[];
   readonly io: Io;

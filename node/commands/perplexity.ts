@@ -36,7 +36,7 @@ negative log-likelihood in nats (nll) and the perplexity, exp(nll). Only ids tha
 };
 
 /** What `totalLoss` needs of an engine. */
-export interface Scorer {
+interface Scorer {
   readonly model: { readonly contextLength: number; readonly config: { readonly vocab_size: number } };
   readonly tokenizer: { readonly bosId: number; readonly size: number };
   logits(tokens: readonly number[]): AsyncIterable<Float32Array>;

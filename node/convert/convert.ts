@@ -16,7 +16,7 @@ import { removeFile, removePartials, replaceFile } from "./output.ts";
 import { runJobs } from "./pool.ts";
 import type { Job } from "./worker.ts";
 
-export interface ConvertOptions extends CalibrateOptions {
+interface ConvertOptions extends CalibrateOptions {
   readonly inputs: InputDescription;
   /** What a shard holds at most, in bytes. */
   readonly shardBytes?: number | undefined;

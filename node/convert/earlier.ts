@@ -4,13 +4,19 @@ import type { ByteSource } from "../../src/checkpoint/source.ts";
 import { INDEX, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
 import { type FileSum, hashSource, readSums } from "../../src/convert/manifest.ts";
 import type { PlannedShard } from "../../src/convert/plan.ts";
-import type { QuantisationError } from "../../src/convert/report.ts";
 import { CheckpointError, StorageError } from "../../src/errors.ts";
 import { scalesOf, type WeightFormat } from "../../src/stored.ts";
 import { fileSource } from "../files.ts";
 import { createSha256 } from "../sha256.ts";
 import { describeFile, type SourceFile } from "./inputs.ts";
-import { damaged, parseShards, parseSources, parseSums, readJson } from "./journal-file.ts";
+import {
+  damaged,
+  type FinishedShard,
+  parseShards,
+  parseSources,
+  parseSums,
+  readJson,
+} from "./journal-file.ts";
 import { listFolder } from "./output.ts";
 
 /** Written into the journal; another number is another layout of it. */
@@ -23,15 +29,6 @@ export interface Conversion {
   readonly sources: readonly SourceFile[];
 }
 
-/** By tensor name, what packing did to the matrices of a shard. */
-export type Errors = Readonly<Record<string, QuantisationError>>;
-
-export interface FinishedShard {
-  readonly sum: FileSum;
-  /** Not known of a finished checkpoint's, whose index has the sums only. */
-  readonly errors?: Errors;
-}
-
 export interface CheckOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called while files are held to their sums, with bytes done and in all. */
@@ -39,7 +36,7 @@ export interface CheckOptions {
 }
 
 /** What a folder says of itself; whether its files are still what it says is another matter. */
-export interface Earlier {
+interface Earlier {
   /** Whether it has the index of a finished checkpoint. */
   readonly finished: boolean;
   readonly shards: readonly FinishedShard[];

@@ -3,8 +3,16 @@ import { isObject, type JsonObject, parseObject } from "../../src/checkpoint/jso
 import { type FileSum, parseSum } from "../../src/convert/manifest.ts";
 import type { QuantisationError } from "../../src/convert/report.ts";
 import { StorageError } from "../../src/errors.ts";
-import type { FinishedShard } from "./earlier.ts";
 import type { SourceFile } from "./inputs.ts";
+
+/** By tensor name, what packing did to the matrices of a shard. */
+export type Errors = Readonly<Record<string, QuantisationError>>;
+
+export interface FinishedShard {
+  readonly sum: FileSum;
+  /** Not known of a finished checkpoint's, whose index has the sums only. */
+  readonly errors?: Errors;
+}
 
 /** Latest time that JavaScript can name, in milliseconds. */
 const LAST_TIME = 8.64e15;
@@ -52,9 +60,7 @@ export function parseShards(value: unknown, path: string): FinishedShard[] {
     const sum = parseSum(shard.sum);
     if (!sum || shard.errors === undefined) return sum && { sum };
     const errors = isObject(shard.errors) ? Object.entries(shard.errors) : [[]];
-    return errors.every(([, error]) => isError(error))
-      ? { sum, errors: shard.errors as Record<string, QuantisationError> }
-      : undefined;
+    return errors.every(([, error]) => isError(error)) ? { sum, errors: shard.errors as Errors } : undefined;
   });
 }
 

@@ -4,14 +4,8 @@ import { INDEX, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
 import { type FileSum, indexJson } from "../../src/convert/manifest.ts";
 import type { PlannedShard } from "../../src/convert/plan.ts";
 import { StorageError } from "../../src/errors.ts";
-import {
-  type CheckOptions,
-  type Conversion,
-  type FinishedShard,
-  isIntact,
-  readEarlier,
-  VERSION,
-} from "./earlier.ts";
+import { type CheckOptions, type Conversion, isIntact, readEarlier, VERSION } from "./earlier.ts";
+import type { FinishedShard } from "./journal-file.ts";
 import { makeFolder, orUnwritable, removeFile, removePartials, replaceFile, syncFolder } from "./output.ts";
 
 /**

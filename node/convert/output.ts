@@ -7,7 +7,7 @@ import { StorageError } from "../../src/errors.ts";
 const FLUSH_BYTES = 32 * 1024 * 1024;
 
 /** A file that appears under its name when it is complete, and not before. */
-export interface PendingFile {
+interface PendingFile {
   write(bytes: Uint8Array): Promise<void>;
   /** Brings it to the disk and gives it its name. */
   finish(): Promise<void>;

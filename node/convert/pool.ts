@@ -9,7 +9,7 @@ import type { Failure, Job, Message, Result, WorkerData } from "./worker.ts";
 const WORKER = join(packageRoot, "dist", "node", "convert", "worker.js");
 const KNOWN = [CheckpointError, ConfigError, OptionError, StorageError];
 
-export interface PoolOptions {
+interface PoolOptions {
   readonly workers: number;
   readonly data: WorkerData;
   readonly signal?: AbortSignal | undefined;

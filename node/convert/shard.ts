@@ -6,10 +6,10 @@ import { addErrors, NO_ERROR, type QuantisationError, quantisationError } from "
 import type { Importance } from "../../src/model/calibrate.ts";
 import { packRows } from "../../src/quantize/pack.ts";
 import { createSha256 } from "../sha256.ts";
-import type { FinishedShard } from "./earlier.ts";
+import type { FinishedShard } from "./journal-file.ts";
 import { createFile } from "./output.ts";
 
-export interface ShardOptions {
+interface ShardOptions {
   /** By tensor, for packRows(). */
   readonly importance?: Importance | undefined;
   /** Is told the name of a tensor and how many of its weights were read. */

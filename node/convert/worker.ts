@@ -4,8 +4,8 @@ import type { PlannedShard } from "../../src/convert/plan.ts";
 import { ZiyaError } from "../../src/errors.ts";
 import type { Importance } from "../../src/model/calibrate.ts";
 import { createSha256 } from "../sha256.ts";
-import type { FinishedShard } from "./earlier.ts";
 import { expectSameFiles, type InputDescription, openInputs, type SourceFile } from "./inputs.ts";
+import type { FinishedShard } from "./journal-file.ts";
 import { writeShard } from "./shard.ts";
 
 /** What every worker of a conversion is told when it starts. */

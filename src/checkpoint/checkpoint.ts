@@ -29,13 +29,13 @@ export interface Checkpoint {
   readonly packed?: PackedMatrices;
 }
 
-export interface PackedMatrices {
+interface PackedMatrices {
   readonly format: WeightFormat;
   /** Rows [first, first + count) as packRows() would give them: see `PackedRows`. */
   readRows(name: string, first: number, count: number): Promise<PackedSlice>;
 }
 
-export interface PackedSlice {
+interface PackedSlice {
   readonly words: Uint32Array;
   readonly scales: Uint32Array;
 }

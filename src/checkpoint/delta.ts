@@ -30,7 +30,7 @@ const [FIRST_COMPARED, COMPARED] = [259, 64];
 const RELATED_COSINE = 0.1;
 
 /** What tells LLaMA-2, whose tensors have the same names and shapes, from LLaMA-1; the keys of `config.json`. */
-export interface BaseConfig {
+interface BaseConfig {
   readonly max_position_embeddings?: unknown;
   readonly rms_norm_eps?: unknown;
   readonly rope_scaling?: unknown;

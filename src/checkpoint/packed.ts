@@ -5,8 +5,8 @@ import { type Entry, type Header, plainTensor, readPlain, STORED_BYTES } from ".
 import type { ByteSource } from "./source.ts";
 
 /** What a packed file says of itself: `format` in its metadata, and the version that this code writes and reads. */
-export const PACKED = "ziya-webgpu";
-export const PACKED_VERSION = "1";
+const PACKED = "ziya-webgpu";
+const PACKED_VERSION = "1";
 /**
  * A matrix `x` [N, K] is the entry `x` of its words, [N, K weights], and the entry `x.scales`, [N, K / group] numbers of 16
  * bits. The bytes are those of `PackedRows`, so that they go to the GPU as they are; only the padding of odd scales is

@@ -114,7 +114,7 @@ export function checkRange(source: ByteSource, offset: number, length: number): 
 }
 
 /** Longest text file of a checkpoint that is believed: tokenizer.json of 13B models has 2 MB, of others up to 20. */
-export const TEXT_LIMIT = 64 * 1024 * 1024;
+const TEXT_LIMIT = 64 * 1024 * 1024;
 
 /** The index of a checkpoint in several files. That of a conversion is written last: a folder without it is not finished. */
 export const INDEX = "model.safetensors.index.json";

@@ -12,7 +12,7 @@ const BLOCK_WEIGHTS = 2 * 1024 * 1024;
 /** Rows of a block are a multiple of this, so that a block's scales fill whole words. */
 const BLOCK_ALIGNMENT = 64;
 
-export interface PlannedTensor {
+interface PlannedTensor {
   readonly name: string;
   readonly rows: number;
   /** 1 for a vector, which is written as f32 whatever the matrices are. */
@@ -30,7 +30,7 @@ export interface PlannedShard {
 }
 
 /** Rows [first, first + count) of a tensor. */
-export interface Block {
+interface Block {
   readonly tensor: PlannedTensor;
   readonly first: number;
   readonly count: number;

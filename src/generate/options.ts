@@ -28,7 +28,7 @@ export interface GenerationOptions {
   readonly signal?: AbortSignal;
 }
 
-export const OVERFLOWS = ["error", "truncate"] as const;
+const OVERFLOWS = ["error", "truncate"] as const;
 export type Overflow = (typeof OVERFLOWS)[number];
 
 /** The settings of the sampler, all present. */
@@ -64,7 +64,7 @@ export type GenerationDefaults = Pick<
 };
 
 /** A numeric option and the values it may have, ends included. */
-export interface NumericRange {
+interface NumericRange {
   readonly least: number;
   readonly most: number;
   readonly integer: boolean;

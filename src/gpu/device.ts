@@ -4,14 +4,14 @@ import { describeAdapter, listAdapters } from "./adapter.ts";
 import { ADVICE, Buffers, firstLine } from "./buffers.ts";
 
 /** What kernels may ask of an adapter beyond WebGPU's guarantees. */
-export const FEATURES = ["subgroups"] as const;
+const FEATURES = ["subgroups"] as const;
 export type Feature = (typeof FEATURES)[number];
 
 /**
  * Sets of features by name. "core" runs on WebGPU without any optional feature; "subgroups" reduces with subgroup
  * operations of any size from 4 to 128.
  */
-export const PRESETS = {
+const PRESETS = {
   core: [],
   subgroups: ["subgroups"],
 } as const satisfies Record<string, readonly Feature[]>;
@@ -235,7 +235,7 @@ const OUT_OF_MEMORY = /out.?of.?(device.|host.)?memory/i;
 const LOSS_MILLISECONDS = 100;
 
 /** The features that an adapter and its WGSL compiler have. */
-export function featuresOf(gpu: GPU, adapter: GPUAdapter): ReadonlySet<Feature> {
+function featuresOf(gpu: GPU, adapter: GPUAdapter): ReadonlySet<Feature> {
   // Without subgroup_id a lane cannot tell which subgroup of its workgroup it is in.
   const subgroups = adapter.features.has("subgroups") && gpu.wgslLanguageFeatures.has("subgroup_id");
   return new Set<Feature>(subgroups ? ["subgroups"] : []);

@@ -14,7 +14,7 @@ export interface Dispatch {
 export type Workgroups = readonly [x: number, y?: number, z?: number];
 
 /** A compiled kernel: give it a buffer per binding and a grid, and it records a dispatch. */
-export type Kernel<Binding extends string> = (
+type Kernel<Binding extends string> = (
   buffers: Readonly<Record<Binding, GPUBuffer>>,
   workgroups: Workgroups,
 ) => Dispatch;
@@ -22,7 +22,7 @@ export type Kernel<Binding extends string> = (
 /** Values of a shader's overrides and `const`s, by name. */
 export type Constants = Readonly<Record<string, number | boolean>>;
 
-export interface KernelSource<Binding extends string> {
+interface KernelSource<Binding extends string> {
   /** The kernel's name, in error messages and profiles. */
   readonly label: string;
   /** Shader files without their suffix, parts first. */

@@ -12,7 +12,7 @@ import {
 import { REDUCE_LANES, reducing } from "./reduce.ts";
 import { type Buffers, type Operation, prepare } from "./way.ts";
 
-export interface LinearShape extends SlabShape {
+interface LinearShape extends SlabShape {
   /** Rows of the whole matrix. */
   readonly outputs: number;
   /** T: rows of the pass. */

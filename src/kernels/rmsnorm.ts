@@ -1,7 +1,7 @@
 import { REDUCE_LANES, reducing } from "./reduce.ts";
 import type { Operation } from "./way.ts";
 
-export interface NormShape {
+interface NormShape {
   /** Values of a row: a multiple of 4. */
   readonly dim: number;
   readonly eps: number;

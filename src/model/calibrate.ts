@@ -13,7 +13,7 @@ import { stacks, type Weights } from "./weights.ts";
 export type Importance = ReadonlyMap<string, Float32Array>;
 
 /** A forward pass that also sums, for every matrix, the squares of its input's columns. */
-export interface CalibrationPass {
+interface CalibrationPass {
   readonly dispatches: readonly Dispatch[];
   /** By tensor name: the sums so far, float32 [columns]. Tensors that share an input share a buffer. */
   readonly sums: ReadonlyMap<string, GPUBuffer>;

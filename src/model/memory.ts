@@ -20,7 +20,7 @@ export interface Storage {
 }
 
 /** What a model takes on an adapter, in bytes. */
-export interface Memory {
+interface Memory {
   readonly weights: number;
   /** Of all layers, for the whole context. */
   readonly cache: number;

@@ -15,7 +15,7 @@ import { type Activations, createActivations, destroyActivations, plain } from "
 import { attentionShape, createState, destroyState, type State } from "./state.ts";
 import { allocateWeights, destroyWeights, type Weights } from "./weights.ts";
 
-export interface ModelOptions extends Storage {
+interface ModelOptions extends Storage {
   /** The tokenizer's length: logits of rows above it are never returned. */
   readonly tokenCount: number;
 }

@@ -3,7 +3,7 @@ import { ContextOverflowError, OptionError } from "../errors.ts";
 /** Positions of a page: a multiple of what attention takes at a time. */
 export const PAGE = 32;
 
-export interface CacheShape {
+interface CacheShape {
   /** Positions that one sequence may have. */
   readonly context: number;
   /** Positions of a page. */

@@ -6,7 +6,7 @@ import { type PackedRows, storedBytes, type WeightFormat } from "../stored.ts";
 import type { Importance } from "./calibrate.ts";
 import { stacks, type Weights } from "./weights.ts";
 
-export interface UploadOptions {
+interface UploadOptions {
   /** Of columns, by tensor name; tensors that are not in it have columns that are all alike. */
   readonly importance?: Importance | undefined;
   readonly signal?: AbortSignal | undefined;

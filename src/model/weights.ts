@@ -5,7 +5,7 @@ import type { WeightFormat } from "../stored.ts";
 import type { Config } from "./config.ts";
 
 /** One layer's weights; the names in HF's checkpoint are in the comments. */
-export interface LayerWeights {
+interface LayerWeights {
   readonly inputNorm: GPUBuffer; //         input_layernorm            [dim]
   readonly qkv: Matrix; //                  self_attn.{q,k,v}_proj     [(heads + 2 kvHeads) headDim, dim]
   readonly out: Matrix; //                  self_attn.o_proj           [dim, heads headDim]
@@ -23,7 +23,7 @@ export interface Weights {
 }
 
 /** A matrix or vector of a model, and the checkpoint's tensors that are stacked in it by rows, by HF's names. */
-export type Stack =
+type Stack =
   | { readonly matrix: Matrix; readonly names: readonly string[] }
   | { readonly vector: GPUBuffer; readonly names: readonly [string] };
 

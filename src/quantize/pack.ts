@@ -9,7 +9,7 @@ import { packQ8, unpackQ8 } from "./q8.ts";
 const LEAST_COST = 1e-4;
 
 /** The tensor that rows are of, as messages call it, and which of its rows the first of them is. */
-export interface Place {
+interface Place {
   readonly tensor: string;
   readonly first: number;
 }

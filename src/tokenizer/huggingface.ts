@@ -15,7 +15,7 @@ import {
 } from "./vocabulary.ts";
 
 /** Merges in one file; LLaMA's has 61,249, the largest published ones half a million. */
-export const MAX_MERGES = 1 << 20;
+const MAX_MERGES = 1 << 20;
 
 const REPLACE = { type: "Replace", pattern: { String: " " }, content: SPACE };
 const REPLACE_ALL = { type: "Sequence", normalizers: [REPLACE] };

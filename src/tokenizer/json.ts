@@ -1,7 +1,7 @@
 import { TokenizerError } from "../errors.ts";
 
 /** The largest JSON file of a tokenizer that is read; Ziya's tokenizer.json has 2 MB, the largest published ones 35 MB. */
-export const MAX_JSON_BYTES = 40 * 1024 * 1024;
+const MAX_JSON_BYTES = 40 * 1024 * 1024;
 
 export type JsonObject = { readonly [key: string]: unknown };
 

@@ -1,7 +1,7 @@
 import { TokenizerError } from "../errors.ts";
 
 /** How a field's value is laid out, as the protocol buffer encoding numbers it. */
-export type WireType = 0 | 1 | 2 | 5;
+type WireType = 0 | 1 | 2 | 5;
 
 const WIRE_NAMES: Record<WireType, string> = { 0: "varint", 1: "64-bit", 2: "length-delimited", 5: "32-bit" };
 

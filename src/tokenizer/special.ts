@@ -21,7 +21,7 @@ export interface AddedToken {
 }
 
 /** An added token as the files have it: one without an id takes that of its piece, or else the next free one. */
-export type DeclaredToken = Omit<AddedToken, "id"> & {
+type DeclaredToken = Omit<AddedToken, "id"> & {
   readonly id: number | undefined;
   readonly where: string;
 };

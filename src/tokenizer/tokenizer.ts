@@ -20,14 +20,14 @@ export interface Span {
   readonly special: boolean;
 }
 
-export interface EncodeOptions {
+interface EncodeOptions {
   /** Put the begin-of-sequence id in front. Default false. */
   readonly bos?: boolean;
   /** Recognise special strings in the text. Default false: the text is data. */
   readonly special?: boolean;
 }
 
-export interface DecodeOptions {
+interface DecodeOptions {
   /** Write special ids as their strings (`<human>`). Default false: they are nothing, and `<unk>` is " ⁇ ". */
   readonly special?: boolean;
 }

@@ -1,11 +1,10 @@
 import { Bound } from "./arguments.ts";
 import type { Budget } from "./budget.ts";
 import { applyFilter } from "./filters.ts";
-import { methodOf } from "./methods.ts";
 import type { BinaryNode, CallNode, FilterNode, MacroNode, Node } from "./nodes.ts";
 import { operate } from "./operators.ts";
+import { partOf, sliceOf } from "./parts.ts";
 import { builtins, LoopExit, loopVariable, nameOfMember, Scope } from "./scope.ts";
-import { slice, textSlice } from "./slice.ts";
 import { applyTest, contains, itemsOf } from "./tests.ts";
 import { concat, Text } from "./text.ts";
 import {
@@ -262,8 +261,7 @@ export class Interpreter {
   ): Value {
     const called = this.value(callee, scope);
     if (!(called instanceof Callable)) {
-      const name = callee.type === "Identifier" ? callee.value : nameOfMember(callee);
-      throw new Error(`${name} is ${kindOf(called)} and cannot be called`);
+      throw new Error(`${nameOfMember(callee)} is ${kindOf(called)} and cannot be called`);
     }
     const { positional, named } = this.arguments(args, scope);
     return called.call({ positional, named: new Map([...named, ...extra]) });
@@ -279,30 +277,13 @@ export class Interpreter {
     const of = this.value(object, scope);
     if (of === undefined) throw new Error(`${nameOfMember(object)} is undefined and has no parts`);
     if (property.type === "SliceExpression") {
-      const bounds = [property.start, property.stop, property.step].map((bound) => {
-        const value = bound && this.value(bound, scope);
-        if (value === undefined || value === null) return undefined;
-        if (!(value instanceof Num) || value.isFloat)
-          throw new Error("a slice has bounds that are no integers");
-        return value.value;
-      });
-      chargeFor(of, this.budget);
-      if (of instanceof Text) return textSlice(of, bounds, this.budget);
-      if (of instanceof List) return new List(slice(of.items, bounds), of.isTuple);
-      throw new Error(`${kindOf(of)} cannot be sliced`);
+      const bounds = [property.start, property.stop, property.step].map(
+        (bound) => bound && this.value(bound, scope),
+      );
+      return sliceOf(of, bounds, this.budget);
     }
-    const key =
-      computed || property.type !== "Identifier" ? this.value(property, scope) : Text.of(property.value);
-    if (key instanceof Num && of instanceof List) return of.items.at(key.value);
-    if (key instanceof Num && of instanceof Text) {
-      const found = textSlice(of, [key.value, key.value === -1 ? undefined : key.value + 1], this.budget);
-      return found.length > 0 ? found : undefined;
-    }
-    if (!(key instanceof Text)) return undefined;
-    if (of instanceof Namespace) return of.fields.get(key.value);
-    const method = methodOf(of, key.value, this.budget);
-    const entry = of instanceof Dict ? of.entries.get(key.value) : undefined;
-    // d.name is the method before the entry, d["name"] the entry before the method.
-    return entry && (computed || !method) ? entry.value : method;
+    const isName = !computed && property.type === "Identifier";
+    const key = isName ? Text.of(property.value) : this.value(property, scope);
+    return partOf(of, key, computed, this.budget);
   }
 }

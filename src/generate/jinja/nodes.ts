@@ -63,7 +63,7 @@ export type Node =
   | { readonly type: "KeywordArgumentExpression"; readonly key: IdentifierNode; readonly value: Node }
   | { readonly type: "SpreadExpression" | "KeywordSpreadExpression"; readonly argument: Node };
 
-export interface IdentifierNode {
+interface IdentifierNode {
   readonly type: "Identifier";
   readonly value: string;
 }
@@ -79,7 +79,7 @@ export interface BinaryNode {
   readonly left: Node;
   readonly right: Node;
 }
-export interface SliceNode {
+interface SliceNode {
   readonly type: "SliceExpression";
   readonly start: Node | undefined;
   readonly stop: Node | undefined;

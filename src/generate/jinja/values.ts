@@ -146,7 +146,7 @@ export function toText(value: Value, budget: Budget): Text {
   return write(value, PYTHON, budget, 0);
 }
 
-export interface JsonLayout {
+interface JsonLayout {
   /** Spaces of one level; null keeps all in one line. */
   readonly indent: number | null;
   readonly separators: readonly [Text, Text] | undefined;
