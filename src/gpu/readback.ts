@@ -10,11 +10,12 @@ export class Readback {
   }
 
   /**
-   * Ends `encoder` with a copy of the first `bytes` bytes of `source`, submits it and waits for them.
+   * Ends `encoder` with a copy of the beginning of `source`, submits it, waits for it and fills `words` with it.
    * @throws DeviceError or DeviceLostError when the device failed meanwhile.
    */
-  async submitAndRead(encoder: GPUCommandEncoder, source: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+  async submitAndRead(encoder: GPUCommandEncoder, source: GPUBuffer, words: Uint32Array): Promise<void> {
     const { device } = this.gpu;
+    const bytes = words.byteLength;
     if (!this.staging || this.staging.size < bytes) {
       this.staging?.destroy();
       this.staging = undefined;
@@ -31,12 +32,11 @@ export class Readback {
     try {
       await staging.mapAsync(GPUMapMode.READ, 0, bytes);
       // A device that goes in between takes the mapping along.
-      const copy = staging.getMappedRange(0, bytes).slice(0);
+      words.set(new Uint32Array(staging.getMappedRange(0, bytes)));
       staging.unmap();
       this.gpu.check();
-      return copy;
     } catch (error) {
-      return this.gpu.explain(error);
+      await this.gpu.explain(error);
     }
   }
 

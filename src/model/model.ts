@@ -1,4 +1,4 @@
-import { OptionError } from "../errors.ts";
+import { BusyError, OptionError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type Dispatch, encode } from "../gpu/kernel.ts";
 import { Readback } from "../gpu/readback.ts";
@@ -7,7 +7,8 @@ import { TOP } from "../kernels/topk.ts";
 import { prepare } from "../kernels/way.ts";
 import { type Importance, recordCalibration } from "./calibrate.ts";
 import type { Config } from "./config.ts";
-import { type Candidates, type LanguageModel, MAX_CANDIDATES, type Want } from "./language-model.ts";
+import { type Drawn, drawnOf } from "./drawn.ts";
+import type { Candidates, LanguageModel, Want } from "./language-model.ts";
 import { forward, type KernelSet, record } from "./llama.ts";
 import type { Storage } from "./memory.ts";
 import type { Sequence } from "./sequence.ts";
@@ -42,7 +43,8 @@ export class LlamaModel implements LanguageModel {
   private readonly decode: Pass;
   private readonly prefill: Pass;
   private readonly readback: Readback;
-  private readonly allIds: Uint32Array;
+  private readonly drawn: Readonly<Record<Want, Drawn>>;
+  private busy = false;
 
   /** Allocates, compiles and records. The weights are empty: uploadWeights() fills them. */
   static async create(gpu: Gpu, config: Config, options: ModelOptions): Promise<LlamaModel> {
@@ -101,7 +103,7 @@ export class LlamaModel implements LanguageModel {
     this.decode = parts.decode;
     this.prefill = parts.prefill;
     this.readback = new Readback(gpu);
-    this.allIds = Uint32Array.from({ length: tokenCount }, (_, id) => id);
+    this.drawn = drawnOf(parts.state, tokenCount);
   }
 
   get contextLength(): number {
@@ -124,14 +126,13 @@ export class LlamaModel implements LanguageModel {
     for (let at = 0; ; at += capacity) {
       signal?.throwIfAborted();
       const count = Math.min(capacity, tokens.length - at);
-      const pass = count === 1 ? this.decode : this.prefill;
+      const lists = count === 1 ? this.decode : this.prefill;
       if (at + count < tokens.length) {
-        await this.run(sequence, tokens, at, count, pass.append);
+        await this.pass(sequence, tokens, at, count, lists.append);
         continue;
       }
-      const encoder = this.begin(sequence, tokens, at, count, pass.draw[want]);
-      const candidates = await this.read(encoder, want);
-      sequence.append(tokens, at, count);
+      const { source, words, candidates } = this.drawn[want];
+      await this.pass(sequence, tokens, at, count, lists.draw[want], source, words);
       return candidates;
     }
   }
@@ -163,16 +164,10 @@ export class LlamaModel implements LanguageModel {
       );
       for (let at = 0; at < tokens.length; at += rows) {
         const count = Math.min(rows, tokens.length - at);
-        const encoder = this.begin(
-          sequence,
-          tokens,
-          at,
-          count,
-          lists.get(count === 1 ? this.decode : this.prefill)!,
-        );
-        const bytes = await this.readback.submitAndRead(encoder, buffer, 4 * count * vocab);
-        sequence.append(tokens, at, count);
-        yield new Float32Array(bytes);
+        const list = lists.get(count === 1 ? this.decode : this.prefill)!;
+        const logits = new Float32Array(count * vocab);
+        await this.pass(sequence, tokens, at, count, list, buffer, new Uint32Array(logits.buffer));
+        yield logits;
       }
     } finally {
       buffer?.destroy();
@@ -207,7 +202,7 @@ export class LlamaModel implements LanguageModel {
           for (let at = 0; at < window.length; at += capacity) {
             signal?.throwIfAborted();
             const count = Math.min(capacity, window.length - at);
-            await this.run(sequence, window, at, count, pass.dispatches);
+            await this.pass(sequence, window, at, count, pass.dispatches);
             total += count;
             onProgress?.(total);
           }
@@ -218,15 +213,11 @@ export class LlamaModel implements LanguageModel {
       if (total === 0) throw new OptionError("Calibration needs at least one token: give it a longer text.");
       const importance = new Map<string, Float32Array>();
       for (const [name, sums] of pass.sums) {
-        const bytes = await this.readback.submitAndRead(
-          gpu.device.createCommandEncoder({ label: "column squares" }),
-          sums,
-          sums.size,
-        );
-        importance.set(
-          name,
-          new Float32Array(bytes).map((sum) => sum / total),
-        );
+        const mean = new Float32Array(sums.size / 4);
+        const encoder = gpu.device.createCommandEncoder({ label: "column squares" });
+        await this.readback.submitAndRead(encoder, sums, new Uint32Array(mean.buffer));
+        for (let i = 0; i < mean.length; i++) mean[i]! /= total;
+        importance.set(name, mean);
       }
       return importance;
     } finally {
@@ -250,47 +241,39 @@ export class LlamaModel implements LanguageModel {
     sequence.reserve(tokens.length);
   }
 
-  /** Writes the rows that follow what the sequence holds, and encodes a pass for them. */
-  private begin(
+  /**
+   * Runs a pass for `count` of `tokens` from `first` on, which follow what the sequence holds, and fills `words` with
+   * what it leaves in `source`.
+   * @throws BusyError when a pass runs: its rows and what is read back have one place.
+   */
+  private async pass(
     sequence: Sequence,
     tokens: readonly number[],
     first: number,
     count: number,
     dispatches: readonly Dispatch[],
-  ): GPUCommandEncoder {
-    const { rows } = this.state;
-    const { device } = this.gpu;
-    rows.clear();
-    rows.add(sequence, tokens, first, count);
-    rows.write(device.queue);
-    const label = count === 1 ? "decode" : "prefill";
-    const encoder = device.createCommandEncoder({ label });
-    encode(encoder, dispatches, label);
-    return encoder;
-  }
-
-  /** Runs a pass of which nothing is read. */
-  private async run(
-    sequence: Sequence,
-    tokens: readonly number[],
-    first: number,
-    count: number,
-    dispatches: readonly Dispatch[],
+    source?: GPUBuffer,
+    words?: Uint32Array,
   ): Promise<void> {
-    this.gpu.device.queue.submit([this.begin(sequence, tokens, first, count, dispatches).finish()]);
-    await this.gpu.finished();
-    sequence.append(tokens, first, count);
-  }
-
-  private async read(encoder: GPUCommandEncoder, want: Want): Promise<Candidates> {
-    const { logits, best } = this.state;
-    if (want === "logits") {
-      const bytes = await this.readback.submitAndRead(encoder, logits, 4 * this.tokenCount);
-      return { ids: this.allIds, logits: new Float32Array(bytes) };
+    if (this.busy) throw new BusyError("The model runs a pass; await it before the next one.");
+    this.busy = true;
+    try {
+      const { device } = this.gpu;
+      const { rows } = this.state;
+      rows.clear();
+      rows.add(sequence, tokens, first, count);
+      rows.write(device.queue);
+      const label = count === 1 ? "decode" : "prefill";
+      const encoder = device.createCommandEncoder({ label });
+      encode(encoder, dispatches, label);
+      if (source && words) await this.readback.submitAndRead(encoder, source, words);
+      else {
+        device.queue.submit([encoder.finish()]);
+        await this.gpu.finished();
+      }
+      sequence.append(tokens, first, count);
+    } finally {
+      this.busy = false;
     }
-    const count = want === "argmax" ? 1 : MAX_CANDIDATES;
-    const bytes = await this.readback.submitAndRead(encoder, best, 8 * count);
-    const known = Math.min(count, this.tokenCount);
-    return { ids: new Uint32Array(bytes, 0, known), logits: new Float32Array(bytes, 4 * count, known) };
   }
 }

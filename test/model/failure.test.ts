@@ -97,7 +97,8 @@ it("values above the largest half are an error, and right in a cache of f32", ()
   withModel(gpu(), async (_, own) => {
     const logits = async (scale: number, options: LoadOptions) => {
       const model = await loadModel(own, scaledValues(scale), { chunk: CHUNK, weights: "f32", ...options });
-      const result = await model.forward(model.open(), TOKENS, "logits");
+      const { ids, logits } = await model.forward(model.open(), TOKENS, "logits");
+      const result = { ids, logits: logits.slice() };
       model.destroy();
       return result;
     };
