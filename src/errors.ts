@@ -31,7 +31,7 @@ export class CheckpointError extends ZiyaError {
   }
 }
 
-/** A folder that cannot be written as asked: a full disk, no permission, or files in it that are not its own. */
+/** A file or folder that cannot be read or written as asked: a full disk, no permission, or files that are not its own. */
 export class StorageError extends ZiyaError {
   constructor(message: string, options?: ErrorOptions) {
     super("storage", message, options);

@@ -1,3 +1,4 @@
+import { expectWritable } from "../convert/output.ts";
 import { type Command, EXIT, UsageError, write } from "./command.ts";
 import { JSON_FLAG, MODEL_FLAGS, withEngine } from "./engine.ts";
 import { writeOutput } from "./file.ts";
@@ -17,6 +18,7 @@ that have no token are included. Nothing is put before the tokens: begin with th
   async run({ values, io }) {
     const tokens = parseIds(values.required("tokens"));
     const path = values.required("out");
+    await expectWritable(path);
     return withEngine(values, io, async (engine) => {
       await writeOutput(path, bytesOf(engine.logits(tokens)));
       const shape = [tokens.length, engine.model.config.vocab_size];

@@ -1,8 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { type Command, EXIT, UsageError, write } from "./command.ts";
 import { JSON_FLAG, MODEL_FLAGS, withEngine } from "./engine.ts";
 import { progressBar } from "./progress.ts";
-import { decodeInput } from "./text.ts";
+import { readTextFile } from "./text.ts";
 
 export const perplexity: Command = {
   usage: "perplexity --file FILE",
@@ -18,7 +17,7 @@ negative log-likelihood in nats (nll) and the perplexity, exp(nll). Only ids tha
   positionals: 0,
   async run({ values, io }) {
     const path = values.required("file");
-    const text = decodeInput(await readFile(path), path);
+    const text = await readTextFile(path);
     return withEngine(values, io, async (engine) => {
       const ids = engine.tokenizer.encode(text);
       if (ids.length === 0) throw new UsageError(`${path} has no text.`);

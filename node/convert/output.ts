@@ -61,7 +61,7 @@ export async function createFile(
  */
 export async function expectWritable(path: string): Promise<void> {
   try {
-    const found = await stat(path).catch(() => undefined);
+    const found = await ifThere(stat(path));
     await access(found ? path : `${dirname(path)}${sep}.`, constants.W_OK);
     if (!found?.isDirectory()) return;
   } catch (cause) {
@@ -85,13 +85,31 @@ export async function replaceFile(path: string, contents: string | Uint8Array): 
 /** @throws StorageError when the folder for a result is not there and cannot be made, or cannot be read. */
 export async function makeFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    await mkdir(path, { recursive: true }).catch((error: unknown) => explainMissing(path, error));
     await readdir(path);
   } catch (cause) {
     throw new StorageError(
       `${path} is no folder that can be used: ${(cause as Error).message}. Choose another one with --out.`,
       { cause },
     );
+  }
+}
+
+/** Node says ENOENT whatever the system's reason was: it is asked again for the first folder that is missing. */
+async function explainMissing(path: string, error: unknown): Promise<never> {
+  let first = path;
+  while (!(await ifThere(stat(dirname(first))))) first = dirname(first);
+  await mkdir(first);
+  throw error;
+}
+
+/** What was found, or undefined where there is nothing of that name. */
+export async function ifThere<T>(found: Promise<T>): Promise<T | undefined> {
+  try {
+    return await found;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
   }
 }
 
@@ -153,7 +171,7 @@ export function unwritable(path: string, cause: unknown): StorageError {
   const full = code === "ENOSPC" || code === "EDQUOT";
   return new StorageError(
     full
-      ? `The disk is full: ${path} could not be written. Free some space and run the same command again; it goes on with this file.`
+      ? `The disk is full: ${path} could not be written. Free some space and run the same command again; a conversion goes on where it was.`
       : `${path} could not be written: ${message}.`,
     { cause },
   );

@@ -108,7 +108,7 @@ describe("the command line", () => {
     }
     const missing = await run(["perplexity", "--file", join(folder, "none.txt")]);
     expect(missing.code).toBe(1);
-    expect(missing.err).toMatch(/^ziya: ENOENT.*\n$/);
+    expect(missing.err).toMatch(/^ziya: .*none\.txt could not be read: ENOENT.*\n$/);
     const binary = join(folder, "binary.txt");
     await writeFile(binary, Buffer.from("caf\xe9", "latin1"));
     const garbled = await run(["perplexity", "--file", binary]);
