@@ -7,6 +7,8 @@ import {
   type GenerationDefaults,
   NUMERIC_OPTIONS,
   type NumericOption,
+  SAMPLING_OPTIONS,
+  type SamplingOption,
   show,
 } from "./options.ts";
 
@@ -97,7 +99,9 @@ export function parseGenerationConfig(text: string, name = "generation_config.js
     }
   };
   const read = (key: string, option: NumericOption) => check(key, (value) => checkNumber(option, value, key));
-  const temperature = read("temperature", "temperature") ?? missing.temperature;
+  const sampling = Object.fromEntries(
+    SAMPLING_OPTIONS.map((name) => [name, read(name, name) ?? missing[name]]),
+  ) as Record<SamplingOption, number>;
   const maxNewTokens = read("max_new_tokens", "max_tokens");
   const length = read("max_length", "max_tokens");
   const maxLength = maxNewTokens === undefined && length !== UNSET_LENGTH ? length : undefined;
@@ -109,11 +113,8 @@ export function parseGenerationConfig(text: string, name = "generation_config.js
   ]);
   return {
     defaults: {
-      temperature: sample === false ? 0 : temperature,
-      top_k: read("top_k", "top_k") ?? missing.top_k,
-      top_p: read("top_p", "top_p") ?? missing.top_p,
-      min_p: read("min_p", "min_p") ?? missing.min_p,
-      repetition_penalty: read("repetition_penalty", "repetition_penalty") ?? missing.repetition_penalty,
+      ...sampling,
+      ...(sample === false && { temperature: 0 }),
       max_tokens:
         maxNewTokens ?? (maxLength === undefined ? missing.max_tokens : NUMERIC_OPTIONS.max_tokens.most),
       ...(maxLength !== undefined && { max_length: maxLength }),

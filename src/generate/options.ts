@@ -32,13 +32,7 @@ const OVERFLOWS = ["error", "truncate"] as const;
 export type Overflow = (typeof OVERFLOWS)[number];
 
 /** The settings of the sampler, all present. */
-export interface Sampling {
-  readonly temperature: number;
-  readonly top_k: number;
-  readonly top_p: number;
-  readonly min_p: number;
-  readonly repetition_penalty: number;
-  readonly seed: number;
+export interface Sampling extends Readonly<Record<SamplingOption | "seed", number>> {
   /** Ids that are never chosen. */
   readonly suppress_tokens?: ReadonlySet<number>;
 }
@@ -54,10 +48,7 @@ export interface ResolvedOptions extends Sampling {
 }
 
 /** What a model's makers recommend; see `parseGenerationConfig`. */
-export type GenerationDefaults = Pick<
-  ResolvedOptions,
-  "temperature" | "top_k" | "top_p" | "min_p" | "repetition_penalty" | "max_tokens" | "suppress_tokens"
-> & {
+export type GenerationDefaults = Pick<ResolvedOptions, SamplingOption | "max_tokens" | "suppress_tokens"> & {
   /** For an answer without `max_tokens` of its own: the longest prompt and answer together, in tokens. */
   readonly max_length?: number;
   readonly stop?: readonly string[];
@@ -81,8 +72,15 @@ export const NUMERIC_OPTIONS = {
   max_tokens: { least: 1, most: 1_048_576, integer: true },
 } as const satisfies Record<string, NumericRange>;
 export type NumericOption = keyof typeof NUMERIC_OPTIONS;
+const NUMERIC_NAMES = Object.keys(NUMERIC_OPTIONS) as NumericOption[];
 
-const OPTION_NAMES = [...Object.keys(NUMERIC_OPTIONS), "stop", "overflow", "signal"];
+/** The numeric options that are settings of the sampler and have the same name in generation_config.json. */
+export type SamplingOption = Exclude<NumericOption, "seed" | "max_tokens">;
+export const SAMPLING_OPTIONS: readonly SamplingOption[] = NUMERIC_NAMES.filter(
+  (name) => name !== "seed" && name !== "max_tokens",
+);
+
+const OPTION_NAMES = [...NUMERIC_NAMES, "stop", "overflow", "signal"];
 /** Stop strings are searched for in every piece of text: more and longer ones than these are a mistake. */
 const MOST_STOPS = 64;
 const LONGEST_STOP = 1024;
@@ -102,8 +100,12 @@ export function resolveOptions(options: GenerationOptions, defaults: GenerationD
       );
     }
   }
-  const numeric = (name: NumericOption, missing: number) =>
-    options[name] === undefined ? missing : checkNumber(name, options[name]);
+  const numeric = (name: NumericOption) =>
+    options[name] !== undefined
+      ? checkNumber(name, options[name])
+      : name === "seed"
+        ? drawSeed()
+        : defaults[name];
   const { overflow = "error", signal } = options;
   if (!OVERFLOWS.includes(overflow)) {
     throw new OptionError(`overflow is ${show(overflow)}; wanted ${OVERFLOWS.map(show).join(" or ")}.`);
@@ -111,14 +113,9 @@ export function resolveOptions(options: GenerationOptions, defaults: GenerationD
   if (signal !== undefined && !isAbortSignal(signal)) {
     throw new OptionError(`signal is ${show(signal)}; wanted an AbortSignal.`);
   }
+  const numbers = Object.fromEntries(NUMERIC_NAMES.map((name) => [name, numeric(name)]));
   return {
-    temperature: numeric("temperature", defaults.temperature),
-    top_k: numeric("top_k", defaults.top_k),
-    top_p: numeric("top_p", defaults.top_p),
-    min_p: numeric("min_p", defaults.min_p),
-    repetition_penalty: numeric("repetition_penalty", defaults.repetition_penalty),
-    seed: options.seed === undefined ? drawSeed() : checkNumber("seed", options.seed),
-    max_tokens: numeric("max_tokens", defaults.max_tokens),
+    ...(numbers as Record<NumericOption, number>),
     max_length: options.max_tokens === undefined ? (defaults.max_length ?? Infinity) : Infinity,
     stop: options.stop === undefined ? (defaults.stop ?? []) : checkStops(options.stop),
     ...(defaults.suppress_tokens && { suppress_tokens: defaults.suppress_tokens }),
