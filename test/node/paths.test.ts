@@ -78,7 +78,7 @@ describe("a path that cannot be used is a sentence with the path, and exit code 
     "chat --file": (path) => ["chat", "--file", path],
     "generate --file": (path) => ["generate", "--file", path],
     "perplexity --file": (path) => ["perplexity", "--file", path],
-    "logits --out": (path) => ["logits", "--tokens", "1", "--out", path],
+    "logits --out": (path) => ["logits", "--tokens", "1", "--out", path, "--model", join(folder, "none")],
     "convert --report": (path) => [
       ...["convert", "--base", release.base, "--delta", release.delta],
       ...["--out", join(folder, "never"), "--report", path],
@@ -162,7 +162,8 @@ test("a file system that is read-only is told as one, by convert and by what has
     }
     const file = join(root, "file");
     for (const args of [
-      ["logits", "--tokens", "1", "--out", file],
+      // Told before the model is looked for.
+      ["logits", "--tokens", "1", "--out", file, "--model", join(folder, "none")],
       ["convert", ...inputs, "--out", join(folder, "never"), "--report", file],
     ]) {
       const { code, err } = await run(...args);
