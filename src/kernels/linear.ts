@@ -12,14 +12,14 @@ import {
 import { REDUCE_LANES, reducing } from "./reduce.ts";
 import { type Buffers, type Operation, prepare } from "./way.ts";
 
-interface LinearShape extends SlabShape {
+type LinearShape = SlabShape & {
   /** Rows of the whole matrix. */
   readonly outputs: number;
   /** T: rows of the pass. */
   readonly tokens: number;
   /** Add to y instead of setting it: the residual. */
   readonly accumulate: boolean;
-}
+};
 
 /** Tokens, and rows of the matrix, of one tile of matmul.wgsl. */
 const TILE = 32;
