@@ -10,6 +10,7 @@ import {
   refusePointers,
 } from "../src/checkpoint/source.ts";
 import { CheckpointError, OptionError } from "../src/errors.ts";
+import { show } from "../src/show.ts";
 
 /** Node reads at most 2 GiB in one call. */
 const READ_LIMIT = 1 << 30;
@@ -39,7 +40,7 @@ export function openFolder(folder: string): OpenFile {
  */
 export function expectFolder(path: string, role = "model"): void {
   if (typeof path !== "string" || path === "") {
-    throw new OptionError(`The ${role} is ${JSON.stringify(path)}; wanted the path of a checkpoint folder.`);
+    throw new OptionError(`The ${role} is ${show(path)}; wanted the path of a checkpoint folder.`);
   }
   const subject = `${path}, given as the ${role},`;
   const wanted = "wanted a checkpoint folder in Hugging Face's layout";

@@ -2,12 +2,11 @@
  * The typed errors of the runtime. Each message is a sentence with the evidence: what was wanted, what was
  * found, what to do. `code` is stable, for programs; `message` is for people.
  */
-export class ZiyaError extends Error {
-  readonly code: string;
-  constructor(code: string, message: string, options?: ErrorOptions) {
+export abstract class ZiyaError extends Error {
+  abstract readonly code: string;
+  constructor(message: string, options?: ErrorOptions) {
     super(shorten(message), options);
     this.name = new.target.name;
-    this.code = code;
   }
 }
 
@@ -26,77 +25,55 @@ function shorten(message: string): string {
 
 /** Bytes of a checkpoint that cannot be believed, or tensors that do not fit the config. */
 export class CheckpointError extends ZiyaError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("checkpoint", message, options);
-  }
+  readonly code = "checkpoint";
 }
 
 /** A file or folder that cannot be read or written as asked: a full disk, no permission, or files that are not its own. */
 export class StorageError extends ZiyaError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("storage", message, options);
-  }
+  readonly code = "storage";
 }
 
 /** A `config.json` that asks for what this runtime does not do, or that contradicts itself. */
 export class ConfigError extends ZiyaError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("config", message, options);
-  }
+  readonly code = "config";
 }
 
 /** A tokenizer file that cannot be read, or ids outside the vocabulary. */
 export class TokenizerError extends ZiyaError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("tokenizer", message, options);
-  }
+  readonly code = "tokenizer";
 }
 
 /** An option that is unknown, of the wrong type or out of range. */
 export class OptionError extends ZiyaError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("option", message, options);
-  }
+  readonly code = "option";
 }
 
 /** No adapter, a limit too small, or an error that WebGPU reported. */
 export class DeviceError extends ZiyaError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("device", message, options);
-  }
+  readonly code = "device";
 }
 
 /** The GPU device is gone (driver reset, out of memory, destroyed): load the model again. */
 export class DeviceLostError extends ZiyaError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("device-lost", message, options);
-  }
+  readonly code = "device-lost";
 }
 
 /** A shader that does not compile, or a pipeline that does not fit it. */
 export class ShaderError extends ZiyaError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("shader", message, options);
-  }
+  readonly code = "shader";
 }
 
 /** More tokens than the KV cache holds. */
 export class ContextOverflowError extends ZiyaError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("context-overflow", message, options);
-  }
+  readonly code = "context-overflow";
 }
 
 /** Logits that are no numbers: a wrong kernel, a broken driver or a damaged checkpoint. Never a token. */
 export class LogitsError extends ZiyaError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("logits", message, options);
-  }
+  readonly code = "logits";
 }
 
 /** An engine that is asked for a second answer while it gives one. */
 export class BusyError extends ZiyaError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("busy", message, options);
-  }
+  readonly code = "busy";
 }

@@ -10,6 +10,7 @@ const RANKS: Readonly<Record<string, number>> = {
   "src/errors.ts": 0,
   "src/f16.ts": 0,
   "src/host.ts": 0,
+  "src/show.ts": 0,
   "src/stored.ts": 0,
   "src/gpu": 1,
   "src/quantize": 1,

@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { basename, dirname, resolve } from "node:path";
 import { StorageError } from "../../src/errors.ts";
+import { showBytes } from "../../src/show.ts";
 import { CALIBRATED_FORMATS } from "../../src/stored.ts";
 import { type ConversionReport, convert as convertModel } from "../convert/convert.ts";
 import { type InputDescription, TEXT_FILES } from "../convert/inputs.ts";
@@ -167,7 +168,7 @@ function progress(show: (line: string) => void) {
     const left = Math.ceil((total - done) / rate / 1000);
     const share = Math.floor((done / total) * 100);
     show(
-      `Converting ${share} %, ${gigabytes(done)} of ${gigabytes(total)} at ${(rate / 1000).toFixed(0)} MB/s, ${duration(left)} left`,
+      `Converting ${share} %, ${showBytes(done)} of ${showBytes(total)} at ${(rate / 1000).toFixed(0)} MB/s, ${duration(left)} left`,
     );
   };
 }
@@ -201,15 +202,11 @@ function describe(report: ConversionReport): string {
       ? "The finished checkpoint was damaged; figures are known of what was packed again only."
       : `${matrices} matrices as ${weights}: ${bits.toFixed(2)} bits per weight, relative error ${(error * 100).toFixed(3)} %.`;
   return [
-    `${folder}: ${gigabytes(bytes)} in ${shards} ${shards === 1 ? "shard" : "shards"}` +
+    `${folder}: ${showBytes(bytes)} in ${shards} ${shards === 1 ? "shard" : "shards"}` +
       (report.shards_found > 0 ? `, ${report.shards_found} of them from before.` : "."),
     figures,
-    `${gigabytes(read)} read in ${duration(Math.round(seconds))}, ${(read / seconds / 1e6).toFixed(0)} MB/s.`,
+    `${showBytes(read)} read in ${duration(Math.round(seconds))}, ${(read / seconds / 1e6).toFixed(0)} MB/s.`,
   ].join("\n");
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(2)} GB`;
 }
 
 function duration(seconds: number): string {

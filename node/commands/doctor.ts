@@ -4,6 +4,7 @@ import { type Config, parseConfig } from "../../src/model/config.ts";
 import { CHUNK } from "../../src/model/load-model.ts";
 import { memoryOf } from "../../src/model/memory.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
+import { showBytes } from "../../src/show.ts";
 import { storedBytes, WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
 import { dawnHost, systemMemory } from "../host.ts";
 import { type Command, EXIT, write } from "./command.ts";
@@ -116,7 +117,7 @@ function describe(found: ReturnType<typeof examine>): string {
     `Ziya-LLaMA-13B with a full KV cache of ${ZIYA_13B.max_position_embeddings} tokens would need`,
     ...found.ziya_13b.map((need) => `  ${describeNeeds(need, found)}`),
     found.software
-      ? `A software adapter takes it from the machine's ${gigabytes(found.system_memory_bytes)} of memory.`
+      ? `A software adapter takes it from the machine's ${showBytes(found.system_memory_bytes)} of memory.`
       : "WebGPU does not tell how much memory an adapter has; compare with the graphics card's.",
   ];
   return lines.join("\n");
@@ -126,13 +127,9 @@ function describeNeeds(need: ReturnType<typeof needs>, found: ReturnType<typeof 
   const { weights, total_bytes: total, largest_matrix_bindings: bindings } = need;
   const tooMuch = found.software && total > found.system_memory_bytes;
   return (
-    `${weights.padEnd(5)}${gigabytes(total)}: weights ${gigabytes(need.weight_bytes)}, cache ${gigabytes(need.cache_bytes)} ` +
-    `(${need.cache_bytes_per_token} bytes a token); its largest matrix, ${gigabytes(need.largest_matrix_bytes)}, takes ` +
-    `${bindings} ${bindings === 1 ? "binding" : "bindings"} of at most ${gigabytes(found.binding_limit_bytes)}` +
+    `${weights.padEnd(5)}${showBytes(total)}: weights ${showBytes(need.weight_bytes)}, cache ${showBytes(need.cache_bytes)} ` +
+    `(${need.cache_bytes_per_token} bytes a token); its largest matrix, ${showBytes(need.largest_matrix_bytes)}, takes ` +
+    `${bindings} ${bindings === 1 ? "binding" : "bindings"} of at most ${showBytes(found.binding_limit_bytes)}` +
     (tooMuch ? "; more than there is" : "")
   );
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(bytes < 1e9 ? 3 : 2)} GB`;
 }

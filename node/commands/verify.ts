@@ -1,8 +1,8 @@
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
-import { readText } from "../../src/checkpoint/source.ts";
 import { sumOfSums, verifyFiles } from "../../src/convert/manifest.ts";
-import { parseConfig } from "../../src/model/config.ts";
+import { parseConfig, readConfigText } from "../../src/model/config.ts";
 import { expectTensors } from "../../src/model/tensors.ts";
+import { showBytes } from "../../src/show.ts";
 import { CheckpointError, openModel } from "../index.ts";
 import { createSha256 } from "../sha256.ts";
 import { type Command, EXIT, UsageError, write } from "./command.ts";
@@ -34,16 +34,17 @@ of the files that it was converted from, to compare with those that the download
           `${folder} has ${SINGLE} beside the shards, and it would be loaded in their place: remove it, or it is not what was converted.`,
         );
       }
-      const config = await open("config.json");
-      if (!config) throw new CheckpointError(`${folder} has no config.json: fetch that file again.`);
-      const tensors = await expectTensors(checkpoint, parseConfig(await readText(config)));
+      const config = await readConfigText(open);
+      if (config === undefined)
+        throw new CheckpointError(`${folder} has no config.json: fetch that file again.`);
+      const tensors = await expectTensors(checkpoint, parseConfig(config));
       bar.clear();
 
       const weights = checkpoint.packed?.format ?? "plain";
       const bytes = shards.reduce((sum, { size }) => sum + size, 0);
       const sha256 = sumOfSums(shards, createSha256());
       const result = { shards: shards.length, bytes, weights, tensors: tensors.length, sha256, sources };
-      const size = `${(bytes / 1e9).toFixed(2)} GB`;
+      const size = showBytes(bytes);
       const text = `OK: ${shards.length} ${shards.length === 1 ? "shard" : "shards"}, ${size}, ${tensors.length} tensors (${weights}).\nSHA-256 of all: ${sha256}`;
       await write(io.stdout, `${values.on("json") ? JSON.stringify(result) : text}\n`);
       return EXIT.ok;

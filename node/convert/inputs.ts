@@ -4,9 +4,9 @@ import type { Checkpoint, Dtype, TensorInfo } from "../../src/checkpoint/checkpo
 import { mergeDelta, refuseUnmergedDelta, WHOLE } from "../../src/checkpoint/delta.ts";
 import { ELEMENT_BYTES } from "../../src/checkpoint/dtype.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
-import { type ByteSource, type OpenFile, readText, refusePointers } from "../../src/checkpoint/source.ts";
+import { type ByteSource, type OpenFile, refusePointers } from "../../src/checkpoint/source.ts";
 import { CheckpointError } from "../../src/errors.ts";
-import { type Config, parseConfig, parseConfigObject } from "../../src/model/config.ts";
+import { type Config, parseConfig, parseConfigObject, readConfigText } from "../../src/model/config.ts";
 import { expectTensors } from "../../src/model/tensors.ts";
 import { expectFolder, fileSource, openFolder, unreadable } from "../files.ts";
 
@@ -60,8 +60,6 @@ export interface Inputs {
 
 type Reopen = (name: string) => Promise<{ readonly file: ByteSource; readonly now: SourceFile } | undefined>;
 
-/** A config.json has less than a kilobyte. */
-const CONFIG_LIMIT = 1024 * 1024;
 /** The files besides the weights that make a folder a model. */
 export const TEXT_FILES: readonly string[] = [
   "config.json",
@@ -214,13 +212,13 @@ async function openWeights(part: string, source: SourceDescription, open: OpenFi
 }
 
 async function readConfig(part: string, open: OpenFile): Promise<Config> {
-  const file = await open("config.json");
-  if (file) return parseConfig(await readText(file, CONFIG_LIMIT));
+  const text = await readConfigText(open);
+  if (text !== undefined) return parseConfig(text);
   throw new CheckpointError(`The ${part} has no config.json: fetch that file too.`);
 }
 
 /** A base may come without a config: it only helps to tell a wrong one. */
 async function readBaseConfig(open: OpenFile): Promise<object> {
-  const file = await open("config.json");
-  return file ? parseConfigObject(await readText(file, CONFIG_LIMIT), "config.json of the base") : {};
+  const text = await readConfigText(open);
+  return text === undefined ? {} : parseConfigObject(text, "config.json of the base");
 }

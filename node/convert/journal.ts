@@ -4,6 +4,7 @@ import { INDEX, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
 import { type FileSum, indexJson } from "../../src/convert/manifest.ts";
 import type { PlannedShard } from "../../src/convert/plan.ts";
 import { StorageError } from "../../src/errors.ts";
+import { showBytes } from "../../src/show.ts";
 import { type CheckOptions, type Conversion, isIntact, readEarlier, VERSION } from "./earlier.ts";
 import type { FinishedShard } from "./journal-file.ts";
 import { makeFolder, orUnwritable, removeFile, removePartials, replaceFile, syncFolder } from "./output.ts";
@@ -121,12 +122,8 @@ export class Journal {
     const { bavail, bsize } = await orUnwritable(this.folder, statfs(this.folder));
     if (need <= bavail * bsize) return;
     throw new StorageError(
-      `The conversion needs ${gigabytes(need)} in ${this.folder}, and its disk has ${gigabytes(bavail * bsize)} left: ` +
+      `The conversion needs ${showBytes(need)} in ${this.folder}, and its disk has ${showBytes(bavail * bsize)} left: ` +
         `free some space, or choose another folder with --out.`,
     );
   }
-}
-
-function gigabytes(bytes: number): string {
-  return bytes < 1e8 ? `${(bytes / 1e6).toFixed(2)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
 }

@@ -1,5 +1,6 @@
 import { CheckpointError } from "../errors.ts";
 import { addHalves, narrowToHalves, widenHalves } from "../f16.ts";
+import { show } from "../show.ts";
 import {
   type Checkpoint,
   checkRows,
@@ -171,7 +172,7 @@ function refuseSecondLlama(base: Checkpoint, config: BaseConfig): void {
   const longer = positions === 4096 && (scaling === undefined || scaling === null);
   if (!longer && epsilon !== 1e-5) return;
   throw new CheckpointError(
-    `The base ${base.name} is LLaMA-2 by its config (max_position_embeddings ${JSON.stringify(positions)}, rms_norm_eps ${JSON.stringify(epsilon)}); ` +
+    `The base ${base.name} is LLaMA-2 by its config (max_position_embeddings ${show(positions)}, rms_norm_eps ${show(epsilon)}); ` +
       `the delta was made from LLaMA-1 (2048 and 1e-6), and with another base the model answers with garbage.`,
   );
 }

@@ -1,4 +1,5 @@
 import { CheckpointError } from "../errors.ts";
+import { show } from "../show.ts";
 import { type Dtype, rowsOf, type TensorInfo } from "./checkpoint.ts";
 import { ELEMENT_BYTES, isDtype, toWords, widen } from "./dtype.ts";
 import { isObject, type JsonObject, parseObject } from "./json.ts";
@@ -54,14 +55,14 @@ export async function readHeader(source: ByteSource): Promise<Header> {
   for (const [name, value] of Object.entries(json)) {
     if (!isObject(value)) {
       throw new CheckpointError(
-        `The header of ${file} describes ${quote(name)} by ${typeof value}; wanted an object.`,
+        `The header of ${file} describes ${show(name)} by ${typeof value}; wanted an object.`,
       );
     }
     if (name === "__metadata__") {
       for (const [key, text] of Object.entries(value)) {
         if (typeof text !== "string") {
           throw new CheckpointError(
-            `The header of ${file} has ${quote(key)} in its __metadata__ as ${quote(text)}; wanted a string.`,
+            `The header of ${file} has ${show(key)} in its __metadata__ as ${show(text)}; wanted a string.`,
           );
         }
         metadata.set(key, text);
@@ -74,17 +75,17 @@ export async function readHeader(source: ByteSource): Promise<Header> {
 
 function parseEntry(file: string, name: string, value: JsonObject, dataStart: number): Entry {
   const { dtype, shape, data_offsets: offsets } = value;
-  const what = `${file} holds the tensor ${quote(name)}`;
+  const what = `${file} holds the tensor ${show(name)}`;
   if (!isStored(dtype)) {
-    throw new CheckpointError(`${what} with the dtype ${quote(dtype)}; wanted F32, F16 or BF16.`);
+    throw new CheckpointError(`${what} with the dtype ${show(dtype)}; wanted F32, F16 or BF16.`);
   }
   if (!isSizes(shape) || shape.length > DIMENSION_LIMIT) {
     throw new CheckpointError(
-      `${what} with the shape ${quote(shape)}; wanted a list of at most ${DIMENSION_LIMIT} sizes.`,
+      `${what} with the shape ${show(shape)}; wanted a list of at most ${DIMENSION_LIMIT} sizes.`,
     );
   }
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!) {
-    throw new CheckpointError(`${what} at data_offsets ${quote(offsets)}; wanted [begin, end] in bytes.`);
+    throw new CheckpointError(`${what} at data_offsets ${show(offsets)}; wanted [begin, end] in bytes.`);
   }
   const [begin, end] = offsets as [number, number];
   const bytes = shape.reduce((product, size) => product * size, STORED_BYTES[dtype]);
@@ -109,21 +110,21 @@ function checkCoverage(
     const { name, offset, bytes } = entry;
     if (offset < covered) {
       throw new CheckpointError(
-        `${file} holds ${quote(name)} from byte ${offset}, inside ${previous}, which ends at ${covered}: tensors overlap.`,
+        `${file} holds ${show(name)} from byte ${offset}, inside ${previous}, which ends at ${covered}: tensors overlap.`,
       );
     }
     if (offset > covered) {
       throw new CheckpointError(
-        `${file} has ${offset - covered} bytes between ${previous} and ${quote(name)} that belong to no tensor.`,
+        `${file} has ${offset - covered} bytes between ${previous} and ${show(name)} that belong to no tensor.`,
       );
     }
     if (offset + bytes > size) {
       throw new CheckpointError(
-        `${file} holds ${quote(name)} up to byte ${offset + bytes} and ends at ${size}: it is cut short, so fetch it again.`,
+        `${file} holds ${show(name)} up to byte ${offset + bytes} and ends at ${size}: it is cut short, so fetch it again.`,
       );
     }
     covered = offset + bytes;
-    previous = quote(name);
+    previous = show(name);
   }
   if (covered !== size) {
     throw new CheckpointError(
@@ -140,16 +141,11 @@ function isSizes(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 }
 
-/** For messages: what the file says, no longer than a line. */
-function quote(value: unknown): string {
-  return (JSON.stringify(value) ?? "undefined").slice(0, 200);
-}
-
 /** @throws CheckpointError when the entry is of none of the types in `Dtype`. */
 export function plainTensor(source: ByteSource, { name, dtype, shape }: Entry): TensorInfo {
   if (isDtype(dtype)) return { name, dtype, shape };
   throw new CheckpointError(
-    `${source.name} holds the tensor ${quote(name)} with the dtype ${dtype}; wanted F32, F16 or BF16.`,
+    `${source.name} holds the tensor ${show(name)} with the dtype ${dtype}; wanted F32, F16 or BF16.`,
   );
 }
 

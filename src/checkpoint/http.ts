@@ -1,4 +1,5 @@
 import { CheckpointError, OptionError } from "../errors.ts";
+import { show } from "../show.ts";
 import {
   allocate,
   discard,
@@ -141,8 +142,8 @@ function absolute(url: string | URL): URL {
     return new URL(url);
   } catch (cause) {
     throw new OptionError(
-      `${JSON.stringify(String(url))} is no absolute URL; wanted one such as "https://example.org/ziya/". In a page: ` +
-        `new URL(${JSON.stringify(String(url))}, document.baseURI).`,
+      `${show(String(url))} is no absolute URL; wanted one such as "https://example.org/ziya/". In a page: ` +
+        `new URL(${show(String(url))}, document.baseURI).`,
       { cause },
     );
   }
@@ -196,7 +197,5 @@ async function contentRange(
         `wrong, so serve the file from elsewhere.`,
     );
   }
-  throw new CheckpointError(
-    `${url} sent the Content-Range ${JSON.stringify(header.slice(0, 100))}; wanted "bytes first-last/size".`,
-  );
+  throw new CheckpointError(`${url} sent the Content-Range ${show(header)}; wanted "bytes first-last/size".`);
 }

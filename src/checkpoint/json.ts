@@ -1,4 +1,5 @@
 import { CheckpointError } from "../errors.ts";
+import { show } from "../show.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -52,9 +53,7 @@ function checkStructure(text: string, what: string): void {
       const key: string = JSON.parse(text.slice(start, at + 1));
       const keys = objects.at(-1);
       if (keys?.has(key)) {
-        throw new CheckpointError(
-          `${what} holds the key ${JSON.stringify(key.slice(0, 200))} twice in one object.`,
-        );
+        throw new CheckpointError(`${what} holds the key ${show(key)} twice in one object.`);
       }
       keys?.add(key);
     }

@@ -1,4 +1,5 @@
 import { CheckpointError } from "../errors.ts";
+import { show } from "../show.ts";
 import { decodeText } from "./source.ts";
 
 /**
@@ -182,7 +183,7 @@ class Machine {
     for (let i = 0; i < items.length; i += 2) {
       const key = items[i];
       if (typeof key !== "string") this.fail(`has a dict key that is ${describe(key!)}; wanted a name`);
-      if (dict.has(key)) this.fail(`sets the key ${JSON.stringify(key.slice(0, 200))} twice`);
+      if (dict.has(key)) this.fail(`sets the key ${show(key)} twice`);
       dict.set(key, items[i + 1]!);
     }
   }

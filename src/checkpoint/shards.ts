@@ -1,4 +1,5 @@
 import { CheckpointError } from "../errors.ts";
+import { show } from "../show.ts";
 import type { WeightFormat } from "../stored.ts";
 import { type Checkpoint, findTensor, type TensorInfo } from "./checkpoint.ts";
 import { isObject, parseObject } from "./json.ts";
@@ -140,9 +141,7 @@ function parseWeightMap(text: string, file: string): Map<string, string> {
   const holders = new Map<string, string>();
   for (const [name, holder] of Object.entries(weightMap)) {
     if (typeof holder !== "string") {
-      throw new CheckpointError(
-        `${file} maps ${JSON.stringify(name)} to ${typeof holder}; wanted a file name.`,
-      );
+      throw new CheckpointError(`${file} maps ${show(name)} to ${typeof holder}; wanted a file name.`);
     }
     checkFileName(holder, file);
     holders.set(name, holder);

@@ -1,4 +1,5 @@
 import { CheckpointError } from "../errors.ts";
+import { show } from "../show.ts";
 
 /**
  * Bytes that can be read by range: a file, a `Blob`, an HTTP resource, memory. Everything that reads a
@@ -126,16 +127,24 @@ export const UNFINISHED_INDEX = "model.safetensors.index.partial.json";
 export const INDEX_LIMIT = 4 * 1024 * 1024;
 
 /**
- * A whole text file, such as `config.json`.
+ * A whole file of text, such as `config.json`.
  * @throws CheckpointError when it is longer than `limit` bytes or not UTF-8.
  */
-export async function readText(source: ByteSource, limit: number = TEXT_LIMIT): Promise<string> {
+export async function readText(source: ByteSource, limit?: number): Promise<string> {
+  return decodeText(await readWhole(source, limit), source.name);
+}
+
+/**
+ * A whole file of text or of a tokenizer.
+ * @throws CheckpointError when it is longer than `limit` bytes.
+ */
+export async function readWhole(source: ByteSource, limit: number = TEXT_LIMIT): Promise<Uint8Array> {
   if (source.size > limit) {
     throw new CheckpointError(
       `${source.name} has ${source.size} bytes, and a text file of a checkpoint at most ${limit}: this is not one.`,
     );
   }
-  return decodeText(await source.read(0, source.size), source.name);
+  return source.read(0, source.size);
 }
 
 /** @throws CheckpointError when the bytes are not UTF-8. */
@@ -154,10 +163,9 @@ export function decodeText(bytes: Uint8Array, what: string): string {
  */
 export function checkFileName(name: string, where: string): void {
   // The names Windows reserves are left to it; a control character or separator is never in a checkpoint's file name.
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is looked for.
-  if (name === "" || name === "." || name === ".." || name.length > 255 || /[/\\:\0-\x1f]/.test(name)) {
+  if (name === "" || name === "." || name === ".." || name.length > 255 || /[/\\:\p{Cc}]/u.test(name)) {
     throw new CheckpointError(
-      `${where} names the file ${JSON.stringify(name.slice(0, 300))}; wanted the plain name of a file in the same folder.`,
+      `${where} names the file ${show(name)}; wanted the plain name of a file in the same folder.`,
     );
   }
 }

@@ -1,4 +1,5 @@
 import { CheckpointError } from "../errors.ts";
+import { show } from "../show.ts";
 import type { Dtype } from "./checkpoint.ts";
 import { type Builder, describe, isOpaque, type Opaque, type PickleValue, readPickle } from "./pickle.ts";
 
@@ -55,7 +56,7 @@ export function parseStateDict(bytes: Uint8Array, what: string): Map<string, Vie
   for (const [name, item] of value) {
     if (!isOpaque(item) || item.kind !== "tensor") {
       throw new CheckpointError(
-        `${what} holds ${describe(item)} under ${JSON.stringify(name.slice(0, 200))}; wanted tensors only (a state dict).`,
+        `${what} holds ${describe(item)} under ${show(name)}; wanted tensors only (a state dict).`,
       );
     }
     views.set(name, item as View);
@@ -74,7 +75,7 @@ function stateDictBuilder(what: string): Builder {
   return {
     global(name): Named {
       if (FUNCTIONS.has(name) || Object.hasOwn(STORAGE_DTYPES, name)) return { kind: "name", name };
-      return refuse(`names ${JSON.stringify(name.slice(0, 200))}`);
+      return refuse(`names ${show(name)}`);
     },
     persistent(id): Storage {
       if (!Array.isArray(id) || id.length !== 5) return refuse(`has the persistent id ${describe(id)}`);
@@ -85,7 +86,7 @@ function stateDictBuilder(what: string): Builder {
       if (!valid || !dtype) return refuse("has a persistent id that is no storage of F32, F16 or BF16");
       const storage = storages.get(key) ?? { kind: "storage", key, dtype, length };
       if (storage.dtype !== dtype || storage.length !== length) {
-        return refuse(`uses the storage ${JSON.stringify(key.slice(0, 200))} as two types or lengths`);
+        return refuse(`uses the storage ${show(key)} as two types or lengths`);
       }
       storages.set(key, storage);
       return storage;

@@ -1,4 +1,5 @@
 import { CheckpointError } from "../errors.ts";
+import { show } from "../show.ts";
 import { CheckedEntry, type Range } from "./checked-entry.ts";
 import { type Checkpoint, checkRows, findTensor, rowsOf, type TensorInfo } from "./checkpoint.ts";
 import { ELEMENT_BYTES, toWords, widen } from "./dtype.ts";
@@ -99,7 +100,7 @@ async function checkByteOrder(source: ByteSource, entry: ZipEntry | undefined): 
   if (!entry) return;
   const order = new TextDecoder().decode(await readEntry(source, entry, 16));
   if (order !== "little") {
-    throw new CheckpointError(`${source.name} holds ${JSON.stringify(order)}-endian numbers; wanted little.`);
+    throw new CheckpointError(`${source.name} holds ${show(order)}-endian numbers; wanted little.`);
   }
 }
 

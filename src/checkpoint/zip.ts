@@ -1,4 +1,5 @@
 import { CheckpointError } from "../errors.ts";
+import { show } from "../show.ts";
 import { crc32 } from "./crc32.ts";
 import { type ByteSource, decodeText } from "./source.ts";
 
@@ -165,7 +166,7 @@ function parseDirectory(file: string, directory: Uint8Array, count: number): Omi
     }
     const name = decodeText(directory.subarray(at + 46, extraStart), `A file name in ${file}`);
     const entry = parseEntry(file, name, view, at, directory.subarray(extraStart, extraStart + extraLength));
-    if (names.has(name)) throw new CheckpointError(`${file} holds ${quote(name)} twice.`);
+    if (names.has(name)) throw new CheckpointError(`${file} holds ${show(name)} twice.`);
     names.add(name);
     entries.push(entry);
     at = next;
@@ -186,7 +187,7 @@ function parseEntry(
   extra: Uint8Array,
 ): Omit<ZipEntry, "limit"> {
   const [flags, method] = [view.getUint16(at + 8, true), view.getUint16(at + 10, true)];
-  if (flags & ENCRYPTED) throw new CheckpointError(`${quote(name)} in ${file} is encrypted.`);
+  if (flags & ENCRYPTED) throw new CheckpointError(`${show(name)} in ${file} is encrypted.`);
   const [compressed, size, headerOffset] = zip64Fields(
     file,
     [view.getUint32(at + 20, true), view.getUint32(at + 24, true), view.getUint32(at + 42, true)],
@@ -194,7 +195,7 @@ function parseEntry(
   );
   if (method !== 0 || compressed !== size) {
     throw new CheckpointError(
-      `${quote(name)} in ${file} is compressed (method ${method}); PyTorch stores tensors as they are, so this file ` +
+      `${show(name)} in ${file} is compressed (method ${method}); PyTorch stores tensors as they are, so this file ` +
         `was packed again: unpack it and use the file inside.`,
     );
   }
@@ -242,7 +243,7 @@ function withLimits(file: string, entries: readonly Omit<ZipEntry, "limit">[], e
 
 function overlap(file: string, { name, size, limit }: ZipEntry, start: number): CheckpointError {
   return new CheckpointError(
-    `${quote(name)} in ${file} would take ${size} bytes from ${start} on, and the next thing begins at ${limit}: ` +
+    `${show(name)} in ${file} would take ${size} bytes from ${start} on, and the next thing begins at ${limit}: ` +
       `the file is damaged, so fetch it again.`,
   );
 }
@@ -256,8 +257,4 @@ function toNumber(source: ByteSource, value: bigint): number {
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function quote(name: string): string {
-  return JSON.stringify(name.slice(0, 200));
 }

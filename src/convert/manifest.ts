@@ -9,6 +9,7 @@ import {
   readText,
 } from "../checkpoint/source.ts";
 import { CheckpointError } from "../errors.ts";
+import { show } from "../show.ts";
 import type { WeightFormat } from "../stored.ts";
 import type { PlannedShard } from "./plan.ts";
 
@@ -82,7 +83,7 @@ function sumsOf(metadata: JsonObject, key: string, file: string): FileSum[] | un
   return sums.map((value: unknown) => {
     const sum = parseSum(value);
     if (sum) return sum;
-    throw new CheckpointError(`${file} has a checksum that is none: ${JSON.stringify(value).slice(0, 200)}.`);
+    throw new CheckpointError(`${file} has a checksum that is none: ${show(value)}.`);
   });
 }
 
@@ -111,7 +112,7 @@ function expectSameShards(shards: readonly FileSum[], weightMap: unknown, file: 
   const all = [...new Set<unknown>([...summed, ...read])];
   const found = all.find((name) => !read.has(name) || typeof name !== "string" || !summed.has(name));
   if (found === undefined) return;
-  const stranger = typeof found === "string" ? found : JSON.stringify(found).slice(0, 200);
+  const stranger = typeof found === "string" ? found : show(found);
   throw new CheckpointError(
     `${file} has ${summed.has(stranger) ? "a checksum" : "tensors"} of ${stranger} and no ` +
       `${summed.has(stranger) ? "tensors in it" : "checksum of it"}: the index was changed, so fetch it again, or convert again.`,

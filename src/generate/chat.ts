@@ -1,6 +1,6 @@
 import { ConfigError, OptionError } from "../errors.ts";
+import { show } from "../show.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { show } from "./options.ts";
 import { ChatTemplate, type Message, ROLES, ZIYA_TEMPLATE } from "./template.ts";
 
 /** Turns messages into prompt ids: by the checkpoint's own template, or in Ziya's format. */

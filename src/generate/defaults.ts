@@ -1,6 +1,7 @@
 import type { JsonObject } from "../checkpoint/json.ts";
 import { ConfigError, type OptionError } from "../errors.ts";
 import { parseConfigObject } from "../model/config.ts";
+import { show } from "../show.ts";
 import {
   checkNumber,
   checkStops,
@@ -9,7 +10,6 @@ import {
   type NumericOption,
   SAMPLING_OPTIONS,
   type SamplingOption,
-  show,
 } from "./options.ts";
 
 /**

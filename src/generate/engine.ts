@@ -1,5 +1,6 @@
 import { BusyError, ContextOverflowError, OptionError } from "../errors.ts";
 import type { LanguageModel } from "../model/language-model.ts";
+import { show } from "../show.ts";
 import type { StreamDecoder } from "../tokenizer/decoder.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { GenerationStream } from "./answer.ts";
@@ -9,7 +10,6 @@ import {
   type GenerationOptions,
   type ResolvedOptions,
   resolveOptions,
-  show,
 } from "./options.ts";
 import { makeSampler } from "./sampler.ts";
 import type { Message } from "./template.ts";

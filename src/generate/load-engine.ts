@@ -1,10 +1,11 @@
 import { refuseUnfinished } from "../checkpoint/open.ts";
-import { abortable, decodeText, type OpenFile, refusePointers } from "../checkpoint/source.ts";
-import { CheckpointError, ConfigError, OptionError } from "../errors.ts";
+import { abortable, decodeText, type OpenFile, readWhole, refusePointers } from "../checkpoint/source.ts";
+import { ConfigError, OptionError } from "../errors.ts";
 import { type DeviceOptions, LIMITS, openDevice } from "../gpu/device.ts";
 import type { Host } from "../host.ts";
 import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load-model.ts";
 import type { LlamaModel } from "../model/model.ts";
+import { show } from "../show.ts";
 import { WEIGHT_FORMATS } from "../stored.ts";
 import {
   type LoadedTokenizer,
@@ -14,7 +15,6 @@ import {
 import { ChatFormat } from "./chat.ts";
 import { CARD_DEFAULTS, type GenerationConfig, parseGenerationConfig } from "./defaults.ts";
 import { Engine } from "./engine.ts";
-import { show } from "./options.ts";
 
 /** Which adapter, how weights and cache are stored on it, and how special tokens are read. */
 export type EngineOptions = DeviceOptions &
@@ -39,9 +39,6 @@ const CHOICES = {
   weights: WEIGHT_FORMATS,
   cache: ["f16", "f32"],
 } as const;
-
-/** Tokenizers and templates have a few megabytes. */
-const MOST_BYTES = 64 * 1024 * 1024;
 
 /**
  * Opens a device and loads a checkpoint folder in Hugging Face's layout onto it.
@@ -99,10 +96,7 @@ export async function loadText(
   await refuseUnfinished(open);
   const read = async (name: string) => {
     const file = await open(name);
-    if (file && file.size > MOST_BYTES) {
-      throw new CheckpointError(`${file.name} has ${file.size} bytes; wanted at most ${MOST_BYTES}.`);
-    }
-    return file?.read(0, file.size);
+    return file && readWhole(file);
   };
   const text = async (name: string) => {
     const bytes = await read(name);

@@ -1,4 +1,5 @@
 import { OptionError } from "../errors.ts";
+import { show } from "../show.ts";
 
 /** What a caller may ask of one answer. Everything left out comes from the model's defaults. */
 export interface GenerationOptions {
@@ -172,13 +173,4 @@ export function checkStops(value: unknown, label = "stop"): readonly string[] {
 
 function drawSeed(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]!;
-}
-
-/** A value as messages show it: short, and unmistakable about its type. */
-export function show(value: unknown): string {
-  const text =
-    typeof value === "string" || (typeof value === "object" && value !== null)
-      ? (JSON.stringify(value) ?? "an object")
-      : String(value);
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }

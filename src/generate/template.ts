@@ -1,4 +1,5 @@
 import { ConfigError, OptionError, ZiyaError } from "../errors.ts";
+import { show } from "../show.ts";
 import type { Span, Tokenizer } from "../tokenizer/tokenizer.ts";
 import { Bound } from "./jinja/arguments.ts";
 import { Budget } from "./jinja/budget.ts";
@@ -7,7 +8,6 @@ import { Interpreter } from "./jinja/interpreter.ts";
 import { type Node, parseTemplate } from "./jinja/nodes.ts";
 import { ORIGIN, Text } from "./jinja/text.ts";
 import { Callable, Dict, List, type Value } from "./jinja/values.ts";
-import { show } from "./options.ts";
 
 /** One turn of a chat. What a person or the model wrote is data: special strings in it stay ordinary text. */
 export interface Message {

@@ -1,5 +1,6 @@
 import { DeviceError, DeviceLostError, OptionError } from "../errors.ts";
 import type { Host } from "../host.ts";
+import { show } from "../show.ts";
 import { describeAdapter, listAdapters } from "./adapter.ts";
 import { ADVICE, Buffers, firstLine } from "./buffers.ts";
 
@@ -270,7 +271,7 @@ export async function openDevice(host: Host, options: DeviceOptions = {}): Promi
   }
   const { limits = "adapter" } = options;
   if (!LIMITS.includes(limits)) {
-    throw new OptionError(`limits is ${JSON.stringify(limits)}; wanted ${LIMITS.join(", ")}.`);
+    throw new OptionError(`limits is ${show(limits)}; wanted ${LIMITS.join(", ")}.`);
   }
   const requiredLimits: Record<string, number> = {};
   if (limits === "adapter") {

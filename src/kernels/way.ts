@@ -1,6 +1,7 @@
 import { DeviceError, OptionError } from "../errors.ts";
 import { type Feature, type Gpu, missingFeatures } from "../gpu/device.ts";
 import { type Constants, compile, type Dispatch, type Workgroups } from "../gpu/kernel.ts";
+import { show } from "../show.ts";
 
 /** One way to do an operation, as data: what it links, with which constants, on which grid, and where it may run. */
 export interface Way<Shape> {
@@ -57,7 +58,7 @@ export async function prepare<Shape, Binding extends string>(
       throw new OptionError(`${operation.name} has no way "${name}"; it has ${names.join(", ")}.`);
     }
     throw new DeviceError(
-      `${operation.name} has no way${name === undefined ? "" : ` "${name}"`} for ${JSON.stringify(shape)} on this adapter; ` +
+      `${operation.name} has no way${name === undefined ? "" : ` "${name}"`} for ${show(shape)} on this adapter; ` +
         `there are ${possible.map((known) => known.name).join(", ") || "none"}.`,
     );
   }

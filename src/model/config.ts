@@ -1,5 +1,7 @@
 import { isObject, type JsonObject, parseObject } from "../checkpoint/json.ts";
+import { type OpenFile, readText } from "../checkpoint/source.ts";
 import { ConfigError } from "../errors.ts";
+import { show } from "../show.ts";
 
 /** A LLaMA `config.json` with HF's names, checked; keys that a variant leaves out have HF's defaults. */
 export interface Config {
@@ -37,6 +39,15 @@ const WANTED: readonly (readonly [key: string, ...values: (string | boolean | nu
   ["is_encoder_decoder", false],
 ];
 
+/** Longest config.json that is believed: a LLaMA's has about half a kilobyte. */
+const MOST_BYTES = 1024 * 1024;
+
+/** The text of a folder's config.json, or undefined where there is none. */
+export async function readConfigText(open: OpenFile): Promise<string | undefined> {
+  const file = await open("config.json");
+  return file && readText(file, MOST_BYTES);
+}
+
 /**
  * Reads a `config.json`. Keys that do not change a LLaMA's arithmetic are passed over (`layer_norm_eps` and
  * `rotary_pct` of Ziya's Pretrain variant among them); those that would, and that this runtime does not do, are
@@ -52,7 +63,7 @@ export function parseConfig(text: string): Config {
   const isCausal = (name: unknown) => typeof name === "string" && /^llamaforcausallm$/i.test(name);
   if (Array.isArray(architectures) && !architectures.some(isCausal)) {
     throw new ConfigError(
-      `config.json names the architecture ${JSON.stringify(architectures).slice(0, 200)}; wanted LlamaForCausalLM.`,
+      `config.json names the architecture ${show(architectures)}; wanted LlamaForCausalLM.`,
     );
   }
   const heads = count(json, "num_attention_heads");
@@ -133,7 +144,7 @@ function expect(json: JsonObject, key: string, wanted: readonly unknown[]): void
   const found = json[key] ?? undefined;
   if (found !== undefined && !wanted.includes(found)) {
     throw new ConfigError(
-      `config.json has ${key} ${JSON.stringify(found).slice(0, 200)}; this runtime does ${wanted.map((value) => JSON.stringify(value)).join(" or ")} only.`,
+      `config.json has ${key} ${show(found)}; this runtime does ${wanted.map(show).join(" or ")} only.`,
     );
   }
 }
@@ -142,16 +153,14 @@ function refuseObject(json: JsonObject, key: string): void {
   const found = json[key] ?? undefined;
   if (found === undefined) return;
   throw new ConfigError(
-    `config.json has ${key} ${JSON.stringify(found).slice(0, 200)}; this runtime reads models in f32, f16 or bf16 with every layer alike. Fetch the original checkpoint.`,
+    `config.json has ${key} ${show(found)}; this runtime reads models in f32, f16 or bf16 with every layer alike. Fetch the original checkpoint.`,
   );
 }
 
 function count(json: JsonObject, key: string, missing?: number, most = MOST): number {
   const value = json[key] ?? missing;
   if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > most) {
-    throw new ConfigError(
-      `config.json has ${key} ${JSON.stringify(json[key])}; wanted an integer from 1 to ${most}.`,
-    );
+    throw new ConfigError(`config.json has ${key} ${show(json[key])}; wanted an integer from 1 to ${most}.`);
   }
   return value;
 }
@@ -159,7 +168,7 @@ function count(json: JsonObject, key: string, missing?: number, most = MOST): nu
 function positive(json: JsonObject, key: string, missing: number): number {
   const value = json[key] ?? missing;
   if (typeof value !== "number" || !(value > 0) || !Number.isFinite(value)) {
-    throw new ConfigError(`config.json has ${key} ${JSON.stringify(json[key])}; wanted a positive number.`);
+    throw new ConfigError(`config.json has ${key} ${show(json[key])}; wanted a positive number.`);
   }
   return value;
 }
@@ -167,7 +176,7 @@ function positive(json: JsonObject, key: string, missing: number): number {
 function flag(json: JsonObject, key: string, missing: boolean): boolean {
   const value = json[key] ?? missing;
   if (typeof value !== "boolean") {
-    throw new ConfigError(`config.json has ${key} ${JSON.stringify(value)}; wanted true or false.`);
+    throw new ConfigError(`config.json has ${key} ${show(value)}; wanted true or false.`);
   }
   return value;
 }
@@ -181,7 +190,7 @@ function ropeSettings(json: JsonObject): JsonObject {
     const value = json[key] ?? {};
     if (!isObject(value) || Object.values(value).some(isObject)) {
       throw new ConfigError(
-        `config.json has ${key} ${JSON.stringify(value).slice(0, 200)}; wanted an object of settings for all layers, such as {"rope_type":"linear","factor":2}.`,
+        `config.json has ${key} ${show(value)}; wanted an object of settings for all layers, such as {"rope_type":"linear","factor":2}.`,
       );
     }
     return value;
@@ -193,9 +202,7 @@ function ropeFactor(settings: JsonObject): number {
   const type = settings.rope_type ?? settings.type ?? "default";
   if (type === "default") return 1;
   if (type !== "linear") {
-    throw new ConfigError(
-      `config.json scales RoPE by ${JSON.stringify(type)}; this runtime does "linear" only.`,
-    );
+    throw new ConfigError(`config.json scales RoPE by ${show(type)}; this runtime does "linear" only.`);
   }
   return positive(settings, "factor", Number.NaN);
 }

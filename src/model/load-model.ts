@@ -1,13 +1,13 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { refuseUnmergedDelta } from "../checkpoint/delta.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
-import { type OpenFile, readText, unlessAborted } from "../checkpoint/source.ts";
+import { type OpenFile, unlessAborted } from "../checkpoint/source.ts";
 import { ConfigError, OptionError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { CacheFormat } from "../kernels/cache.ts";
 import type { WeightFormat } from "../stored.ts";
 import type { Importance } from "./calibrate.ts";
-import { type Config, parseConfig } from "./config.ts";
+import { type Config, parseConfig, readConfigText } from "./config.ts";
 import { checkFit, describeNeed, type Storage } from "./memory.ts";
 import { LlamaModel } from "./model.ts";
 import { expectTensors } from "./tensors.ts";
@@ -36,20 +36,18 @@ export interface LoadOptions {
 /** Tokens of one prefill pass, if nothing else is asked for. */
 export const CHUNK = 128;
 
-/** A config.json has about half a kilobyte. */
-const MOST_CONFIG_BYTES = 1 << 20;
-
 /**
  * Reads a checkpoint folder in HF layout onto the GPU.
  * @throws ConfigError, CheckpointError, OptionError or DeviceError, each before the large buffers are allocated.
  */
 export async function loadModel(gpu: Gpu, open: OpenFile, options: LoadOptions = {}): Promise<LlamaModel> {
-  const file = await open("config.json");
-  if (!file)
+  const text = await readConfigText(open);
+  if (text === undefined) {
     throw new ConfigError(
       "The model folder has no config.json; wanted a checkpoint in Hugging Face's layout.",
     );
-  const config = parseConfig(await readText(file, MOST_CONFIG_BYTES));
+  }
+  const config = parseConfig(text);
   const checkpoint = await openCheckpoint(open);
   await refuseUnmergedDelta(checkpoint);
   return loadCheckpoint(gpu, config, checkpoint, options);

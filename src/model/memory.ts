@@ -3,6 +3,7 @@ import { describeAdapter } from "../gpu/adapter.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { CacheFormat } from "../kernels/cache.ts";
 import { SLAB_ALIGNMENT } from "../kernels/matrix.ts";
+import { showBytes } from "../show.ts";
 import { storedBytes } from "../stored.ts";
 import type { Config } from "./config.ts";
 import { activationBytes } from "./sets/plain.ts";
@@ -77,7 +78,7 @@ export function checkFit(gpu: Gpu, config: Config, storage: Storage): void {
   const { total } = memoryOf(config, storage);
   if (have !== undefined && total > have) {
     throw new DeviceError(
-      `The model needs ${describeNeed(config, storage)}; ${name} is software and takes it from the machine's ${gigabytes(have)}. Choose ` +
+      `The model needs ${describeNeed(config, storage)}; ${name} is software and takes it from the machine's ${showBytes(have)}. Choose ` +
         `narrower weights or a shorter context.`,
     );
   }
@@ -89,11 +90,7 @@ export function describeNeed(config: Config, storage: Storage): string {
   const matrices = Array.from(tensorShapes(config)).filter(([, shape]) => shape.length > 1);
   const formats = [...new Set(matrices.map(([name]) => storage.formatOf(name)))].join(" and ");
   return (
-    `${gigabytes(total)} (weights as ${formats} ${gigabytes(weights)}, KV cache of ` +
-    `${storage.context} tokens ${gigabytes(cache)})`
+    `${showBytes(total)} (weights as ${formats} ${showBytes(weights)}, KV cache of ` +
+    `${storage.context} tokens ${showBytes(cache)})`
   );
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(2)} GB`;
 }

@@ -1,5 +1,7 @@
+import { isObject, type JsonObject } from "../checkpoint/json.ts";
 import { TokenizerError } from "../errors.ts";
-import { asArray, asId, asObject, asString, isObject, type JsonObject, show } from "./json.ts";
+import { show } from "../show.ts";
+import { asArray, asId, asObject, asString } from "./json.ts";
 import {
   byteOfPiece,
   checkPieces,

@@ -1,9 +1,9 @@
+import { isObject, type JsonObject } from "../checkpoint/json.ts";
 import { TokenizerError } from "../errors.ts";
+import { show } from "../show.ts";
 
 /** The largest JSON file of a tokenizer that is read; Ziya's tokenizer.json has 2 MB, the largest published ones 35 MB. */
 const MAX_JSON_BYTES = 40 * 1024 * 1024;
-
-export type JsonObject = { readonly [key: string]: unknown };
 
 /** Parses UTF-8 JSON whose top is an object. Throws TokenizerError with the file's name. */
 export function parseJsonObject(bytes: Uint8Array, name: string): JsonObject {
@@ -46,22 +46,6 @@ export function asId(value: unknown, where: string): number {
   if (typeof value !== "number" || !Number.isInteger(value) || value < 0)
     throw wrong(where, "a token id", value);
   return value;
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** A value in a message: its JSON, cut to one line's length. */
-export function show(value: unknown): string {
-  let text: string;
-  try {
-    text = JSON.stringify(value) ?? "nothing";
-  } catch {
-    // What JSON.parse made has no cycles, so this is a value nested thousands of levels deep.
-    return "a value nested too deep to show";
-  }
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }
 
 function wrong(where: string, want: string, found: unknown): TokenizerError {

@@ -1,6 +1,8 @@
+import { isObject, type JsonObject } from "../checkpoint/json.ts";
 import { OptionError, TokenizerError } from "../errors.ts";
+import { show } from "../show.ts";
 import { readPostProcessor, readTokenizerJson } from "./huggingface.ts";
-import { asBoolean, asString, isObject, type JsonObject, parseJsonObject, show } from "./json.ts";
+import { asBoolean, asString, parseJsonObject } from "./json.ts";
 import { readSentencePieceModel } from "./sentencepiece.ts";
 import {
   type AddedToken,

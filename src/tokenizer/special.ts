@@ -1,5 +1,7 @@
+import { isObject, type JsonObject } from "../checkpoint/json.ts";
 import { TokenizerError } from "../errors.ts";
-import { asArray, asBoolean, asId, asObject, asString, isObject, type JsonObject, show } from "./json.ts";
+import { show } from "../show.ts";
+import { asArray, asBoolean, asId, asObject, asString } from "./json.ts";
 import { Kind, type Vocabulary } from "./vocabulary.ts";
 
 /** A string that is one token as a whole: special ones where special strings are recognised, others in any text. */

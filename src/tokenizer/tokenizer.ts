@@ -1,4 +1,5 @@
 import { OptionError } from "../errors.ts";
+import { show } from "../show.ts";
 import {
   AddedTokens,
   PYTHON_SPACES,
@@ -215,12 +216,10 @@ function append(run: Segment[], segment: Segment): void {
 function checkOptions(options: object, known: readonly string[]): void {
   for (const [key, value] of Object.entries(options)) {
     if (!known.includes(key)) {
-      throw new OptionError(
-        `The tokenizer has no option ${JSON.stringify(key)}; it has ${known.join(", ")}.`,
-      );
+      throw new OptionError(`The tokenizer has no option ${show(key)}; it has ${known.join(", ")}.`);
     }
     if (value !== undefined && typeof value !== "boolean") {
-      throw new OptionError(`The tokenizer's option ${key} is true or false, not ${JSON.stringify(value)}.`);
+      throw new OptionError(`The tokenizer's option ${key} is true or false, not ${show(value)}.`);
     }
   }
 }

@@ -1,4 +1,5 @@
 import { TokenizerError } from "../errors.ts";
+import { show } from "../show.ts";
 import { PairTable } from "./pairs.ts";
 
 /** What a piece is, numbered as in SentencePiece's ModelProto. */
@@ -74,12 +75,12 @@ export function checkPieces(name: string, pieces: readonly string[], kinds: read
     const first = ids.get(piece);
     if (first !== undefined) {
       throw new TokenizerError(
-        `${name} has the piece ${JSON.stringify(piece)} twice, with ids ${first} and ${id}. Fetch the file again.`,
+        `${name} has the piece ${show(piece)} twice, with ids ${first} and ${id}. Fetch the file again.`,
       );
     }
     ids.set(piece, id);
     if (kinds[id] === Kind.BYTE && byteOfPiece(piece) === undefined) {
-      throw new TokenizerError(`${name} calls ${JSON.stringify(piece)} a byte; bytes are <0x00> to <0xFF>.`);
+      throw new TokenizerError(`${name} calls ${show(piece)} a byte; bytes are <0x00> to <0xFF>.`);
     }
   }
 }
