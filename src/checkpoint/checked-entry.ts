@@ -17,7 +17,7 @@ const REST_BLOCK = 8 * 1024 * 1024;
 export class CheckedEntry {
   private readonly source: ByteSource;
   private readonly entry: ZipEntry;
-  private start: number | undefined;
+  private start: Promise<number> | undefined;
   private readonly unread: Range[];
   /** Of the bytes that were read, each shifted to its place. */
   private sum = 0;
@@ -44,8 +44,12 @@ export class CheckedEntry {
   }
 
   private async readUnchecked(offset: number, count: number): Promise<Uint8Array> {
-    this.start ??= await entryStart(this.source, this.entry);
-    return this.source.read(this.start + offset, count);
+    // Once for all who read at the same time; after a failure, again for whoever comes next.
+    this.start ??= entryStart(this.source, this.entry).catch((error: unknown) => {
+      this.start = undefined;
+      throw error;
+    });
+    return this.source.read((await this.start) + offset, count);
   }
 
   /** Reads what was not, once for all who wait for it; after a failure, again for whoever comes next. */

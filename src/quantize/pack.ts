@@ -61,6 +61,23 @@ export function packRows(
   return scalesOf(format) ? { words, scales } : { words };
 }
 
+/** Added to the exponents of two halves in a u32, this carries out of those that are all ones: infinity or NaN. */
+const [EXPONENTS, ONE_MORE, CARRIES] = [0x7c007c00, 0x04000400, 0x80008000];
+
+/**
+ * Rows of halves [count, columns] as packRows() packs them to f16: in their own memory, where that begins on a u32.
+ * @throws as packRows() does.
+ */
+export function packHalves(halves: Uint16Array, columns: number, place?: Place): PackedRows {
+  const { buffer, byteOffset } = halves.byteOffset % 4 === 0 ? halves : new Uint16Array(halves);
+  const words = new Uint32Array(buffer, byteOffset, Math.floor(halves.length / 2));
+  let carries = 0;
+  for (let i = 0; i < words.length; i++) carries |= (words[i]! & EXPONENTS) + ONE_MORE;
+  const whole = halves.length % columns === 0 && columns % GROUP_SIZE === 0;
+  if (whole && (carries & CARRIES) === 0) return { words };
+  return packRows("f16", widenHalves(halves), columns, undefined, place);
+}
+
 /**
  * The float32 [count, columns] that packed rows stand for: exactly what the shaders compute with.
  * @param target Room for them from its start on, to be used again and again.

@@ -1,12 +1,13 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { allocateMatrix, destroyMatrix } from "../../src/kernels/matrix.ts";
 import { uploadWeights } from "../../src/model/upload.ts";
+import { allocateWeights, destroyWeights, stacks, tensorShapes } from "../../src/model/weights.ts";
 import { packRows } from "../../src/quantize/pack.ts";
 import { folder } from "../checkpoint/bytes.ts";
-import { safetensorsBytes } from "../support/checkpoint.ts";
+import { randomFolder, safetensorsBytes } from "../support/checkpoint.ts";
 import { runAndRead, upload, useGpu } from "../support/gpu.ts";
 import { randomStream } from "../support/random.ts";
 
@@ -58,6 +59,100 @@ it.each([
     norm.destroy();
   },
 );
+
+/** Weights of many small tensors, and a checkpoint of them whose reads `before` may delay or fail. */
+function manySmall(before: (read: number) => Promise<void>) {
+  const { config, tensors } = randomFolder({ num_hidden_layers: 3 }, 5);
+  const shapes = tensorShapes(config);
+  const weights = allocateWeights(gpu(), config, "f32");
+  let reads = 0;
+  const checkpoint: Checkpoint = {
+    name: "many",
+    tensors: new Map([...shapes].map(([name, shape]) => [name, { name, dtype: "F32", shape }])),
+    async readRows(name, first, count) {
+      const columns = shapes.get(name)![1] ?? 1;
+      await before(reads++);
+      return tensors.get(name)!.slice(first * columns, (first + count) * columns);
+    },
+  };
+  const wanted = [...stacks(weights)].flatMap(({ names }) => names.map((name) => tensors.get(name)!));
+  return { weights, checkpoint, wanted };
+}
+
+/** What is written to the queue meanwhile, in order. */
+async function writesDuring(work: () => Promise<void>): Promise<Float32Array[]> {
+  const writing = vi.spyOn(gpu().device.queue, "writeBuffer");
+  await work();
+  const written = writing.mock.calls.map(
+    ([, , data]) => new Float32Array((data as Uint32Array).slice().buffer),
+  );
+  writing.mockRestore();
+  return written;
+}
+
+const bitsOf = ({ buffer }: Float32Array) => new Uint32Array(buffer);
+
+/** BLOCKS_AHEAD and the one whose turn it is. */
+const BLOCKS_AT_ONCE = 7;
+
+it("reads a few blocks ahead and uploads them in order, in whatever order they come", async () => {
+  let [running, most] = [0, 0];
+  const { weights, checkpoint, wanted } = manySmall(async (read) => {
+    most = Math.max(most, ++running);
+    await new Promise((resolve) => setTimeout(resolve, 5 * (BLOCKS_AT_ONCE - (read % BLOCKS_AT_ONCE))));
+    running--;
+  });
+  const written = await writesDuring(() => uploadWeights(gpu(), weights, checkpoint));
+  expect(written.length).toBe(wanted.length);
+  expect(written.findIndex((values, i) => differs([bitsOf(values)], bitsOf(wanted[i]!)) >= 0)).toBe(-1);
+  expect(most).toBe(BLOCKS_AT_ONCE);
+  destroyWeights(weights);
+});
+
+it("tells the first failure in order, and none of those behind it goes unhandled", async () => {
+  const unhandled = vi.fn();
+  process.on("unhandledRejection", unhandled);
+  const { weights, checkpoint, wanted } = manySmall(async (read) => {
+    if (read === 3) await new Promise((resolve) => setTimeout(resolve, 20));
+    if (read >= 3) throw new Error(`read ${read}`);
+  });
+  const written = await writesDuring(() =>
+    expect(uploadWeights(gpu(), weights, checkpoint)).rejects.toThrow("read 3"),
+  );
+  // One turn of the event loop, in which Node reports what nobody waits for.
+  await new Promise((resolve) => setTimeout(resolve));
+  process.off("unhandledRejection", unhandled);
+  expect(unhandled.mock.calls).toEqual([]);
+  expect(written.map(({ length }) => length)).toEqual(wanted.slice(0, 3).map(({ length }) => length));
+  destroyWeights(weights);
+});
+
+it("halves that are stored as halves are uploaded as they are, and refused when they are not finite", async () => {
+  const rows = 17_000;
+  const halves = new Uint16Array(rows * COLUMNS).map((_, i) => (i * 40503) & 0xbbff);
+  const embed = allocateMatrix(gpu(), "embed", "f16", rows, COLUMNS);
+  const norm = upload(gpu(), new Float32Array(COLUMNS));
+  const weights = { embed, layers: [], norm, head: embed };
+  const checkpoint: Checkpoint = {
+    name: "halves",
+    tensors: new Map([
+      [EMBED, { name: EMBED, dtype: "F16", shape: [rows, COLUMNS] }],
+      [NORM, { name: NORM, dtype: "F32", shape: [COLUMNS] }],
+    ]),
+    readRows: async (name) =>
+      name === NORM ? new Float32Array(COLUMNS) : expect.unreachable("halves were asked for widened"),
+    readHalves: async (_, first, count) => halves.subarray(first * COLUMNS, (first + count) * COLUMNS),
+  };
+  await uploadWeights(gpu(), weights, checkpoint);
+  const stored = await runAndRead(gpu(), [], embed.slabs[0]!.weight);
+  expect(differs([stored], new Uint32Array(halves.buffer))).toBe(-1);
+  halves[16_999 * COLUMNS + 7] = 0xfc00;
+  await expect(uploadWeights(gpu(), weights, checkpoint)).rejects.toThrow(
+    `${EMBED} in halves: The weight at row 16999, column 7 is -Infinity: a checkpoint with weights that are not finite`,
+  );
+  destroyMatrix(embed);
+  norm.destroy();
+});
 
 /** A file of the embedding and a norm, or one that holds the embedding packed; `blocks` hears the rows of each read. */
 async function checkpointOf(

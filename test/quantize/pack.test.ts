@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { CheckpointError } from "../../src/errors.ts";
-import { fromHalf } from "../../src/f16.ts";
-import { packRows, unpackRows } from "../../src/quantize/pack.ts";
+import { fromHalf, widenHalves } from "../../src/f16.ts";
+import { packHalves, packRows, unpackRows } from "../../src/quantize/pack.ts";
 import { storedBytes, type WeightFormat } from "../../src/stored.ts";
 import { randomFloats, randomStream } from "../support/random.ts";
 
@@ -23,6 +23,16 @@ const squaredError = (found: Float32Array, wanted: Float32Array) =>
   wanted.reduce((sum, weight, i) => sum + (weight - found[i]!) ** 2, 0) /
   wanted.reduce((sum, weight) => sum + weight ** 2, 0);
 
+/** What a refusal says, or undefined. */
+function refusalOf(pack: () => unknown): string | undefined {
+  try {
+    pack();
+    return undefined;
+  } catch (error) {
+    return error instanceof CheckpointError ? error.message : expect.unreachable(String(error));
+  }
+}
+
 describe("layout", () => {
   test("f32 words are the bits", () => {
     const { words, scales } = packRows("f32", new Float32Array(32).fill(-2), 32);
@@ -36,6 +46,36 @@ describe("layout", () => {
       32,
     );
     expect([words.length, words[0], words[1]]).toEqual([16, 0x3c000000, 0x42004000]);
+  });
+
+  test("halves are the words of f16 where they are finite, and refused as their numbers are", () => {
+    const every = Uint16Array.from({ length: 65536 }, (_, half) => half);
+    const finite = (half: number) => (half & 0x7c00) !== 0x7c00;
+    // Moved by two bytes, they are not where a u32 may begin.
+    for (const start of [0, 1]) {
+      const rows = new Uint16Array([...Array(start), ...every.filter(finite)]).subarray(start);
+      expect(packHalves(rows, 32).words).toEqual(packRows("f16", widenHalves(rows), 32).words);
+    }
+    // Infinities and some of the NaNs: an error takes its time.
+    const some = every.filter((half) => finite(half) || (half & 0x3f) < 2);
+    const missed = some.filter((half) => {
+      for (const at of [6, 7]) {
+        const rows = new Uint16Array(64);
+        rows[32 + at] = half;
+        const refused = refusalOf(() => packHalves(rows, 32, { tensor: "x", first: 5 }));
+        if (
+          refused !==
+          refusalOf(() => packRows("f16", widenHalves(rows), 32, undefined, { tensor: "x", first: 5 }))
+        )
+          return true;
+        if (!finite(half) !== (refused?.startsWith(`x: The weight at row 6, column ${at} is `) ?? false))
+          return true;
+      }
+      return false;
+    });
+    expect([...missed]).toEqual([]);
+    expect(() => packHalves(new Uint16Array(63), 32)).toThrow("hand packRows() complete rows");
+    expect(() => packHalves(new Uint16Array(66), 33)).toThrow("33 columns are no positive multiple of 32");
   });
 
   test("q8 has weight 4i + b in byte b", () => {
