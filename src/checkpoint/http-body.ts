@@ -1,4 +1,5 @@
 import { CheckpointError } from "../errors.ts";
+import { PassingError, passingWait } from "./retry.ts";
 
 /** As much of `fetch` as is called; spelt out, because a program's libraries need not have that. */
 export type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
@@ -17,23 +18,35 @@ export function requestRange(
   return request(fetch, url, { headers: { range: `bytes=${offset}-${offset + length - 1}` } }, signal);
 }
 
-/** @throws CheckpointError when there is none, or the reason of a signal that is aborted. */
+/** @throws PassingError when there is none or none for now, or the reason of a signal that is aborted. */
 export async function request(
   fetch: Fetch,
   url: string,
   init: Parameters<Fetch>[1],
   signal: AbortSignal | undefined,
 ): Promise<Response> {
+  let response: Response;
   try {
-    return await fetch(url, { ...init, signal: signal ?? null });
+    response = await fetch(url, { ...init, signal: signal ?? null });
   } catch (cause) {
     signal?.throwIfAborted();
-    throw new CheckpointError(
+    throw new PassingError(
       `${url} could not be fetched: ${cause instanceof Error ? cause.message : cause}. Check the connection and, ` +
         `in a page, that the server allows this origin (CORS).`,
+      false,
       { cause },
     );
   }
+  const wait = passingWait(response);
+  if (wait === undefined) return response;
+  await discard(response);
+  const when = wait > 0 ? `in ${Math.ceil(wait / 1000)} s, as it says` : "later";
+  throw new PassingError(`${unexpected(url, response)} Try again ${when}.`, true, { wait });
+}
+
+/** For messages: a status that is none of those that answer a request. */
+export function unexpected(url: string, response: Response): string {
+  return `${url} answered ${response.status} ${response.statusText} to a request for a range of bytes; wanted 206.`;
 }
 
 export function noRanges(url: string): CheckpointError {
@@ -116,8 +129,9 @@ async function* chunksOf(
     }
   } catch (cause) {
     signal?.throwIfAborted();
-    throw new CheckpointError(
+    throw new PassingError(
       `The connection to ${url} broke after ${received} of ${wanted}: load the model again.`,
+      true,
       { cause },
     );
   } finally {

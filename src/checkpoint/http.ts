@@ -9,7 +9,9 @@ import {
   readWhole,
   request,
   requestRange,
+  unexpected,
 } from "./http-body.ts";
+import { retried } from "./retry.ts";
 import { type ByteSource, bytesSource, checkFileName, checkRange, type OpenFile } from "./source.ts";
 
 /** The least that is asked for: sirv, which is Vite's preview, takes "bytes=0-0" for the whole file. */
@@ -18,8 +20,9 @@ const PROBE_BYTES = 2;
 const CERTAIN = "config.json";
 
 /**
- * The files under a folder's URL, read by HTTP Range. One that the server says it lacks is `undefined`: by 404 or 410, by
- * a page of HTML in its place, or, where it gives other files, by 403, as storage that may not be listed does.
+ * The files under a folder's URL, read by HTTP Range, and again after a while where a connection breaks or the server is
+ * busy. One that the server says it lacks is `undefined`: by 404 or 410, by a page of HTML in its place, or, where it
+ * gives other files, by 403, as storage that may not be listed does.
  * @param folder an absolute URL; in a page, `new URL("models/ziya/", document.baseURI)`
  * @throws OptionError for a relative one.
  */
@@ -31,9 +34,10 @@ export function httpFolder(folder: string | URL, fetch: Fetch = globalThis.fetch
     url.pathname += encodeURIComponent(name);
     return url.href;
   };
-  let given = false;
+  let [answered, given] = [false, false];
   const find = async (name: string, signal?: AbortSignal) => {
-    const found = await openUrl(addressOf(name), fetch, signal);
+    const found = await retried(() => openUrl(addressOf(name), fetch, signal), answered, signal);
+    answered = true;
     given ||= "read" in found;
     return found;
   };
@@ -60,7 +64,7 @@ export async function httpSource(
   signal?: AbortSignal,
 ): Promise<ByteSource> {
   const { href } = absolute(url);
-  const found = await openUrl(href, fetch, signal);
+  const found = await retried(() => openUrl(href, fetch, signal), false, signal);
   if ("read" in found) return found;
   if (found.forbidden) throw forbidden(href);
   throw new CheckpointError(`${href} does not exist (${found.missing}): check the address.`);
@@ -92,24 +96,29 @@ async function openUrl(url: string, fetch: Fetch, signal?: AbortSignal): Promise
       if (length === 0) return new Uint8Array(0);
       const count = Math.min(size, offset + Math.max(length, PROBE_BYTES)) - offset;
       const bytes = allocate(url, count);
-      const part = await requestRange(fetch, url, offset, count, signal);
-      const range = await contentRange(url, part);
-      if (versionOf(part) !== version || (range && range.size !== size)) {
-        await discard(part);
-        throw new CheckpointError(
-          `${url} changed while it was read (size ${size}, now ${range?.size ?? "unknown"}; ${version}, now ` +
-            `${versionOf(part)}): load the model again.`,
-        );
-      }
-      if (range && (range.first !== offset || range.last !== offset + count - 1)) {
-        await discard(part);
-        throw new CheckpointError(
-          `${url} was asked for bytes ${offset} to ${offset + count - 1} and answered with ${range.first} to ` +
-            `${range.last}: the server or a proxy does ranges wrong, so serve the file from elsewhere.`,
-        );
-      }
-      return (await readBody(url, part, bytes, signal)).subarray(0, length);
+      const read = await retried(() => readRange(offset, bytes, signal), true, signal);
+      return read.subarray(0, length);
     },
+  };
+  const readRange = async (offset: number, bytes: Uint8Array, signal: AbortSignal | undefined) => {
+    const count = bytes.length;
+    const part = await requestRange(fetch, url, offset, count, signal);
+    const range = await contentRange(url, part);
+    if (versionOf(part) !== version || (range && range.size !== size)) {
+      await discard(part);
+      throw new CheckpointError(
+        `${url} changed while it was read (size ${size}, now ${range?.size ?? "unknown"}; ${version}, now ` +
+          `${versionOf(part)}): load the model again.`,
+      );
+    }
+    if (range && (range.first !== offset || range.last !== offset + count - 1)) {
+      await discard(part);
+      throw new CheckpointError(
+        `${url} was asked for bytes ${offset} to ${offset + count - 1} and answered with ${range.first} to ` +
+          `${range.last}: the server or a proxy does ranges wrong, so serve the file from elsewhere.`,
+      );
+    }
+    return readBody(url, part, bytes, signal);
   };
   return source;
 }
@@ -182,9 +191,7 @@ async function contentRange(
   }
   if (response.status !== 206) {
     await discard(response);
-    throw new CheckpointError(
-      `${url} answered ${response.status} ${response.statusText} to a request for a range of bytes; wanted 206.`,
-    );
+    throw new CheckpointError(unexpected(url, response));
   }
   const header = response.headers.get("content-range");
   if (header === null && response.type === "cors") return undefined;

@@ -22,8 +22,7 @@ export interface ByteSource {
 export type OpenFile = (name: string, signal?: AbortSignal) => Promise<ByteSource | undefined>;
 
 /** Opens and reads files as `open` does, until the signal is aborted: then each rejects with its reason, at once. */
-export function abortable(open: OpenFile, signal: AbortSignal | undefined): OpenFile {
-  if (!signal) return open;
+export function abortable(open: OpenFile, signal: AbortSignal): OpenFile {
   return async (name) => {
     const file = await unlessAborted(signal, () => open(name, signal));
     return (

@@ -53,7 +53,28 @@ export async function loadEngine(
   release: () => void = () => {},
 ): Promise<Engine<LlamaModel>> {
   checkOptions(options);
-  const open = abortable(refusePointers(openFile), options.signal);
+  const { signal } = options;
+  const reading = new AbortController();
+  const stop = () => reading.abort(signal?.reason);
+  if (signal?.aborted) stop();
+  signal?.addEventListener("abort", stop);
+  try {
+    return await loadFrom(host, abortable(refusePointers(openFile), reading.signal), options, release);
+  } catch (error) {
+    // What was read ahead is of no use any more.
+    reading.abort(error);
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+async function loadFrom(
+  host: Host,
+  open: OpenFile,
+  options: EngineOptions,
+  release: () => void,
+): Promise<Engine<LlamaModel>> {
   const { tokenizer, rowsNeeded, addBos, addEos, chatTemplate, generation } = await loadText(open, options);
   const { defaults, eosIds = [tokenizer.eosId] } = generation;
   const stranger = eosIds.find((id) => id >= tokenizer.size);

@@ -197,3 +197,27 @@ test("a file of HTTP says why it ends when its own signal is aborted", async () 
   setTimeout(() => stop.abort(reason), 30);
   await expect(source.read(5, 10, stop.signal)).rejects.toBe(reason);
 });
+
+test("a server that is busy, drips and breaks off is asked until it gives the bytes", async () => {
+  const whole = Uint8Array.from({ length: 1000 }, (_, i) => i);
+  let reads = 0;
+  const address = await listen((request, response) => {
+    const [first, last] = /(\d+)-(\d+)/.exec(request.headers.range!)!.slice(1).map(Number) as [
+      number,
+      number,
+    ];
+    if (last > 1 && ++reads === 1) return response.writeHead(503, { "retry-after": "0" }).end("busy");
+    const length = { "content-length": last - first + 1 };
+    response.writeHead(206, { ...length, "content-range": `bytes ${first}-${last}/1000` });
+    if (reads !== 2) return response.end(whole.subarray(first, last + 1));
+    let sent = first;
+    const drip = setInterval(() => {
+      if (sent - first < 5) return response.write(whole.subarray(sent, ++sent));
+      clearInterval(drip);
+      return response.destroy();
+    }, 2);
+  });
+  const source = await httpSource(address);
+  expect(await source.read(100, 900)).toEqual(whole.subarray(100));
+  expect(reads).toBe(3);
+});

@@ -1,9 +1,20 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { httpFolder, httpSource } from "../../src/checkpoint/http.ts";
 import { CheckpointError, OptionError } from "../../src/errors.ts";
 
 const bytes = Uint8Array.from({ length: 1000 }, (_, i) => i);
 const url = "https://example.org/weights/model.bin";
+
+/** Waits between tries pass at once, and the clock says how long they were. */
+beforeEach(() => void vi.useFakeTimers({ now: 0, toFake: ["setTimeout", "clearTimeout", "Date"] }));
+afterEach(() => void vi.useRealTimers());
+
+/** Lets all waits pass. */
+async function passing<T>(work: Promise<T>): Promise<T> {
+  work.catch(() => undefined);
+  await vi.runAllTimersAsync();
+  return work;
+}
 
 interface Server {
   status?: number;
@@ -11,6 +22,7 @@ interface Server {
   modified?: string;
   hidden?: boolean;
   contentRange?: (first: number, last: number) => string | null;
+  retryAfter?: string;
   body?: (first: number, last: number) => Uint8Array<ArrayBuffer>;
   fail?: boolean;
 }
@@ -31,6 +43,7 @@ function serve(faults: (request: number) => Readonly<Server> = () => ({})) {
     if (etag !== null) headers.set("etag", etag);
     const contentRange = (server.contentRange ?? ((a, b) => `bytes ${a}-${b}/1000`))(first, last);
     if (contentRange !== null) headers.set("content-range", contentRange);
+    if (server.retryAfter) headers.set("retry-after", server.retryAfter);
     if (server.modified) headers.set("last-modified", server.modified);
     const body = (server.body ?? ((a, b) => bytes.slice(a, b + 1)))(first, last);
     const response = new Response(body, { status, headers });
@@ -124,7 +137,9 @@ describe("refuses at opening", () => {
     ["a resource for others", { status: 403 }, "may not be read (403 Forbidden)"],
     ["one that is gone", { status: 410 }, "does not exist (410)"],
   ])("%s", async (_, fault, message) => {
-    await expect(httpSource(url, serve(() => fault).fetch)).rejects.toThrow(message);
+    const { fetch, requests } = serve(() => fault);
+    await expect(passing(httpSource(url, fetch))).rejects.toThrow(message);
+    expect(requests.length).toBe(fault.status === 503 ? 4 : 1);
   });
 
   test("a connection that is lost before the size is known", async () => {
@@ -169,8 +184,13 @@ describe("refuses at reading", () => {
     ["too many bytes", { body: () => new Uint8Array(11) }, "sent more than the 10 bytes"],
     ["no connection", { fail: true }, "could not be fetched"],
   ])("%s", async (_, fault, message) => {
-    const source = await httpSource(url, serve((request) => (request ? fault : {})).fetch);
-    await expect(source.read(500, 10)).rejects.toThrow(message);
+    const { fetch, requests } = serve((request) => (request ? fault : {}));
+    const source = await httpSource(url, fetch);
+    const reading = passing(source.read(500, 10));
+    await expect(reading).rejects.toThrow(message);
+    await expect(reading).rejects.toThrow(CheckpointError);
+    // What is wrong about bytes is wrong about them however often they are asked for.
+    expect(requests.length - 1).toBe(fault.fail ? 4 : 1);
   });
 
   test("another Last-Modified, where there is no ETag to go by", async () => {
@@ -193,22 +213,101 @@ describe("refuses at reading", () => {
   });
 
   test("a connection that breaks", async () => {
-    const broken = new Response(
-      new ReadableStream({
-        start(controller) {
-          controller.enqueue(new Uint8Array(4));
-        },
-        pull(controller) {
-          controller.error(new Error("reset"));
-        },
-      }),
-      { status: 206, headers: { etag: '"v1"', "content-range": "bytes 500-509/1000" } },
-    );
+    const broken = () =>
+      new Response(
+        new ReadableStream({
+          start(controller) {
+            controller.enqueue(new Uint8Array(4));
+          },
+          pull(controller) {
+            controller.error(new Error("reset"));
+          },
+        }),
+        { status: 206, headers: { etag: '"v1"', "content-range": "bytes 500-509/1000" } },
+      );
     const { fetch } = serve();
     const source = await httpSource(url, async (input, init) => {
       const range = new Headers(init?.headers).get("range");
-      return range === "bytes=0-1" ? fetch(input, init) : broken;
+      return range === "bytes=0-1" ? fetch(input, init) : broken();
     });
-    await expect(source.read(500, 10)).rejects.toThrow("broke after 4 of 10 bytes");
+    await expect(passing(source.read(500, 10))).rejects.toThrow(
+      "broke after 4 of 10 bytes: load the model again. It was tried 4 times.",
+    );
+  });
+});
+
+describe("a read that may succeed later is tried again", () => {
+  const reason = new Error("enough");
+
+  /** Reads where the tries after the opening meet `faults` and then none; says when each was made, in milliseconds. */
+  async function readThrough(...faults: Server[]) {
+    const times: number[] = [];
+    const { fetch } = serve((request) => {
+      if (request > 0) times.push(Date.now());
+      return faults[request - 1] ?? {};
+    });
+    const source = await httpSource(url, fetch);
+    const result = await passing(source.read(500, 10)).catch((error: unknown) => error);
+    return { result, times };
+  }
+
+  test.each<[string, Server]>([
+    ["no connection", { fail: true }],
+    ...[408, 429, 500, 502, 503, 504].map((status): [string, Server] => [`${status}`, { status }]),
+  ])("after %s", async (_, fault) => {
+    const { result, times } = await readThrough(fault, fault, fault);
+    expect(result).toEqual(bytes.slice(500, 510));
+    expect(times).toEqual([0, 250, 1250, 5250]);
+  });
+
+  test("and no more than three times", async () => {
+    const { result, times } = await readThrough(...Array(4).fill({ status: 503 }));
+    expect(result).toBeInstanceOf(CheckpointError);
+    expect(String(result)).toMatch(
+      /^CheckpointError: .* answered 503 .*wanted 206\. Try again later\. It was tried 4 times\.$/,
+    );
+    expect(times.length).toBe(4);
+  });
+
+  test.each([
+    ["seconds", "3", 3000],
+    ["a date", new Date(7000).toUTCString(), 7000],
+    ["less than we wait anyway", "0", 250],
+    ["a date that is past", new Date(-7000).toUTCString(), 250],
+    ["nonsense", "soon", 250],
+    ["the longest time", "30", 30_000],
+  ])("when the server says, as %s", async (_, retryAfter, wait) => {
+    const { result, times } = await readThrough({ status: 429, retryAfter });
+    expect(result).toEqual(bytes.slice(500, 510));
+    expect(times).toEqual([0, wait]);
+  });
+
+  test.each([
+    ["31", "31"],
+    [new Date(3_600_000).toUTCString(), "3600"],
+  ])("but not by %s, which is too long to wait for", async (retryAfter, seconds) => {
+    const { result, times } = await readThrough({ status: 429, retryAfter });
+    expect(String(result)).toMatch(new RegExp(`answered 429 .* Try again in ${seconds} s, as it says\\.$`));
+    expect(times).toEqual([0]);
+  });
+
+  test("until the signal is aborted, which ends a wait at once", async () => {
+    const stop = new AbortController();
+    const { fetch, requests } = serve((request) => (request ? { fail: true } : {}));
+    const reading = (await httpSource(url, fetch)).read(500, 10, stop.signal);
+    reading.catch(() => undefined);
+    await vi.advanceTimersByTimeAsync(100);
+    stop.abort(reason);
+    await expect(reading).rejects.toBe(reason);
+    expect([requests.length, vi.getTimerCount()]).toEqual([2, 0]);
+  });
+
+  test("also when a file is opened, of a folder whose server has answered before", async () => {
+    const { fetch, requests } = serve((request) => (request % 2 ? {} : { fail: true }));
+    const open = httpFolder("https://example.org/a", fetch);
+    await expect(open("a")).rejects.toThrow("could not be fetched");
+    expect((await open("a"))!.size).toBe(1000);
+    expect((await passing(open("b")))!.size).toBe(1000);
+    expect(requests.length).toBe(4);
   });
 });
