@@ -2,7 +2,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { scalesOf, storedBytes, type WeightFormat } from "../stored.ts";
 
 /** Rows of a matrix that fit one binding and one dispatch. */
-interface Slab {
+export interface Slab {
   /** Where the slab begins in the whole matrix. */
   readonly firstRow: number;
   readonly rows: number;

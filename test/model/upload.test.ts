@@ -64,7 +64,7 @@ it.each([
 function manySmall(before: (read: number) => Promise<void>) {
   const { config, tensors } = randomFolder({ num_hidden_layers: 3 }, 5);
   const shapes = tensorShapes(config);
-  const weights = allocateWeights(gpu(), config, "f32");
+  const weights = allocateWeights(gpu(), config, () => "f32");
   let reads = 0;
   const checkpoint: Checkpoint = {
     name: "many",
