@@ -22,7 +22,8 @@ var<workgroup> wTile: array<vec4f, TILE * STRIDE>;
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
   let firstRow = workgroup.x * TILE;
   let firstToken = workgroup.y * TILE;
-  if (firstToken >= rows.count) {
+  let count = rows.count;
+  if (firstToken >= count) {
     return;
   }
   let tokenLane = (lane / 8u) * 4u;
@@ -30,7 +31,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   var sums: array<vec4f, 4>; // [token], a component per row
   for (var slice = 0u; slice < COLUMNS / 4u; slice += SLICE) {
     for (var i = lane; i < TILE * SLICE; i += LANES) {
-      let token = min(firstToken + i / SLICE, rows.count - 1u);
+      let token = min(firstToken + i / SLICE, count - 1u);
       xTile[i / SLICE * STRIDE + i % SLICE] = x[token * (COLUMNS / 4u) + slice + i % SLICE];
     }
     for (var i = lane; i < TILE * SLICE / 2u; i += LANES) {
@@ -59,7 +60,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     let token = firstToken + tokenLane + t;
     for (var r = 0u; r < 4u; r++) {
       let row = firstRow + rowLane + 8u * r;
-      if (token < rows.count && row < ROWS) {
+      if (token < count && row < ROWS) {
         let at = token * Y_COLUMNS + FIRST_ROW + row;
         if (ACCUMULATE) {
           y[at] += sums[t][r];

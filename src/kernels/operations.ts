@@ -10,7 +10,18 @@ import { SWIGLU } from "./swiglu.ts";
 import { TOP } from "./topk.ts";
 
 /** Every operation: what tests and benchmarks walk. */
-export const OPERATIONS = {
+export const OPERATIONS: {
+  readonly embed: typeof EMBED;
+  readonly rmsnorm: typeof RMSNORM;
+  readonly linear: typeof LINEAR;
+  readonly rope: typeof ROPE;
+  readonly attention: typeof ATTENTION;
+  readonly swiglu: typeof SWIGLU;
+  readonly pick: typeof PICK;
+  readonly argmax: typeof ARGMAX;
+  readonly topk: typeof TOP;
+  readonly squares: typeof COLUMN_SQUARES;
+} = {
   embed: EMBED,
   rmsnorm: RMSNORM,
   linear: LINEAR,
@@ -21,4 +32,4 @@ export const OPERATIONS = {
   argmax: ARGMAX,
   topk: TOP,
   squares: COLUMN_SQUARES,
-} as const;
+};
