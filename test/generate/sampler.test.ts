@@ -268,3 +268,27 @@ describe("uniform", () => {
     }
   });
 });
+
+// Sizes of a heap of scores, and of one beside the other: of 4,096 buckets each score may have its own.
+test.each([1, 2, 256, 4096].flatMap((size) => [size - 1, size, size + 1]).filter(Boolean))(
+  "of %i scores the last counts as much as the first, whatever top_k keeps",
+  (size) => {
+    // Alike, apart, and the last in a bucket of its own; the best is the last.
+    for (const score of [() => 0, (id: number) => id / 64 - 32, (id: number) => -1e30 / (id + 1)]) {
+      const logits = Array.from({ length: size }, (_, id) => (id === size - 1 ? 1e4 : score(id)));
+      for (const top_k of [0, 1, size - 1, size, size + 1]) {
+        const sampler = makeSampler({ ...PLAIN, top_k });
+        expect(sampler.sample(all(logits), NOTHING_SEEN)).toBe(size - 1);
+      }
+    }
+    // Equal scores are drawn alike: the lowest ids that top_k keeps, and each of them.
+    if (size > 3) return;
+    for (const top_k of [size - 1, size, size + 1].filter(Boolean)) {
+      const sampler = makeSampler({ ...PLAIN, top_k });
+      const drawn = new Set(
+        Array.from({ length: 99 }, () => sampler.sample(all(Array(size).fill(1)), NOTHING_SEEN)),
+      );
+      expect([...drawn].sort()).toEqual(Array.from({ length: Math.min(size, top_k) }, (_, id) => id));
+    }
+  },
+);
