@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { DEVICE_OPTIONS, MODEL_OPTIONS } from "../../src/generate/load-engine.ts";
 import {
   type DeviceOptions,
   type Engine,
@@ -6,19 +7,12 @@ import {
   embeddedModel,
   type LlamaModel,
   load,
-  WEIGHT_FORMATS,
 } from "../index.ts";
 import type { Flags, Io, Values } from "./command.ts";
+import { flagsOf, optionsOf } from "./flags.ts";
 import { progressBar } from "./progress.ts";
 
-export const DEVICE_FLAGS: Flags = {
-  adapter: { value: "NAME", help: "A part of the adapter's name. Default: hardware before software." },
-  rung: {
-    value: "NAME",
-    help: "Which of the adapter's features are used: core (none) or subgroups. Default: all.",
-  },
-  limits: { value: "NAME", help: "adapter, or default for the limits WebGPU guarantees. Default: adapter." },
-};
+export const DEVICE_FLAGS: Flags = flagsOf(DEVICE_OPTIONS);
 
 export const FOLDER_FLAGS: Flags = {
   model: {
@@ -33,16 +27,7 @@ export const SPECIAL_FLAGS: Flags = {
   },
 };
 
-export const MODEL_FLAGS: Flags = {
-  ...FOLDER_FLAGS,
-  weights: {
-    value: "FORMAT",
-    help: `How weights are stored: ${WEIGHT_FORMATS.join(", ")}. Default: f16, or what it is packed as.`,
-  },
-  context: { value: "N", help: "Tokens the KV cache holds. Default: what the model was made for." },
-  cache: { value: "FORMAT", help: "How keys and values are stored: f16 or f32. Default: f16." },
-  ...DEVICE_FLAGS,
-};
+export const MODEL_FLAGS: Flags = { ...FOLDER_FLAGS, ...flagsOf(MODEL_OPTIONS), ...DEVICE_FLAGS };
 
 export const JSON_FLAG: Flags = { json: { help: "Print machine-readable results." } };
 
@@ -67,13 +52,12 @@ export async function withEngine<T>(
 }
 
 function engineOptions(values: Values): EngineOptions & { model?: string } {
+  const model = values.text("model");
   return {
+    ...(model !== undefined && { model }),
     ...deviceOptions(values),
-    ...given({
-      ...texts(values, ["model", "weights", "cache"]),
-      context: values.number("context"),
-      ...specialOptions(values),
-    }),
+    ...optionsOf(values, MODEL_OPTIONS),
+    ...specialOptions(values),
   };
 }
 
@@ -84,14 +68,5 @@ export function specialOptions(values: Values): Pick<EngineOptions, "strip"> {
 
 /** What `DEVICE_FLAGS` were given as. */
 export function deviceOptions(values: Values): DeviceOptions {
-  return given(texts(values, Object.keys(DEVICE_FLAGS)));
-}
-
-// The library checks them: words that no format has are refused there by name.
-function texts(values: Values, names: readonly string[]): Record<string, string | undefined> {
-  return Object.fromEntries(names.map((name) => [name, values.text(name)]));
-}
-
-function given(options: Record<string, unknown>): object {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  return optionsOf(values, DEVICE_OPTIONS);
 }

@@ -2,12 +2,10 @@ import type { JsonObject } from "../checkpoint/json.ts";
 import { ConfigError, type OptionError } from "../errors.ts";
 import { parseConfigObject } from "../model/config.ts";
 import { show } from "../show.ts";
+import { checkOption, type Option } from "./option.ts";
 import {
-  checkNumber,
-  checkStops,
+  GENERATION_OPTIONS,
   type GenerationDefaults,
-  NUMERIC_OPTIONS,
-  type NumericOption,
   SAMPLING_OPTIONS,
   type SamplingOption,
 } from "./options.ts";
@@ -88,24 +86,23 @@ export function parseGenerationConfig(text: string, name = "generation_config.js
     throw new ConfigError(`${name} has do_sample ${show(sample)}; wanted true or false.`);
   }
   const missing = sample === undefined ? CARD_DEFAULTS : HF_DEFAULTS;
-  /** What a check of options gives for a key, or undefined where the file has none. */
-  const check = <Value>(key: string, checkValue: (value: unknown) => Value): Value | undefined => {
+  /** The value of an option, or undefined where the file has none. */
+  const read = <Value = number>(option: Option & { readonly key: string }, key = option.key) => {
     const value = json[key] ?? undefined;
-    if (value === undefined) return undefined;
     try {
-      return checkValue(value);
+      if (value !== undefined) checkOption(key, value, option);
     } catch (error) {
       throw new ConfigError(`In ${name} ${(error as OptionError).message}`, { cause: error });
     }
+    return value as Value | undefined;
   };
-  const read = (key: string, option: NumericOption) => check(key, (value) => checkNumber(option, value, key));
   const sampling = Object.fromEntries(
-    SAMPLING_OPTIONS.map((name) => [name, read(name, name) ?? missing[name]]),
+    SAMPLING_OPTIONS.map((option) => [option, read(GENERATION_OPTIONS[option]) ?? missing[option]]),
   ) as Record<SamplingOption, number>;
-  const maxNewTokens = read("max_new_tokens", "max_tokens");
-  const length = read("max_length", "max_tokens");
+  const maxNewTokens = read(GENERATION_OPTIONS.max_tokens);
+  const length = read(GENERATION_OPTIONS.max_tokens, "max_length");
   const maxLength = maxNewTokens === undefined && length !== UNSET_LENGTH ? length : undefined;
-  const stop = check("stop_strings", (value) => checkStops(value, "stop_strings"));
+  const stop = read<string | string[]>(GENERATION_OPTIONS.stop);
   const eosIds = readIds(json, "eos_token_id", name);
   const suppressed = new Set([
     ...(readIds(json, "suppress_tokens", name) ?? []),
@@ -116,9 +113,9 @@ export function parseGenerationConfig(text: string, name = "generation_config.js
       ...sampling,
       ...(sample === false && { temperature: 0 }),
       max_tokens:
-        maxNewTokens ?? (maxLength === undefined ? missing.max_tokens : NUMERIC_OPTIONS.max_tokens.most),
+        maxNewTokens ?? (maxLength === undefined ? missing.max_tokens : GENERATION_OPTIONS.max_tokens.most),
       ...(maxLength !== undefined && { max_length: maxLength }),
-      ...(stop !== undefined && { stop }),
+      ...(stop !== undefined && { stop: typeof stop === "string" ? [stop] : stop }),
       ...(suppressed.size > 0 && { suppress_tokens: suppressed }),
     },
     eosIds,

@@ -1,11 +1,10 @@
 import { refuseUnfinished } from "../checkpoint/open.ts";
 import { abortable, decodeText, type OpenFile, readWhole, refusePointers } from "../checkpoint/source.ts";
-import { ConfigError, OptionError } from "../errors.ts";
-import { type DeviceOptions, LIMITS, openDevice } from "../gpu/device.ts";
+import { ConfigError } from "../errors.ts";
+import { type DeviceOptions, LIMITS, openDevice, RUNGS } from "../gpu/device.ts";
 import type { Host } from "../host.ts";
 import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load-model.ts";
 import type { LlamaModel } from "../model/model.ts";
-import { show } from "../show.ts";
 import { WEIGHT_FORMATS } from "../stored.ts";
 import {
   type LoadedTokenizer,
@@ -15,30 +14,62 @@ import {
 import { ChatFormat } from "./chat.ts";
 import { CARD_DEFAULTS, type GenerationConfig, parseGenerationConfig } from "./defaults.ts";
 import { Engine } from "./engine.ts";
+import { checkOptions, type Option } from "./option.ts";
 
 /** Which adapter, how weights and cache are stored on it, and how special tokens are read. */
 export type EngineOptions = DeviceOptions &
   Omit<ModelLoadOptions, "tokenCount" | "rowsNeeded"> &
   LoadTokenizerOptions;
 
-const OPTION_NAMES: readonly string[] = [
-  "adapter",
-  "rung",
-  "limits",
-  "weights",
-  "importance",
-  "context",
-  "cache",
-  "chunk",
-  "strip",
-  "signal",
-  "onProgress",
-] satisfies (keyof EngineOptions)[];
-const CHOICES = {
-  limits: LIMITS,
-  weights: WEIGHT_FORMATS,
-  cache: ["f16", "f32"],
-} as const;
+/** The options of opening a device: one table for the library and the command line, as that below. */
+export const DEVICE_OPTIONS = {
+  adapter: {
+    kind: "text",
+    flag: { value: "NAME", help: "A part of the adapter's name. Default: hardware before software." },
+  },
+  rung: {
+    kind: "choice",
+    choices: RUNGS,
+    flag: {
+      value: "NAME",
+      help: "Which of the adapter's features are used: core (none) or subgroups. Default: all.",
+    },
+  },
+  limits: {
+    kind: "choice",
+    choices: LIMITS,
+    flag: {
+      value: "NAME",
+      help: "adapter, or default for the limits WebGPU guarantees. Default: adapter.",
+    },
+  },
+} as const satisfies Record<keyof DeviceOptions, Option>;
+
+/** The options of loading a model onto it. */
+export const MODEL_OPTIONS = {
+  weights: {
+    kind: "choice",
+    choices: WEIGHT_FORMATS,
+    flag: {
+      value: "FORMAT",
+      help: `How weights are stored: ${WEIGHT_FORMATS.join(", ")}. Default: f16, or what it is packed as.`,
+    },
+  },
+  importance: { kind: "other" },
+  context: {
+    kind: "size",
+    flag: { value: "N", help: "Tokens the KV cache holds. Default: what the model was made for." },
+  },
+  cache: {
+    kind: "choice",
+    choices: ["f16", "f32"],
+    flag: { value: "FORMAT", help: "How keys and values are stored: f16 or f32. Default: f16." },
+  },
+  chunk: { kind: "size" },
+  strip: { kind: "boolean" },
+  signal: { kind: "signal" },
+  onProgress: { kind: "other" },
+} as const satisfies Record<Exclude<keyof EngineOptions, keyof DeviceOptions>, Option>;
 
 /**
  * Opens a device and loads a checkpoint folder in Hugging Face's layout onto it.
@@ -52,7 +83,7 @@ export async function loadEngine(
   options: EngineOptions = {},
   release: () => void = () => {},
 ): Promise<Engine<LlamaModel>> {
-  checkOptions(options);
+  checkOptions(options, { ...DEVICE_OPTIONS, ...MODEL_OPTIONS }, "option of loading");
   const { signal } = options;
   const reading = new AbortController();
   const stop = () => reading.abort(signal?.reason);
@@ -142,23 +173,4 @@ async function readGenerationConfig(
     if (json !== undefined) return parseGenerationConfig(json, name);
   }
   return { defaults: CARD_DEFAULTS, eosIds: undefined };
-}
-
-function checkOptions(options: EngineOptions): void {
-  for (const name of Object.keys(options)) {
-    if (!OPTION_NAMES.includes(name)) {
-      throw new OptionError(
-        `There is no option ${show(name)} for loading; there are ${OPTION_NAMES.join(", ")}.`,
-      );
-    }
-  }
-  for (const [name, choices] of Object.entries(CHOICES)) {
-    const value = options[name as keyof typeof CHOICES];
-    if (value !== undefined && !(choices as readonly string[]).includes(value)) {
-      throw new OptionError(`${name} is ${show(value)}; wanted ${choices.join(", ")}.`);
-    }
-  }
-  if (options.strip !== undefined && typeof options.strip !== "boolean") {
-    throw new OptionError(`strip is ${show(options.strip)}; wanted true or false.`);
-  }
 }

@@ -1,5 +1,6 @@
 import { OptionError } from "../errors.ts";
 import { show } from "../show.ts";
+import { checkOptions, integer, number, type Option, type OptionTable } from "./option.ts";
 
 /** What a caller may ask of one answer. Everything left out comes from the model's defaults. */
 export interface GenerationOptions {
@@ -55,36 +56,68 @@ export type GenerationDefaults = Pick<ResolvedOptions, SamplingOption | "max_tok
   readonly stop?: readonly string[];
 };
 
-/** A numeric option and the values it may have, ends included. */
-interface NumericRange {
-  readonly least: number;
-  readonly most: number;
-  readonly integer: boolean;
-}
+/** The options of an answer: one table for the library, the command line and generation_config.json. */
+export const GENERATION_OPTIONS = {
+  temperature: {
+    ...number(0, 100),
+    key: "temperature",
+    flag: { value: "T", help: "0 is greedy: the most likely token each time. Default: the model's." },
+  },
+  top_k: {
+    ...integer(0, 1_048_576),
+    key: "top_k",
+    flag: { value: "K", help: "Only the K most likely tokens; 0 for all." },
+  },
+  top_p: {
+    ...number(0, 1),
+    key: "top_p",
+    flag: { value: "P", help: "Only the most likely tokens that together reach P." },
+  },
+  min_p: {
+    ...number(0, 1),
+    key: "min_p",
+    flag: { value: "P", help: "Only tokens at least P times as likely as the likeliest." },
+  },
+  repetition_penalty: {
+    ...number(0.01, 100),
+    key: "repetition_penalty",
+    flag: { value: "R", help: "Above 1: what was said is less likely to be said again." },
+  },
+  seed: {
+    ...integer(0, Number.MAX_SAFE_INTEGER),
+    flag: { value: "N", help: "Same seed, same device, same answer." },
+  },
+  max_tokens: {
+    ...integer(1, 1_048_576),
+    key: "max_new_tokens",
+    flag: { value: "N", help: "The longest answer." },
+  },
+  stop: {
+    kind: "texts",
+    key: "stop_strings",
+    flag: { value: "TEXT", help: "End the answer before TEXT; may be given several times." },
+  },
+  overflow: {
+    kind: "choice",
+    choices: OVERFLOWS,
+    flag: { value: "HOW", help: "When the context is full: error, or truncate to drop what is oldest." },
+  },
+  signal: { kind: "signal" },
+} as const satisfies OptionTable & Record<keyof GenerationOptions, Option>;
 
-/** The numeric options by name: one table for the library, the command line and generation_config.json. */
-export const NUMERIC_OPTIONS = {
-  temperature: { least: 0, most: 100, integer: false },
-  top_k: { least: 0, most: 1_048_576, integer: true },
-  top_p: { least: 0, most: 1, integer: false },
-  min_p: { least: 0, most: 1, integer: false },
-  repetition_penalty: { least: 0.01, most: 100, integer: false },
-  seed: { least: 0, most: Number.MAX_SAFE_INTEGER, integer: true },
-  max_tokens: { least: 1, most: 1_048_576, integer: true },
-} as const satisfies Record<string, NumericRange>;
-export type NumericOption = keyof typeof NUMERIC_OPTIONS;
-const NUMERIC_NAMES = Object.keys(NUMERIC_OPTIONS) as NumericOption[];
-
-/** The numeric options that are settings of the sampler and have the same name in generation_config.json. */
+type NamesOf<Kind> = {
+  [Name in keyof GenerationOptions]-?: (typeof GENERATION_OPTIONS)[Name] extends Kind ? Name : never;
+}[keyof GenerationOptions];
+type NumericOption = NamesOf<{ readonly kind: "number" }>;
+/** The numeric options that are settings of the sampler, with a default in Ziya's card and generation_config.json. */
 export type SamplingOption = Exclude<NumericOption, "seed" | "max_tokens">;
-export const SAMPLING_OPTIONS: readonly SamplingOption[] = NUMERIC_NAMES.filter(
+
+const NUMERIC_OPTIONS = (Object.keys(GENERATION_OPTIONS) as (keyof GenerationOptions)[]).filter(
+  (name): name is NumericOption => GENERATION_OPTIONS[name].kind === "number",
+);
+export const SAMPLING_OPTIONS: readonly SamplingOption[] = NUMERIC_OPTIONS.filter(
   (name) => name !== "seed" && name !== "max_tokens",
 );
-
-const OPTION_NAMES = [...NUMERIC_NAMES, "stop", "overflow", "signal"];
-/** Stop strings are searched for in every piece of text: more and longer ones than these are a mistake. */
-const MOST_STOPS = 64;
-const LONGEST_STOP = 1024;
 
 /**
  * Checks options strictly and fills in the defaults; draws a seed when there is none.
@@ -94,81 +127,20 @@ export function resolveOptions(options: GenerationOptions, defaults: GenerationD
   if (typeof options !== "object" || options === null) {
     throw new OptionError(`The generation options are ${show(options)}; wanted an object.`);
   }
-  for (const name of Object.keys(options)) {
-    if (!OPTION_NAMES.includes(name)) {
-      throw new OptionError(
-        `There is no generation option ${show(name)}; there are ${OPTION_NAMES.join(", ")}.`,
-      );
-    }
-  }
-  const numeric = (name: NumericOption) =>
-    options[name] !== undefined
-      ? checkNumber(name, options[name])
-      : name === "seed"
-        ? drawSeed()
-        : defaults[name];
-  const { overflow = "error", signal } = options;
-  if (!OVERFLOWS.includes(overflow)) {
-    throw new OptionError(`overflow is ${show(overflow)}; wanted ${OVERFLOWS.map(show).join(" or ")}.`);
-  }
-  if (signal !== undefined && !isAbortSignal(signal)) {
-    throw new OptionError(`signal is ${show(signal)}; wanted an AbortSignal.`);
-  }
-  const numbers = Object.fromEntries(NUMERIC_NAMES.map((name) => [name, numeric(name)]));
+  checkOptions(options, GENERATION_OPTIONS, "generation option");
+  const { stop = defaults.stop ?? [], overflow = "error", signal } = options;
+  const numbers = NUMERIC_OPTIONS.map((name) => [
+    name,
+    options[name] ?? (name === "seed" ? drawSeed() : defaults[name]),
+  ]);
   return {
-    ...(numbers as Record<NumericOption, number>),
+    ...(Object.fromEntries(numbers) as Record<NumericOption, number>),
     max_length: options.max_tokens === undefined ? (defaults.max_length ?? Infinity) : Infinity,
-    stop: options.stop === undefined ? (defaults.stop ?? []) : checkStops(options.stop),
+    stop: typeof stop === "string" ? [stop] : stop,
     ...(defaults.suppress_tokens && { suppress_tokens: defaults.suppress_tokens }),
     overflow,
     signal,
   };
-}
-
-/**
- * @param label How the message calls the option, when not by its own name.
- * @throws OptionError
- */
-export function checkNumber(name: NumericOption, value: unknown, label: string = name): number {
-  const { least, most, integer } = NUMERIC_OPTIONS[name];
-  if (
-    typeof value !== "number" ||
-    !(value >= least && value <= most) ||
-    (integer && !Number.isInteger(value))
-  ) {
-    throw new OptionError(
-      `${label} is ${show(value)}; wanted ${integer ? "an integer" : "a number"} from ${least} to ${most}.`,
-    );
-  }
-  return value;
-}
-
-/** Whether everything is there that an answer calls: a signal may come from another realm, so its class tells nothing. */
-function isAbortSignal(value: AbortSignal | null): boolean {
-  const methods = [value?.addEventListener, value?.removeEventListener, value?.throwIfAborted];
-  return typeof value?.aborted === "boolean" && methods.every((method) => typeof method === "function");
-}
-
-/**
- * @param label How the message calls the option.
- * @throws OptionError
- */
-export function checkStops(value: unknown, label = "stop"): readonly string[] {
-  const stops: readonly unknown[] = Array.isArray(value) ? value : [value];
-  if (stops.length > MOST_STOPS) {
-    throw new OptionError(`${label} has ${stops.length} strings; wanted at most ${MOST_STOPS}.`);
-  }
-  return stops.map((stop) => {
-    if (typeof stop !== "string" || stop.length === 0 || stop.length > LONGEST_STOP) {
-      throw new OptionError(
-        `${label} has ${show(stop)}; wanted strings of 1 to ${LONGEST_STOP} characters, one or a list of them.`,
-      );
-    }
-    if (/\p{Surrogate}/u.test(stop)) {
-      throw new OptionError(`${label} has ${show(stop)}, which holds half a character; wanted whole ones.`);
-    }
-    return stop;
-  });
 }
 
 function drawSeed(): number {

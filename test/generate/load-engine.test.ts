@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { folder, ziyaJson } from "../../fixtures/vocabulary.ts";
 import { bytesSource, type OpenFile, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
-import { CheckpointError, ConfigError } from "../../src/errors.ts";
+import { CheckpointError, ConfigError, OptionError } from "../../src/errors.ts";
 import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
 import { type EngineOptions, loadEngine, loadText } from "../../src/generate/load-engine.ts";
 import type { Host } from "../../src/host.ts";
@@ -111,4 +111,20 @@ test("config.json says what ends an answer where there is no generation_config.j
   await expect(loadEngine(host, open(beyond))).rejects.toThrow(
     "eos_token_id has 100000; the tokenizer's ids end",
   );
+});
+
+test.each([
+  [{ speed: 1 }, 'There is no option of loading "speed"; there are adapter, rung, limits, weights,'],
+  [{ adapter: 5 }, "adapter is 5; wanted a text."],
+  [{ rung: "top" }, 'rung is "top"; wanted core, subgroups.'],
+  [{ limits: "none" }, 'limits is "none"; wanted adapter, default.'],
+  [{ weights: "q5" }, 'weights is "q5"; wanted f32, f16, q8, q4a, q4.'],
+  [{ cache: "q8" }, 'cache is "q8"; wanted f16, f32.'],
+  [{ strip: "no" }, 'strip is "no"; wanted true or false.'],
+  [{ signal: {} }, "signal is {}; wanted an AbortSignal."],
+])("the options %j are refused before a file is opened", async (options, message) => {
+  const none: OpenFile = () => Promise.reject(new Error("a file was asked for"));
+  const load = loadEngine(host, none, options as EngineOptions);
+  await expect(load).rejects.toThrow(OptionError);
+  await expect(load).rejects.toThrow(message);
 });

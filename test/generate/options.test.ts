@@ -1,7 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { main } from "../../node/commands/main.ts";
 import { ConfigError, OptionError } from "../../src/errors.ts";
 import { CARD_DEFAULTS, parseGenerationConfig } from "../../src/generate/defaults.ts";
-import { type GenerationOptions, resolveOptions } from "../../src/generate/options.ts";
+import type { Option } from "../../src/generate/option.ts";
+import { GENERATION_OPTIONS, type GenerationOptions, resolveOptions } from "../../src/generate/options.ts";
+import { fakeIo } from "../support/io.ts";
 
 const resolve = (options: unknown) => resolveOptions(options as GenerationOptions, CARD_DEFAULTS);
 
@@ -55,7 +58,7 @@ describe("resolveOptions", () => {
     [{ stop: [1] }, "stop has 1; wanted strings"],
     [{ stop: Array(65).fill("a") }, "stop has 65 strings"],
     [{ stop: "a\ud83d" }, "half a character"],
-    [{ overflow: "drop" }, 'overflow is "drop"; wanted "error" or "truncate".'],
+    [{ overflow: "drop" }, 'overflow is "drop"; wanted error, truncate.'],
     [{ signal: {} }, "signal is {}; wanted an AbortSignal."],
     [{ signal: null }, "signal is null; wanted an AbortSignal."],
     [{ signal: { aborted: false } }, 'signal is {"aborted":false}; wanted an AbortSignal.'],
@@ -66,6 +69,26 @@ describe("resolveOptions", () => {
     expect(() => resolve(options)).toThrow(OptionError);
     expect(() => resolve(options)).toThrow(message);
   });
+});
+
+describe("every number of the table", () => {
+  test.each(Object.entries<Option>(GENERATION_OPTIONS).filter(([, { kind }]) => kind === "number"))(
+    "has the same bounds for the library, the files and the command line: %s",
+    async (name, option) => {
+      const { most, key, flag } = option as Option & { most: number };
+      const [above, within] = [most * 2, 1];
+      expect(resolve({ [name]: within })).toHaveProperty(name, within);
+      expect(() => resolve({ [name]: above })).toThrow(`${name} is ${above}; wanted`);
+      expect(flag?.help).toMatch(/\.$/);
+      const io = fakeIo();
+      await main(["chat", `--${name.replaceAll("_", "-")}`, `${above}`, "hi"], io);
+      expect(io.err()).toContain(`${name} is ${above}; wanted`);
+      if (key === undefined) return;
+      const parse = (value: number) => parseGenerationConfig(JSON.stringify({ [key]: value }));
+      expect(parse(within).defaults).toHaveProperty(name, within);
+      expect(() => parse(above)).toThrow(`In generation_config.json ${key} is ${above}; wanted`);
+    },
+  );
 });
 
 describe("parseGenerationConfig", () => {
