@@ -9,7 +9,7 @@ import { type PlannedShard, planShards, type ReadBlock, shardBytes } from "../..
 import { CheckpointError } from "../../src/errors.ts";
 import { narrowToHalves, widenHalves } from "../../src/f16.ts";
 import { packRows } from "../../src/quantize/pack.ts";
-import type { WeightFormat } from "../../src/stored.ts";
+import { scalesOf, WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
 import { randomFloats } from "../support/random.ts";
 import { folder, safetensors } from "./bytes.ts";
 
@@ -66,7 +66,7 @@ async function expectVector(checkpoint: Checkpoint): Promise<void> {
   expect(await checkpoint.readRows("model.norm.weight", 0, 33)).toEqual(values.get("model.norm.weight"));
 }
 
-describe.each(["q8", "q4a", "q4"] as const)("packed as %s", (format) => {
+describe.each(WEIGHT_FORMATS.filter((format) => scalesOf(format)))("packed as %s", (format) => {
   test.each([undefined, 10_000])(
     "shards of at most %s bytes hold what packRows() gave",
     async (shardSize) => {

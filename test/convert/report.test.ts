@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { addErrors, NO_ERROR, quantisationError, summarise } from "../../src/convert/report.ts";
 import { packRows, unpackRows } from "../../src/quantize/pack.ts";
+import { WEIGHT_FORMATS } from "../../src/stored.ts";
 import { randomFloats } from "../support/random.ts";
 
 /** Relative: a difference that was rounded to float32 is off by 2^-24 at most, its square by twice that. */
@@ -23,7 +24,7 @@ test("a group whose error is known", () => {
   });
 });
 
-test.each(["f32", "f16", "q8", "q4a", "q4"] as const)("%s: the sums over every weight", (format) => {
+test.each(WEIGHT_FORMATS)("%s: the sums over every weight", (format) => {
   const [count, columns] = [101, 160]; // more than is unpacked at a time, and no multiple of it
   const rows = randomFloats(count * columns, 5);
   const packed = packRows(format, rows, columns);

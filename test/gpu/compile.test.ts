@@ -4,8 +4,9 @@ import { type Gpu, openDevice, RUNGS } from "../../src/gpu/device.ts";
 import { compile } from "../../src/gpu/kernel.ts";
 import { OPERATIONS } from "../../src/kernels/operations.ts";
 import { type Operation, prepare, waysFor } from "../../src/kernels/way.ts";
+import { WEIGHT_FORMATS } from "../../src/stored.ts";
 
-const SLABS = (["f32", "f16", "q8", "q4a", "q4"] as const).map((format) => ({
+const SLABS = WEIGHT_FORMATS.map((format) => ({
   format,
   rows: 70,
   columns: 96,

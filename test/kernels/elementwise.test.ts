@@ -4,7 +4,7 @@ import { PICK } from "../../src/kernels/pick.ts";
 import { RMSNORM } from "../../src/kernels/rmsnorm.ts";
 import { SWIGLU } from "../../src/kernels/swiglu.ts";
 import { prepare } from "../../src/kernels/way.ts";
-import { storedBytes } from "../../src/stored.ts";
+import { storedBytes, WEIGHT_FORMATS } from "../../src/stored.ts";
 import { rmsNormOracle, swigluOracle } from "../oracle/linear.ts";
 import { expectClose } from "../support/close.ts";
 import { runAndReadFloats, upload, useGpu } from "../support/gpu.ts";
@@ -62,7 +62,7 @@ it("pick takes the row whose logits are asked for", async () => {
   expect(got).toEqual(x.slice(2 * dim, 3 * dim));
 });
 
-describe.each(["f32", "f16", "q8", "q4a", "q4"] as const)("embed from a table stored as %s", (format) => {
+describe.each(WEIGHT_FORMATS)("embed from a table stored as %s", (format) => {
   it("copies the rows of its tokens, across slabs", async () => {
     const [vocab, dim] = [200, 96];
     const limit = storedBytes(format, 64, dim).words;

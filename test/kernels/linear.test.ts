@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { type Linear, linear } from "../../src/kernels/linear.ts";
-import { storedBytes, type WeightFormat } from "../../src/stored.ts";
+import { storedBytes, WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
 import { matmulOracle } from "../oracle/linear.ts";
 import { expectClose } from "../support/close.ts";
 import { runAndReadFloats, upload, useGpu } from "../support/gpu.ts";
@@ -15,8 +15,6 @@ import { rowsFrom, uploadRows } from "../support/rows.ts";
  */
 const RELATIVE = 5e-5;
 
-const FORMATS = ["f32", "f16", "q8", "q4a", "q4"] as const;
-
 /** [rows, columns], each a pipeline to compile: for every format a width of 13B and rows of three groups, whose scales
  * share words; the others for one. */
 const FOR_ALL = [
@@ -29,7 +27,7 @@ const FOR_ONE = [
   [37, 5120],
 ] as const;
 const CASES = [
-  ...FORMATS.flatMap((format) => FOR_ALL.map((shape) => [format, ...shape] as const)),
+  ...WEIGHT_FORMATS.flatMap((format) => FOR_ALL.map((shape) => [format, ...shape] as const)),
   ...FOR_ONE.map((shape) => ["f16", ...shape] as const),
 ];
 

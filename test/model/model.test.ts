@@ -9,6 +9,7 @@ import { LlamaModel } from "../../src/model/model.ts";
 import type { Sequence } from "../../src/model/sequence.ts";
 import { uploadWeights } from "../../src/model/upload.ts";
 import type { FormatOf } from "../../src/model/weights.ts";
+import { WEIGHT_FORMATS } from "../../src/stored.ts";
 import { klDivergence, llamaOracle } from "../oracle/llama.ts";
 import { randomFolder, storedTensors } from "../support/checkpoint.ts";
 import { expectClose } from "../support/close.ts";
@@ -111,16 +112,13 @@ describe.each(Object.entries(VARIANTS))("a random LLaMA, %s", (_, changes) => {
 });
 
 describe("stored narrow", () => {
-  it.each(["f32", "f16", "q8", "q4a", "q4"] as const)(
-    "weights as %s and an f16 cache agree with float64",
-    async (weights) => {
-      await withModel(GQA, { weights, chunk: 16 }, async (model, { config, tensors }) => {
-        const stored = storedTensors(config, tensors, weights);
-        const rows = await allLogits(model, TOKENS);
-        expectAgreement(rows, llamaOracle(config, stored, TOKENS), config.vocab_size, KL_F16_CACHE);
-      });
-    },
-  );
+  it.each(WEIGHT_FORMATS)("weights as %s and an f16 cache agree with float64", async (weights) => {
+    await withModel(GQA, { weights, chunk: 16 }, async (model, { config, tensors }) => {
+      const stored = storedTensors(config, tensors, weights);
+      const rows = await allLogits(model, TOKENS);
+      expectAgreement(rows, llamaOracle(config, stored, TOKENS), config.vocab_size, KL_F16_CACHE);
+    });
+  });
 });
 
 it("stores each matrix in a format of its own, where it is asked to", async () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { CheckpointError } from "../../src/errors.ts";
 import { fromHalf, widenHalves } from "../../src/f16.ts";
 import { packHalves, packRows, unpackRows } from "../../src/quantize/pack.ts";
-import { storedBytes, type WeightFormat } from "../../src/stored.ts";
+import { storedBytes, WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
 import { randomFloats, randomStream } from "../support/random.ts";
 
 /** float32 keeps 24 bits: a scale times an integer level is off by half a unit in the last place at most. */
@@ -119,7 +119,7 @@ describe("layout", () => {
     expect([...scales!]).toEqual([((17 << 25) | (0xe0 << 16) | (64 << 9) | 0xf0) >>> 0]);
   });
 
-  test.each(["f32", "f16", "q8", "q4a", "q4"] as const)("%s takes the bytes it says", (format) => {
+  test.each(WEIGHT_FORMATS)("%s takes the bytes it says", (format) => {
     for (const [count, columns] of [
       [1, 32],
       [3, 32],
@@ -137,7 +137,7 @@ describe("layout", () => {
 
   test("rows packed together are rows packed apart", () => {
     const rows = randomFloats(6 * 64, 3);
-    for (const format of ["f32", "f16", "q8", "q4a", "q4"] as const) {
+    for (const format of WEIGHT_FORMATS) {
       const whole = packRows(format, rows, 64);
       const last = packRows(format, rows.subarray(4 * 64), 64);
       expect(whole.words.subarray((whole.words.length / 6) * 4)).toEqual(last.words);
@@ -293,24 +293,21 @@ describe("refusals", () => {
     );
   });
 
-  test.each(["f32", "f16", "q8", "q4a", "q4"] as const)(
-    "%s: weights that are not finite, with where",
-    (format) => {
-      for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
-        const rows = randomFloats(5 * 64, 2);
-        rows[3 * 64 + 41] = bad;
-        const message = "The weight at row 103, column 41 is";
-        expect(() => packRows(format, rows, 64, undefined, { tensor: "a.weight in b", first: 100 })).toThrow(
-          new CheckpointError(
-            `a.weight in b: ${message} ${bad}: a checkpoint with weights that are not finite cannot be used, so fetch or convert it again.`,
-          ),
-        );
-        expect(() => packRows(format, rows, 64)).toThrow(
-          `The matrix: The weight at row 3, column 41 is ${bad}`,
-        );
-      }
-    },
-  );
+  test.each(WEIGHT_FORMATS)("%s: weights that are not finite, with where", (format) => {
+    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      const rows = randomFloats(5 * 64, 2);
+      rows[3 * 64 + 41] = bad;
+      const message = "The weight at row 103, column 41 is";
+      expect(() => packRows(format, rows, 64, undefined, { tensor: "a.weight in b", first: 100 })).toThrow(
+        new CheckpointError(
+          `a.weight in b: ${message} ${bad}: a checkpoint with weights that are not finite cannot be used, so fetch or convert it again.`,
+        ),
+      );
+      expect(() => packRows(format, rows, 64)).toThrow(
+        `The matrix: The weight at row 3, column 41 is ${bad}`,
+      );
+    }
+  });
 
   test.each([
     ["f16", 65520],
