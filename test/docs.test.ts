@@ -4,7 +4,9 @@ import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/pr
 import { tmpdir } from "node:os";
 import { dirname, join, posix, relative, sep } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { main } from "../node/commands/main.ts";
 import { packageRoot } from "../node/host.ts";
+import { fakeIo } from "./support/io.ts";
 
 const ROOMS = [
   "src",
@@ -39,7 +41,10 @@ const known = [
   ...readdirSync(packageRoot).filter((name) => /\.(md|json|ts)$/.test(name)),
 ];
 
-/** What a page names and is not there: paths that begin with a room, `*` in them for any name, links, and npm's scripts. */
+/**
+ * What a page names and is not there: paths that begin with a room, `*` in them for any name; links; code by a bare name,
+ * which is beside the page unless it is transformers'; and npm's scripts.
+ */
 function missing(page: string, text: string): string[] {
   const prose = text.replace(/```(ts|wgsl|diff)\n[\s\S]*?```/g, "");
   const rooms = ROOMS.map((room) => room.replace(".", "\\.")).join("|");
@@ -49,6 +54,11 @@ function missing(page: string, text: string): string[] {
   const links = [...prose.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link]) => {
     return posix.join(posix.dirname(page), link!);
   });
+  const beside = [...prose.matchAll(/(?<!transformers'\s)`([\w-]+\.(?:ts|mjs|py|wgsl))`/g)].map(
+    ([, name]) => {
+      return posix.join(posix.dirname(page), name!);
+    },
+  );
   const isKnown = (path: string) => {
     const pattern = path
       .replace(/[./]+$/, "")
@@ -58,7 +68,7 @@ function missing(page: string, text: string): string[] {
   };
   const commands = [...prose.matchAll(/npm run (?:--\w+ )?([\w:]+)/g)].map(([, name]) => name!);
   return [
-    ...[...paths, ...links].filter((path) => !isKnown(path)),
+    ...[...paths, ...links, ...beside].filter((path) => !isKnown(path)),
     ...commands.filter((name) => !(name in scripts)).map((name) => `npm run ${name}`),
   ];
 }
@@ -73,9 +83,26 @@ describe("the pages", () => {
     ["README.md", "shaders/nothing_*.wgsl", "shaders/nothing_*.wgsl"],
     ["docs/design.md", "[the table](../src/nowhere.ts)", "src/nowhere.ts"],
     ["docs/design.md", "[beside it](nowhere.md#there)", "docs/nowhere.md"],
+    ["bench/README.md", "in `nowhere.py`", "bench/nowhere.py"],
     ["bench/README.md", "`npm run nothing`", "npm run nothing"],
   ])("%s may not say: %s", (page, text, wrong) => {
     expect(missing(page, text)).toEqual([wrong]);
+  });
+
+  test("ask of a command what its help has", async () => {
+    let flags = 0;
+    for (const page of PAGES) {
+      const text = await readFile(join(packageRoot, page), "utf8");
+      for (const [, command = "", rest = ""] of text.matchAll(/\bziya ([a-z]+)([^`#|\n]*)/g)) {
+        const used = rest.match(/--[a-z][\w-]*/g) ?? [];
+        if (used.length === 0) continue;
+        const io = fakeIo();
+        await main([command, "--help"], io);
+        for (const flag of used) expect(io.out(), `${page}: ziya ${command}`).toContain(`${flag} `);
+        flags += used.length;
+      }
+    }
+    expect(flags).toBeGreaterThan(8);
   });
 
   test("where is what takes ten lines at most, each with a file", async () => {
@@ -177,9 +204,12 @@ describe("the examples of docs/extending.md", () => {
     );
     const { testResults }: Report = JSON.parse(stdout.slice(stdout.indexOf("{")));
     expect(testResults.length, stderr).toBe(files.length);
-    for (const { message, assertionResults } of testResults) {
-      expect(message).toBe("");
-      expect(assertionResults.flatMap(({ failureMessages }) => failureMessages)).toEqual([]);
+    const failures = testResults.flatMap(({ message, assertionResults }) => [
+      ...(message === "" ? [] : [message]),
+      ...assertionResults.flatMap(({ failureMessages }) => failureMessages),
+    ]);
+    expect(failures).toEqual([]);
+    for (const { assertionResults } of testResults) {
       expect(new Set(assertionResults.map(({ status }) => status))).toEqual(new Set(["passed"]));
     }
   });
