@@ -21,18 +21,16 @@ import {
 } from "./values.ts";
 
 type Filter = (self: Value, args: Arguments, budget: Budget) => Value;
+type Change<Self> = (self: Self, bound: Bound, budget: Budget) => Value;
 
 const BOTH = { left: true, right: true };
 
 /** A filter of texts, which others are written as first, as Jinja does. */
-function ofText(change: (self: Text, bound: Bound, budget: Budget) => Value, ...names: string[]): Filter {
+function ofText(names: readonly string[], change: Change<Text>): Filter {
   return (self, args, budget) => change(toText(self, budget), new Bound("the filter", names, args), budget);
 }
 
-function ofItems(
-  change: (items: readonly Value[], bound: Bound, budget: Budget) => Value,
-  ...names: string[]
-): Filter {
+function ofItems(names: readonly string[], change: Change<readonly Value[]>): Filter {
   return (self, args, budget) => change(itemsOf(self, budget), new Bound("the filter", names, args), budget);
 }
 
@@ -107,16 +105,15 @@ function sorted(
 
 const FILTERS: Readonly<Record<string, Filter>> = {
   safe: (self) => self,
-  string: ofText((self) => self),
-  trim: ofText(
-    (self, bound, budget) => self.strip(bound.text("chars", undefined)?.value, BOTH, budget),
-    "chars",
+  string: ofText([], (self) => self),
+  trim: ofText(["chars"], (self, bound, budget) =>
+    self.strip(bound.text("chars", undefined)?.value, BOTH, budget),
   ),
-  upper: ofText((self, _, budget) => self.upper(budget)),
-  lower: ofText((self, _, budget) => self.lower(budget)),
-  capitalize: ofText((self, _, budget) => capitalize(self, budget)),
+  upper: ofText([], (self, _, budget) => self.upper(budget)),
+  lower: ofText([], (self, _, budget) => self.lower(budget)),
+  capitalize: ofText([], (self, _, budget) => capitalize(self, budget)),
   // Words begin behind white space and opening brackets, unlike those of the method of this name.
-  title: ofText((self, _, budget) => {
+  title: ofText([], (self, _, budget) => {
     let first = true;
     return self.map(budget, (point) => {
       const changed = first ? point.toUpperCase() : point.toLowerCase();
@@ -125,23 +122,18 @@ const FILTERS: Readonly<Record<string, Filter>> = {
     });
   }),
   replace: (self, args, budget) => replace(toText(self, budget), args, budget),
-  indent: ofText(
-    (self, bound, budget) => {
-      const width = bound.value("width");
-      const spaces = bound.integer("width", 4);
-      if (width instanceof Num) budget.chargeText(Math.abs(spaces));
-      const margin = Text.of(" ".repeat(Math.max(0, spaces)));
-      const [first, blank] = [bound.flag("first"), bound.flag("blank")];
-      const lines = self.split("\n", Infinity, budget).map((line, i) => {
-        const indents = i === 0 ? first : blank || line.length > 0;
-        return indents ? concat([margin, line], budget) : line;
-      });
-      return join(lines, Text.of("\n"), budget);
-    },
-    "width",
-    "first",
-    "blank",
-  ),
+  indent: ofText(["width", "first", "blank"], (self, bound, budget) => {
+    const width = bound.value("width");
+    const spaces = bound.integer("width", 4);
+    if (width instanceof Num) budget.chargeText(Math.abs(spaces));
+    const margin = Text.of(" ".repeat(Math.max(0, spaces)));
+    const [first, blank] = [bound.flag("first"), bound.flag("blank")];
+    const lines = self.split("\n", Infinity, budget).map((line, i) => {
+      const indents = i === 0 ? first : blank || line.length > 0;
+      return indents ? concat([margin, line], budget) : line;
+    });
+    return join(lines, Text.of("\n"), budget);
+  }),
   length: lengthOf,
   int: toNumber(false),
   float: toNumber(true),
@@ -155,24 +147,20 @@ const FILTERS: Readonly<Record<string, Filter>> = {
     const missing = self === undefined || (bound.flag("boolean") && !isTrue(self));
     return missing ? (bound.has("default_value") ? bound.value("default_value") : Text.of("")) : self;
   },
-  list: ofItems((items) => new List(items)),
-  first: ofItems((items) => items[0]),
-  last: ofItems((items) => items.at(-1)),
+  list: ofItems([], (items) => new List(items)),
+  first: ofItems([], (items) => items[0]),
+  last: ofItems([], (items) => items.at(-1)),
   reverse: (self, args, budget) => {
-    const items = ofItems((all) => new List(all.toReversed()))(self, args, budget);
+    const items = ofItems([], (all) => new List(all.toReversed()))(self, args, budget);
     return self instanceof Text && items instanceof List ? concat(items.items as Text[], budget) : items;
   },
-  join: ofItems(
-    (items, bound, budget) => {
-      const attribute = bound.text("attribute", undefined)?.value;
-      const parts = items.map((item) => {
-        return toText(attribute === undefined ? item : attributeOf(item, attribute, budget), budget);
-      });
-      return join(parts, bound.text("d", Text.of(""))!, budget);
-    },
-    "d",
-    "attribute",
-  ),
+  join: ofItems(["d", "attribute"], (items, bound, budget) => {
+    const attribute = bound.text("attribute", undefined)?.value;
+    const parts = items.map((item) => {
+      return toText(attribute === undefined ? item : attributeOf(item, attribute, budget), budget);
+    });
+    return join(parts, bound.text("d", Text.of(""))!, budget);
+  }),
   items: (self, _, budget) => (self instanceof Dict ? self.items() : new List(itemsOf(self, budget))),
   dictsort(self, args, budget) {
     if (!(self instanceof Dict)) throw new Error(`${kindOf(self)} is no mapping`);
@@ -183,24 +171,18 @@ const FILTERS: Readonly<Record<string, Filter>> = {
     return new List(sorted(pairs, (pair) => key((pair as List).items[place]), bound.flag("reverse"), budget));
   },
   sort: ofItems(
+    ["reverse", "case_sensitive", "attribute"],
     (items, bound, budget) => new List(sorted(items, sortKey(bound, budget), bound.flag("reverse"), budget)),
-    "reverse",
-    "case_sensitive",
-    "attribute",
   ),
-  unique: ofItems(
-    (items, bound, budget) => {
-      const key = sortKey(bound, budget);
-      const kept: { item: Value; key: Value }[] = [];
-      for (const item of items) {
-        const candidate = { item, key: key(item) };
-        if (!kept.some((other) => equal(other.key, candidate.key, budget))) kept.push(candidate);
-      }
-      return new List(kept.map(({ item }) => item));
-    },
-    "case_sensitive",
-    "attribute",
-  ),
+  unique: ofItems(["case_sensitive", "attribute"], (items, bound, budget) => {
+    const key = sortKey(bound, budget);
+    const kept: { item: Value; key: Value }[] = [];
+    for (const item of items) {
+      const candidate = { item, key: key(item) };
+      if (!kept.some((other) => equal(other.key, candidate.key, budget))) kept.push(candidate);
+    }
+    return new List(kept.map(({ item }) => item));
+  }),
   map(self, { positional, named }, budget) {
     const items = itemsOf(self, budget);
     const attribute = named.get("attribute");

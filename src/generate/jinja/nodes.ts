@@ -1,99 +1,43 @@
 import { parse, tokenize } from "@huggingface/jinja";
 
-/** What the parser of @huggingface/jinja makes of a template, as far as the interpreter reads it. */
-export type Node =
-  | { readonly type: "Program"; readonly body: readonly Node[] }
-  | {
-      readonly type: "If";
-      readonly test: Node;
-      readonly body: readonly Node[];
-      readonly alternate: readonly Node[];
-    }
-  | {
-      readonly type: "For";
-      readonly loopvar: Node;
-      readonly iterable: Node;
-      readonly body: readonly Node[];
-      readonly defaultBlock: readonly Node[];
-    }
-  | { readonly type: "Break" | "Continue" | "Comment" }
-  | {
-      readonly type: "Set";
-      readonly assignee: Node;
-      readonly value: Node | null;
-      readonly body: readonly Node[];
-    }
-  | MacroNode
-  | {
-      readonly type: "CallStatement";
-      readonly call: CallNode;
-      readonly callerArgs: readonly Node[] | null;
-      readonly body: readonly Node[];
-    }
-  | { readonly type: "FilterStatement"; readonly filter: FilterNode; readonly body: readonly Node[] }
-  | {
-      readonly type: "MemberExpression";
-      readonly object: Node;
-      readonly property: Node;
-      readonly computed: boolean;
-    }
-  | CallNode
-  | IdentifierNode
-  | { readonly type: "IntegerLiteral" | "FloatLiteral"; readonly value: number }
-  | { readonly type: "StringLiteral"; readonly value: string }
-  | { readonly type: "ArrayLiteral" | "TupleLiteral"; readonly value: readonly Node[] }
-  | { readonly type: "ObjectLiteral"; readonly value: ReadonlyMap<Node, Node> }
-  | BinaryNode
-  | { readonly type: "UnaryExpression"; readonly operator: Operator; readonly argument: Node }
-  | { readonly type: "FilterExpression"; readonly operand: Node; readonly filter: FilterNode }
-  | {
-      readonly type: "TestExpression";
-      readonly operand: Node;
-      readonly negate: boolean;
-      readonly test: IdentifierNode;
-    }
-  | { readonly type: "SelectExpression"; readonly lhs: Node; readonly test: Node }
-  | {
-      readonly type: "Ternary";
-      readonly condition: Node;
-      readonly trueExpr: Node;
-      readonly falseExpr: Node;
-    }
-  | SliceNode
-  | { readonly type: "KeywordArgumentExpression"; readonly key: IdentifierNode; readonly value: Node }
-  | { readonly type: "SpreadExpression" | "KeywordSpreadExpression"; readonly argument: Node };
-
-interface IdentifierNode {
-  readonly type: "Identifier";
-  readonly value: string;
-}
-export interface CallNode {
-  readonly type: "CallExpression";
-  readonly callee: Node;
-  readonly args: readonly Node[];
-}
-export type FilterNode = IdentifierNode | CallNode;
-export interface BinaryNode {
-  readonly type: "BinaryExpression";
-  readonly operator: Operator;
-  readonly left: Node;
-  readonly right: Node;
-}
-interface SliceNode {
-  readonly type: "SliceExpression";
-  readonly start: Node | undefined;
-  readonly stop: Node | undefined;
-  readonly step: Node | undefined;
-}
-export interface MacroNode {
-  readonly type: "Macro";
-  readonly name: IdentifierNode;
-  readonly args: readonly Node[];
-  readonly body: readonly Node[];
-}
+type Kind<Type extends string, Parts = object> = { readonly type: Type } & Readonly<Parts>;
+type Nodes = readonly Node[];
 interface Operator {
   readonly value: string;
 }
+
+type IdentifierNode = Kind<"Identifier", { value: string }>;
+export type CallNode = Kind<"CallExpression", { callee: Node; args: Nodes }>;
+export type FilterNode = IdentifierNode | CallNode;
+export type BinaryNode = Kind<"BinaryExpression", { operator: Operator; left: Node; right: Node }>;
+export type MacroNode = Kind<"Macro", { name: IdentifierNode; args: Nodes; body: Nodes }>;
+
+/** What the parser of @huggingface/jinja makes of a template, as far as the interpreter reads it. */
+export type Node =
+  | Kind<"Program", { body: Nodes }>
+  | Kind<"If", { test: Node; body: Nodes; alternate: Nodes }>
+  | Kind<"For", { loopvar: Node; iterable: Node; body: Nodes; defaultBlock: Nodes }>
+  | Kind<"Break" | "Continue" | "Comment">
+  | Kind<"Set", { assignee: Node; value: Node | null; body: Nodes }>
+  | MacroNode
+  | Kind<"CallStatement", { call: CallNode; callerArgs: Nodes | null; body: Nodes }>
+  | Kind<"FilterStatement", { filter: FilterNode; body: Nodes }>
+  | Kind<"MemberExpression", { object: Node; property: Node; computed: boolean }>
+  | CallNode
+  | IdentifierNode
+  | Kind<"IntegerLiteral" | "FloatLiteral", { value: number }>
+  | Kind<"StringLiteral", { value: string }>
+  | Kind<"ArrayLiteral" | "TupleLiteral", { value: Nodes }>
+  | Kind<"ObjectLiteral", { value: ReadonlyMap<Node, Node> }>
+  | BinaryNode
+  | Kind<"UnaryExpression", { operator: Operator; argument: Node }>
+  | Kind<"FilterExpression", { operand: Node; filter: FilterNode }>
+  | Kind<"TestExpression", { operand: Node; negate: boolean; test: IdentifierNode }>
+  | Kind<"SelectExpression", { lhs: Node; test: Node }>
+  | Kind<"Ternary", { condition: Node; trueExpr: Node; falseExpr: Node }>
+  | Kind<"SliceExpression", { start?: Node; stop?: Node; step?: Node }>
+  | Kind<"KeywordArgumentExpression", { key: IdentifierNode; value: Node }>
+  | Kind<"SpreadExpression" | "KeywordSpreadExpression", { argument: Node }>;
 
 /** The lexer's regular expressions take time with the square of a run of white space; templates have tens. */
 const LONGEST_SPACE = 1000;
