@@ -6,7 +6,7 @@ const flagOf = (name: string) => name.replaceAll("_", "-");
 /** The flags of those options that have one. */
 export function flagsOf(table: OptionTable): Flags {
   const flags = Object.entries(table).flatMap(([name, { kind, flag }]) =>
-    flag ? [[flagOf(name), { ...flag, multiple: kind === "texts" }] as const] : [],
+    flag ? [[flagOf(name), { value: flag[0], help: flag[1], multiple: kind === "texts" }] as const] : [],
   );
   return Object.fromEntries(flags);
 }

@@ -25,23 +25,17 @@ export type EngineOptions = DeviceOptions &
 export const DEVICE_OPTIONS = {
   adapter: {
     kind: "text",
-    flag: { value: "NAME", help: "A part of the adapter's name. Default: hardware before software." },
+    flag: ["NAME", "A part of the adapter's name. Default: hardware before software."],
   },
   rung: {
     kind: "choice",
     choices: RUNGS,
-    flag: {
-      value: "NAME",
-      help: "Which of the adapter's features are used: core (none) or subgroups. Default: all.",
-    },
+    flag: ["NAME", "Which of the adapter's features are used: core (none) or subgroups. Default: all."],
   },
   limits: {
     kind: "choice",
     choices: LIMITS,
-    flag: {
-      value: "NAME",
-      help: "adapter, or default for the limits WebGPU guarantees. Default: adapter.",
-    },
+    flag: ["NAME", "adapter, or default for the limits WebGPU guarantees. Default: adapter."],
   },
 } as const satisfies Record<keyof DeviceOptions, Option>;
 
@@ -50,20 +44,17 @@ export const MODEL_OPTIONS = {
   weights: {
     kind: "choice",
     choices: WEIGHT_FORMATS,
-    flag: {
-      value: "FORMAT",
-      help: `How weights are stored: ${WEIGHT_FORMATS.join(", ")}. Default: f16, or what it is packed as.`,
-    },
+    flag: [
+      "FORMAT",
+      `How weights are stored: ${WEIGHT_FORMATS.join(", ")}. Default: f16, or what it is packed as.`,
+    ],
   },
   importance: { kind: "other" },
-  context: {
-    kind: "size",
-    flag: { value: "N", help: "Tokens the KV cache holds. Default: what the model was made for." },
-  },
+  context: { kind: "size", flag: ["N", "Tokens the KV cache holds. Default: what the model was made for."] },
   cache: {
     kind: "choice",
     choices: ["f16", "f32"],
-    flag: { value: "FORMAT", help: "How keys and values are stored: f16 or f32. Default: f16." },
+    flag: ["FORMAT", "How keys and values are stored: f16 or f32. Default: f16."],
   },
   chunk: { kind: "size" },
   strip: { kind: "boolean" },

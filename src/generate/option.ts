@@ -26,7 +26,7 @@ type Kind =
 /** Of an option: what the library takes for it, and what the command line and generation_config.json call it. */
 export type Option = Kind & {
   /** What a value stands for in the command line's help, and that help: "top_k" is --top-k there. */
-  readonly flag?: { readonly value: string; readonly help: string };
+  readonly flag?: readonly [value: string, help: string];
   /** The key in generation_config.json. */
   readonly key?: string;
 };

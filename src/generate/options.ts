@@ -61,46 +61,31 @@ export const GENERATION_OPTIONS = {
   temperature: {
     ...number(0, 100),
     key: "temperature",
-    flag: { value: "T", help: "0 is greedy: the most likely token each time. Default: the model's." },
+    flag: ["T", "0 is greedy: the most likely token each time. Default: the model's."],
   },
-  top_k: {
-    ...integer(0, 1_048_576),
-    key: "top_k",
-    flag: { value: "K", help: "Only the K most likely tokens; 0 for all." },
-  },
-  top_p: {
-    ...number(0, 1),
-    key: "top_p",
-    flag: { value: "P", help: "Only the most likely tokens that together reach P." },
-  },
+  top_k: { ...integer(0, 1_048_576), key: "top_k", flag: ["K", "Only the K most likely tokens; 0 for all."] },
+  top_p: { ...number(0, 1), key: "top_p", flag: ["P", "Only the most likely tokens that together reach P."] },
   min_p: {
     ...number(0, 1),
     key: "min_p",
-    flag: { value: "P", help: "Only tokens at least P times as likely as the likeliest." },
+    flag: ["P", "Only tokens at least P times as likely as the likeliest."],
   },
   repetition_penalty: {
     ...number(0.01, 100),
     key: "repetition_penalty",
-    flag: { value: "R", help: "Above 1: what was said is less likely to be said again." },
+    flag: ["R", "Above 1: what was said is less likely to be said again."],
   },
-  seed: {
-    ...integer(0, Number.MAX_SAFE_INTEGER),
-    flag: { value: "N", help: "Same seed, same device, same answer." },
-  },
-  max_tokens: {
-    ...integer(1, 1_048_576),
-    key: "max_new_tokens",
-    flag: { value: "N", help: "The longest answer." },
-  },
+  seed: { ...integer(0, Number.MAX_SAFE_INTEGER), flag: ["N", "Same seed, same device, same answer."] },
+  max_tokens: { ...integer(1, 1_048_576), key: "max_new_tokens", flag: ["N", "The longest answer."] },
   stop: {
     kind: "texts",
     key: "stop_strings",
-    flag: { value: "TEXT", help: "End the answer before TEXT; may be given several times." },
+    flag: ["TEXT", "End the answer before TEXT; may be given several times."],
   },
   overflow: {
     kind: "choice",
     choices: OVERFLOWS,
-    flag: { value: "HOW", help: "When the context is full: error, or truncate to drop what is oldest." },
+    flag: ["HOW", "When the context is full: error, or truncate to drop what is oldest."],
   },
   signal: { kind: "signal" },
 } as const satisfies OptionTable & Record<keyof GenerationOptions, Option>;

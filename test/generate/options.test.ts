@@ -79,7 +79,7 @@ describe("every number of the table", () => {
       const [above, within] = [most * 2, 1];
       expect(resolve({ [name]: within })).toHaveProperty(name, within);
       expect(() => resolve({ [name]: above })).toThrow(`${name} is ${above}; wanted`);
-      expect(flag?.help).toMatch(/\.$/);
+      expect(flag?.[1]).toMatch(/\.$/);
       const io = fakeIo();
       await main(["chat", `--${name.replaceAll("_", "-")}`, `${above}`, "hi"], io);
       expect(io.err()).toContain(`${name} is ${above}; wanted`);
