@@ -189,6 +189,7 @@ describe("the examples of docs/extending.md", () => {
     const config = { extends: "./tsconfig.json", include: ["src", "node", "test"] };
     await writeFile(join(copy, "tsconfig.examples.json"), JSON.stringify(config));
     expect(await run("typescript/bin/tsc", "-p", "tsconfig.examples.json")).toEqual({
+      error: null,
       stdout: "",
       stderr: "",
     });
