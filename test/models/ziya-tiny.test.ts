@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { measureAccuracy, readQuestions, total } from "../../fixtures/accuracy.ts";
-import { type Engine, embeddedModel, load, type Message } from "../../node/index.ts";
+import { type Engine, embeddedModel, type LlamaModel, load, type Message } from "../../node/index.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 
 /** What PyTorch says to a prompt, in f32 arithmetic over the checkpoint's f16 weights. */
@@ -19,7 +19,7 @@ const golden = JSON.parse(await readFile(join(embeddedModel, "golden.json"), "ut
 const EOS = 2;
 
 describe("the embedded model", () => {
-  let engine: Engine;
+  let engine: Engine<LlamaModel>;
   beforeAll(async () => {
     engine = await load({ weights: "f16", cache: "f32", ...testDeviceOptions() });
   });
@@ -44,6 +44,17 @@ describe("the embedded model", () => {
       expect(finish_reason).toBe(g.answer_ids.at(-1) === EOS ? "stop" : "length");
     },
   );
+
+  // The cache had two owners: what the model was used for beside made the next answer empty.
+  it("answers the same after calibrating and scoring on its model, with what it had cached", async () => {
+    const { messages, answer, prompt_ids } = golden.find(({ near_tie }) => !near_tie)!;
+    await engine.chat(messages, { temperature: 0 }).complete();
+    await engine.model.calibrate([[1, 50, 60, 70]]);
+    for await (const _ of engine.model.logits([1, 80, 90]));
+    const { text, usage } = await engine.chat(messages, { temperature: 0, max_tokens: 64 }).complete();
+    expect(text).toBe(answer);
+    expect(usage.cached_tokens).toBe(prompt_ids.length - 1);
+  });
 });
 
 describe("accuracy on a sample of the held-out questions", () => {
