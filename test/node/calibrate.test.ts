@@ -5,17 +5,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { main } from "../../node/commands/main.ts";
-import { IMPORTANCE } from "../../node/convert/calibrate.ts";
+import { IMPORTANCE, readWindows } from "../../node/convert/calibrate.ts";
 import { openInputs } from "../../node/convert/inputs.ts";
 import { packageRoot } from "../../node/host.ts";
 import { embeddedModel, load, openFolder } from "../../node/index.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { INDEX } from "../../src/checkpoint/source.ts";
 import { readSums } from "../../src/convert/manifest.ts";
+import { loadText } from "../../src/generate/load-engine.ts";
 import { packRows } from "../../src/quantize/pack.ts";
 import { sha256 } from "../support/convert.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 import { fakeIo } from "../support/io.ts";
+import { writeRelease } from "../support/release.ts";
 
 const TEXT = "法国的首都是哪里? What is 12 plus 7? 重复:苹果 香蕉 西瓜. ".repeat(40);
 const MATRIX = "model.layers.2.mlp.down_proj.weight";
@@ -158,5 +160,35 @@ describe("ziya convert --calibrate", () => {
     expect(await refused("text", "--calibrate", place("none.txt"))).toContain(
       "none.txt, given as the calibration text",
     );
+  });
+
+  test("refuses a text with an id above the model's rows, before the folder is made", async () => {
+    const { base, delta, shapes } = await writeRelease(place("release"));
+    const rows = shapes.get("model.embed_tokens.weight")![0]!;
+    // An added token that needs no row as long as nothing writes it.
+    const added = { [rows]: { content: "<extra>", special: false } };
+    await writeFile(join(delta, "tokenizer_config.json"), JSON.stringify({ added_tokens_decoder: added }));
+    await writeFile(place("extra.txt"), "\u4e00<extra>".repeat(300));
+    const result = await run(
+      ...["convert", "--base", base, "--delta", delta],
+      ...["--calibrate", place("extra.txt"), "--out", place("extra")],
+    );
+    expect(result).toEqual({
+      code: 1,
+      out: "",
+      err:
+        `ziya: calibration/extra.txt has a token with the id ${rows}, and the model ends at ${rows - 1}; take added ` +
+        "tokens out of the text.\n",
+    });
+    await expect(readdir(place("extra"))).rejects.toThrow("ENOENT");
+    const { tokenizer } = await loadText(openFolder(delta));
+    const last = tokenizer.decode([rows - 1]).repeat(300);
+    await writeFile(place("extra.txt"), last);
+    const inputs = await openInputs({
+      base: { kind: "folder", path: base },
+      delta: { kind: "folder", path: delta },
+      calibration: place("extra.txt"),
+    });
+    expect((await readWindows(inputs, tokenizer))!.flat()).toContain(rows - 1);
   });
 });
