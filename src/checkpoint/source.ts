@@ -113,8 +113,8 @@ export function checkRange(source: ByteSource, offset: number, length: number): 
   }
 }
 
-/** Longest text file of a checkpoint that is believed: tokenizer.json of 13B models has 2 MB, of others up to 20. */
-const TEXT_LIMIT = 64 * 1024 * 1024;
+/** Longest text file of a checkpoint that is believed: tokenizer.json of 13B models has 2 MB, of others up to 35. */
+export const TEXT_LIMIT = 40 * 1024 * 1024;
 
 /** The index of a checkpoint in several files. That of a conversion is written last: a folder without it is not finished. */
 export const INDEX = "model.safetensors.index.json";

@@ -1,14 +1,27 @@
 import { isObject, type JsonObject } from "../checkpoint/json.ts";
+import { TEXT_LIMIT } from "../checkpoint/source.ts";
 import { TokenizerError } from "../errors.ts";
 import { show } from "../show.ts";
 
-/** The largest JSON file of a tokenizer that is read; Ziya's tokenizer.json has 2 MB, the largest published ones 35 MB. */
-const MAX_JSON_BYTES = 40 * 1024 * 1024;
+/**
+ * Commas and opening brackets of one file: half a million merges, two pieces each, take 1.5 million, and 128,000 added
+ * tokens one million. A value of three bytes takes seventy of memory, so that bytes alone bound nothing.
+ */
+const MAX_JSON_VALUES = 1 << 22;
+const [COMMA, BRACKET, BRACE] = [0x2c, 0x5b, 0x7b];
 
 /** Parses UTF-8 JSON whose top is an object. Throws TokenizerError with the file's name. */
 export function parseJsonObject(bytes: Uint8Array, name: string): JsonObject {
-  if (bytes.length > MAX_JSON_BYTES) {
-    throw new TokenizerError(`${name} has ${bytes.length} bytes; up to ${MAX_JSON_BYTES} are read.`);
+  if (bytes.length > TEXT_LIMIT) {
+    throw new TokenizerError(`${name} has ${bytes.length} bytes; up to ${TEXT_LIMIT} are read.`);
+  }
+  let values = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at]!;
+    if (byte === COMMA || byte === BRACKET || byte === BRACE) values++;
+  }
+  if (values > MAX_JSON_VALUES) {
+    throw new TokenizerError(`${name} has ${values} values; up to ${MAX_JSON_VALUES} are read.`);
   }
   let value: unknown;
   try {

@@ -41,6 +41,9 @@ export interface SpecialFiles {
 /** Ids above the vocabulary; a file with more is refused. */
 const MAX_ADDED = 1 << 14;
 
+/** Added tokens that files declare, pieces among them; published checkpoints have a few thousand. */
+const MAX_DECLARED = 1 << 17;
+
 /** Length of an added token in UTF-16 units. */
 const MAX_LENGTH = 256;
 
@@ -79,6 +82,11 @@ export function declaredTokens(
   strip: boolean | undefined,
 ): DeclaredToken[] {
   const mentions = readMentions(files, isVocabulary);
+  if (mentions.size > MAX_DECLARED) {
+    throw new TokenizerError(
+      `The checkpoint declares ${mentions.size} added tokens; up to ${MAX_DECLARED} are read.`,
+    );
+  }
   const strips = strip ?? ZIYA_TURNS.every((text) => mentions.has(text));
   return [...mentions].map(([text, { where, id, json, decoder, role }]) => {
     if (text === "" || text.length > MAX_LENGTH) {
