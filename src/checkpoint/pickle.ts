@@ -70,7 +70,7 @@ class Machine {
 
   run(): PickleValue {
     while (true) {
-      const opcode = this.bytes[this.take(1)]!;
+      const opcode = this.byte();
       if (opcode === 0x2e) break; // STOP
       this.step(opcode);
     }
@@ -79,89 +79,44 @@ class Machine {
     return value;
   }
 
+  /** What the opcodes do of which a file that holds tensors is made. */
+  private readonly steps: ReadonlyMap<number, () => void> = new Map([
+    [0x80, () => this.protocol(this.byte())], // PROTO
+    [0x28, () => this.stack.push(MARK)], // MARK
+    [0x4e, () => this.stack.push(null)], // NONE
+    [0x88, () => this.stack.push(true)], // NEWTRUE
+    [0x89, () => this.stack.push(false)], // NEWFALSE
+    [0x4a, () => this.stack.push(this.view.getInt32(this.take(4), true))], // BININT
+    [0x4b, () => this.stack.push(this.byte())], // BININT1
+    [0x4d, () => this.stack.push(this.view.getUint16(this.take(2), true))], // BININT2
+    [0x8a, () => this.stack.push(this.long())], // LONG1
+    [0x58, () => this.stack.push(this.text(this.word()))], // BINUNICODE
+    [0x29, () => this.pushObject([])], // EMPTY_TUPLE
+    [0x5d, () => this.pushObject([])], // EMPTY_LIST
+    [0x74, () => this.pushObject(this.popToMark())], // TUPLE
+    [0x85, () => this.pushObject(this.popSome(1))], // TUPLE1
+    [0x86, () => this.pushObject(this.popSome(2))], // TUPLE2
+    [0x87, () => this.pushObject(this.popSome(3))], // TUPLE3
+    [0x7d, () => this.pushObject(new Map())], // EMPTY_DICT
+    [0x73, () => this.setItems(this.popSome(2))], // SETITEM
+    [0x75, () => this.setItems(this.popToMark())], // SETITEMS
+    [0x71, () => this.memo.set(this.byte(), this.top())], // BINPUT
+    [0x72, () => this.memo.set(this.word(), this.top())], // LONG_BINPUT
+    [0x68, () => this.recall(this.byte())], // BINGET
+    [0x6a, () => this.recall(this.word())], // LONG_BINGET
+    [0x63, () => this.pushObject(this.builder.global(`${this.line()}.${this.line()}`))], // GLOBAL
+    [0x51, () => this.pushObject(this.builder.persistent(this.pop()))], // BINPERSID
+    [0x52, () => this.reduce()], // REDUCE
+    [0x62, () => this.build()], // BUILD
+  ]);
+
   private step(opcode: number): void {
-    const stack = this.stack;
-    switch (opcode) {
-      case 0x80: // PROTO
-        this.protocol(this.bytes[this.take(1)]!);
-        return;
-      case 0x28: // MARK
-        stack.push(MARK);
-        return;
-      case 0x4e: // NONE
-        stack.push(null);
-        return;
-      case 0x88: // NEWTRUE
-      case 0x89: // NEWFALSE
-        stack.push(opcode === 0x88);
-        return;
-      case 0x4a: // BININT
-        stack.push(this.view.getInt32(this.take(4), true));
-        return;
-      case 0x4b: // BININT1
-        stack.push(this.bytes[this.take(1)]!);
-        return;
-      case 0x4d: // BININT2
-        stack.push(this.view.getUint16(this.take(2), true));
-        return;
-      case 0x8a: // LONG1
-        stack.push(this.long());
-        return;
-      case 0x58: // BINUNICODE
-        stack.push(this.text(this.view.getUint32(this.take(4), true)));
-        return;
-      case 0x29: // EMPTY_TUPLE
-      case 0x5d: // EMPTY_LIST
-        this.pushObject([]);
-        return;
-      case 0x74: // TUPLE
-        this.pushObject(this.popToMark());
-        return;
-      case 0x85: // TUPLE1
-      case 0x86: // TUPLE2
-      case 0x87: // TUPLE3
-        this.pushObject(this.popSome(opcode - 0x84));
-        return;
-      case 0x7d: // EMPTY_DICT
-        this.pushObject(new Map());
-        return;
-      case 0x73: // SETITEM
-        this.setItems(this.popSome(2));
-        return;
-      case 0x75: // SETITEMS
-        this.setItems(this.popToMark());
-        return;
-      case 0x71: // BINPUT
-        this.memo.set(this.bytes[this.take(1)]!, this.top());
-        return;
-      case 0x72: // LONG_BINPUT
-        this.memo.set(this.view.getUint32(this.take(4), true), this.top());
-        return;
-      case 0x68: // BINGET
-        this.recall(this.bytes[this.take(1)]!);
-        return;
-      case 0x6a: // LONG_BINGET
-        this.recall(this.view.getUint32(this.take(4), true));
-        return;
-      case 0x63: // GLOBAL
-        this.pushObject(this.builder.global(`${this.line()}.${this.line()}`));
-        return;
-      case 0x51: // BINPERSID
-        this.pushObject(this.builder.persistent(this.pop()));
-        return;
-      case 0x52: // REDUCE
-        this.reduce();
-        return;
-      case 0x62: // BUILD
-        // A state dict carries its modules' version numbers as an attribute; nothing here needs them.
-        this.pop();
-        if (!(this.top() instanceof Map)) this.fail("sets attributes of something other than a dict");
-        return;
-      default:
-        this.fail(
-          `uses the opcode 0x${opcode.toString(16).padStart(2, "0")}, which is not one of those that hold tensors`,
-        );
+    const step = this.steps.get(opcode);
+    if (!step) {
+      const hex = opcode.toString(16).padStart(2, "0");
+      this.fail(`uses the opcode 0x${hex}, which is not one of those that hold tensors`);
     }
+    step();
   }
 
   private protocol(version: number): void {
@@ -174,6 +129,12 @@ class Machine {
     const callee = this.pop();
     if (!Array.isArray(args) || !isOpaque(callee)) this.fail("calls something that is no function");
     this.pushObject(this.builder.call(callee, args));
+  }
+
+  /** A state dict carries its modules' version numbers as an attribute; nothing here needs them. */
+  private build(): void {
+    this.pop();
+    if (!(this.top() instanceof Map)) this.fail("sets attributes of something other than a dict");
   }
 
   private setItems(items: readonly PickleValue[]): void {
@@ -225,9 +186,17 @@ class Machine {
     return values;
   }
 
+  private byte(): number {
+    return this.bytes[this.take(1)]!;
+  }
+
+  private word(): number {
+    return this.view.getUint32(this.take(4), true);
+  }
+
   /** Numbers beyond 32 bits: the length of a storage of more than 2^31 elements. */
   private long(): number {
-    const length = this.bytes[this.take(1)]!;
+    const length = this.byte();
     if (length > 8) this.fail(`holds an integer of ${length} bytes`);
     const start = this.take(length);
     let value = 0n;

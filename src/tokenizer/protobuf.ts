@@ -92,7 +92,7 @@ export class MessageReader {
     this.offset += length;
   }
 
-  /** Reads a varint into `#low`; true when it does not fit 32 bits. */
+  /** Reads a varint into `low`; true when it does not fit 32 bits. */
   private varint(): boolean {
     this.low = 0;
     let wide = false;
