@@ -148,6 +148,12 @@ export function helpOf(command: Command): string {
   return `ziya ${command.usage}\n\n${command.summary}\n${details}\nFlags:\n${lines.join("\n")}\n`;
 }
 
+/** Writes a command's result: as JSON with --json, or else as a text. */
+export async function print({ values, io }: Pick<Invocation, "values" | "io">, result: object, text: string) {
+  await write(io.stdout, `${values.on("json") ? JSON.stringify(result) : text}\n`);
+  return EXIT.ok;
+}
+
 /** Writes and waits while the reader is behind. A terminal gets no control characters: see `visible`. */
 export async function write(
   stream: Writable & { readonly isTTY?: boolean },

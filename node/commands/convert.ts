@@ -8,7 +8,7 @@ import { type ConversionReport, convert as convertModel } from "../convert/conve
 import { type InputDescription, TEXT_FILES } from "../convert/inputs.ts";
 import { expectWritable, unwritable } from "../convert/output.ts";
 import { WEIGHT_FORMATS, type WeightFormat } from "../index.ts";
-import { type Command, EXIT, type Io, UsageError, type Values, write } from "./command.ts";
+import { type Command, EXIT, type Io, print, UsageError, type Values, write } from "./command.ts";
 import { DEVICE_FLAGS, deviceOptions, JSON_FLAG } from "./engine.ts";
 import { statusLine } from "./progress.ts";
 
@@ -182,15 +182,10 @@ async function tell(report: ConversionReport | undefined, values: Values, io: Io
           `convert into a new folder.`,
       );
     }
-    await write(
-      io.stdout,
-      values.on("json") ? '{"finished_before":true}\n' : `${out} is finished already.\n`,
-    );
-    return EXIT.ok;
+    return print({ values, io }, { finished_before: true }, `${out} is finished already.`);
   }
   const { tensors, ...summary } = report;
-  await write(io.stdout, `${values.on("json") ? JSON.stringify(summary) : describe(report)}\n`);
-  return EXIT.ok;
+  return print({ values, io }, summary, describe(report));
 }
 
 function describe(report: ConversionReport): string {

@@ -7,7 +7,7 @@ import { tensorShapes } from "../../src/model/weights.ts";
 import { showBytes } from "../../src/show.ts";
 import { storedBytes, WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
 import { dawnHost, systemMemory } from "../host.ts";
-import { type Command, EXIT, write } from "./command.ts";
+import { type Command, print } from "./command.ts";
 import { DEVICE_FLAGS, deviceOptions, JSON_FLAG } from "./engine.ts";
 
 /** Ziya-LLaMA-13B-v1's config.json, as far as sizes depend on it. */
@@ -42,9 +42,7 @@ export const doctor: Command = {
       const gpu = await openDevice(host, deviceOptions(values));
       try {
         const findings = examine(gpu, adapters);
-        const text = values.on("json") ? JSON.stringify(findings) : describe(findings);
-        await write(io.stdout, `${text}\n`);
-        return EXIT.ok;
+        return await print({ values, io }, findings, describe(findings));
       } finally {
         gpu.destroy();
       }

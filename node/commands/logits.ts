@@ -1,5 +1,5 @@
 import { expectWritable } from "../convert/output.ts";
-import { type Command, EXIT, UsageError, write } from "./command.ts";
+import { type Command, print, UsageError } from "./command.ts";
 import { JSON_FLAG, MODEL_FLAGS, withEngine } from "./engine.ts";
 import { writeOutput } from "./file.ts";
 
@@ -22,11 +22,8 @@ that have no token are included. Nothing is put before the tokens: begin with th
     return withEngine(values, io, async (engine) => {
       await writeOutput(path, bytesOf(engine.logits(tokens)));
       const shape = [tokens.length, engine.model.config.vocab_size];
-      const text = values.on("json")
-        ? JSON.stringify({ file: path, dtype: "float32", shape })
-        : `${path}: float32 [${shape.join(", ")}]`;
-      await write(io.stdout, `${text}\n`);
-      return EXIT.ok;
+      const result = { file: path, dtype: "float32", shape };
+      return print({ values, io }, result, `${path}: float32 [${shape.join(", ")}]`);
     });
   },
 };

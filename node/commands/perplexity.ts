@@ -1,4 +1,4 @@
-import { type Command, EXIT, UsageError, write } from "./command.ts";
+import { type Command, print, UsageError } from "./command.ts";
 import { JSON_FLAG, MODEL_FLAGS, withEngine } from "./engine.ts";
 import { progressBar } from "./progress.ts";
 import { readTextFile } from "./text.ts";
@@ -25,11 +25,8 @@ negative log-likelihood in nats (nll) and the perplexity, exp(nll). Only ids tha
       const nll = (await totalLoss(engine, ids, bar.show)) / ids.length;
       bar.clear();
       const result = { tokens: ids.length, nll, perplexity: Math.exp(nll) };
-      const summary = values.on("json")
-        ? JSON.stringify(result)
-        : `tokens ${result.tokens}  nll ${nll.toFixed(4)}  perplexity ${result.perplexity.toFixed(4)}`;
-      await write(io.stdout, `${summary}\n`);
-      return EXIT.ok;
+      const summary = `tokens ${result.tokens}  nll ${nll.toFixed(4)}  perplexity ${result.perplexity.toFixed(4)}`;
+      return print({ values, io }, result, summary);
     });
   },
 };

@@ -5,7 +5,7 @@ import { expectTensors } from "../../src/model/tensors.ts";
 import { showBytes } from "../../src/show.ts";
 import { CheckpointError, openModel } from "../index.ts";
 import { createSha256 } from "../sha256.ts";
-import { type Command, EXIT, UsageError, write } from "./command.ts";
+import { type Command, print, UsageError } from "./command.ts";
 import { JSON_FLAG } from "./engine.ts";
 import { progressBar } from "./progress.ts";
 
@@ -46,8 +46,7 @@ of the files that it was converted from, to compare with those that the download
       const result = { shards: shards.length, bytes, weights, tensors: tensors.length, sha256, sources };
       const size = showBytes(bytes);
       const text = `OK: ${shards.length} ${shards.length === 1 ? "shard" : "shards"}, ${size}, ${tensors.length} tensors (${weights}).\nSHA-256 of all: ${sha256}`;
-      await write(io.stdout, `${values.on("json") ? JSON.stringify(result) : text}\n`);
-      return EXIT.ok;
+      return await print({ values, io }, result, text);
     } finally {
       bar.clear();
     }
