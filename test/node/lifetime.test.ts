@@ -16,7 +16,7 @@ const MOST_MILLISECONDS = 60_000;
 const PROLOGUE = `
 import { Worker } from "node:worker_threads";
 import { dawnHost, load } from ${dist("node", "index.js")};
-import { openDevice } from ${dist("src", "kernels", "device.js")};
+import { openDevice } from ${dist("src", "gpu", "device.js")};
 const library = ${dist("node", "index.js")};
 const device = ${JSON.stringify(testDeviceOptions())};
 const question = [{ role: "user", content: "3+4" }];
