@@ -1,10 +1,13 @@
 import { expect, test } from "vitest";
 import { folder, ziyaJson } from "../../fixtures/vocabulary.ts";
+import { dawnHost, openModel } from "../../node/index.ts";
+import { httpFolder } from "../../src/checkpoint/http.ts";
 import { bytesSource, type OpenFile, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
 import { CheckpointError, ConfigError, OptionError } from "../../src/errors.ts";
 import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
 import { type EngineOptions, loadEngine, loadText } from "../../src/generate/load-engine.ts";
 import type { Host } from "../../src/host.ts";
+import { testDeviceOptions } from "../support/gpu.ts";
 import { fixtureModel } from "../tokenizer/fixtures.ts";
 
 /** Where nothing may be asked for: what these folders have wrong is known before. */
@@ -127,4 +130,38 @@ test.each([
   const load = loadEngine(host, none, options as EngineOptions);
   await expect(load).rejects.toThrow(OptionError);
   await expect(load).rejects.toThrow(message);
+});
+
+test("a load that fails ends the reads that ran ahead of the one that failed", async () => {
+  const files = openModel();
+  let loading = false;
+  const signals: AbortSignal[] = [];
+  let fail = (_: Response) => {};
+  const fetch = async (url: string, { headers, signal }: RequestInit = {}): Promise<Response> => {
+    if (loading) {
+      if (signals.push(signal!) === 7) fail(new Response(null, { status: 400 }));
+      return new Promise((resolve, reject) => {
+        if (signals.length === 1) fail = resolve;
+        else signal!.addEventListener("abort", () => reject(signal!.reason));
+      });
+    }
+    const file = await files(url.split("/").at(-1)!);
+    if (!file) return new Response(null, { status: 404 });
+    const [first, last] = /(\d+)-(\d+)/.exec(new Headers(headers).get("range")!)!.slice(1).map(Number) as [
+      number,
+      number,
+    ];
+    const bytes = await file.read(first, Math.min(last + 1, file.size) - first);
+    const range = `bytes ${first}-${first + bytes.length - 1}/${file.size}`;
+    return new Response(Uint8Array.from(bytes), { status: 206, headers: { "content-range": range } });
+  };
+  const gpuHost = dawnHost();
+  const onProgress = () => {
+    loading = true;
+  };
+  const options = { ...testDeviceOptions(), onProgress };
+  const failing = loadEngine(gpuHost, httpFolder("https://example.org/model", fetch), options);
+  await expect(failing).rejects.toThrow("answered 400");
+  expect(signals.map(({ aborted }) => aborted)).toEqual(Array(7).fill(true));
+  gpuHost.release();
 });
