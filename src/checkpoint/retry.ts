@@ -1,4 +1,5 @@
 import { CheckpointError } from "../errors.ts";
+import { unlessAborted } from "./source.ts";
 
 /** Before the second try, the third and the last one, in milliseconds: a connection that was lost is back by then or away for long. */
 const WAITS_MS: readonly number[] = [250, 1000, 4000];
@@ -54,17 +55,15 @@ export async function retried<T>(
   }
 }
 
-function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal!.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
-      resolve();
-    }, milliseconds);
-    signal?.addEventListener("abort", stop, { once: true });
-  });
+async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const passed = () =>
+    new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, milliseconds);
+    });
+  try {
+    await (signal ? unlessAborted(signal, passed) : passed());
+  } finally {
+    clearTimeout(timer);
+  }
 }

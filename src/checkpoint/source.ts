@@ -35,18 +35,31 @@ export function abortable(open: OpenFile, signal: AbortSignal): OpenFile {
   };
 }
 
+/** What is to be called when a signal is aborted: one listener of it serves all, for Node takes ten for a leak. */
+const waiting = new WeakMap<AbortSignal, Set<() => void>>();
+
+function waitingFor(signal: AbortSignal): Set<() => void> {
+  const known = waiting.get(signal);
+  if (known) return known;
+  const stops = new Set<() => void>();
+  signal.addEventListener("abort", () => stops.forEach((stop) => void stop()), { once: true });
+  waiting.set(signal, stops);
+  return stops;
+}
+
 /** What `work` comes to, unless the signal is aborted before: nobody waits for it then. */
 export async function unlessAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
+  const stops = waitingFor(signal);
   let stop = () => {};
   const aborted = new Promise<never>((_, reject) => {
     stop = () => reject(signal.reason);
-    signal.addEventListener("abort", stop);
+    stops.add(stop);
   });
   try {
     return await Promise.race([work(), aborted]);
   } finally {
-    signal.removeEventListener("abort", stop);
+    stops.delete(stop);
   }
 }
 

@@ -1,5 +1,6 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import {
+  abortable,
   blobSource,
   bytesSource,
   checkFileName,
@@ -65,6 +66,22 @@ test("file names are plain", () => {
   for (const name of ["", ".", "..", "../x", "a/b", "a\\b", "C:x", "a\0b", "x".repeat(256)]) {
     expect(() => checkFileName(name, "model.index.json")).toThrow("wanted the plain name of a file");
   }
+});
+
+test("many reads at a time stop with one signal, and Node takes none for a leak", async () => {
+  const warned = vi.fn();
+  process.on("warning", warned);
+  const stop = new AbortController();
+  const stuck = { name: "weights", size: 100, read: () => new Promise<Uint8Array>(() => {}) };
+  const file = (await abortable(async () => stuck, stop.signal)("weights"))!;
+  const reads = Array.from({ length: 20 }, () => file.read(0, 1));
+  await new Promise(setImmediate);
+  const reason = new Error("enough");
+  stop.abort(reason);
+  const ends = await Promise.allSettled(reads);
+  expect(ends).toEqual(Array(20).fill({ status: "rejected", reason }));
+  process.off("warning", warned);
+  expect(warned.mock.calls).toEqual([]);
 });
 
 describe("a Git LFS pointer", () => {
