@@ -85,7 +85,10 @@ describe("a megabyte in one call takes less than a second", () => {
   });
 });
 
-/** Milliseconds of processor time. Measured 4.1 to 5.7 s on two cores beside a load of 9 to 13; looking through all for each took 10 to 19 s alone. */
+/**
+ * Milliseconds of processor time. Measured 4.1 to 5.7 s on two cores beside a load of 9 to 13; looking through all for
+ * each took 10 to 19 s alone.
+ */
 const MANY_MS = 9_000;
 const MANY = 128_000;
 
