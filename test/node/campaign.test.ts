@@ -178,11 +178,15 @@ test(
         }
       };
       const chats = Array.from({ length: CHATS }, chat);
-      setTimeout(() => engine.destroy(), 200 + random() * 1500);
+      const destroyed = new Promise((resolve) => setTimeout(resolve, 200 + random() * 1500)).then(() =>
+        engine.destroy(),
+      );
       for (const [text, end] of await Promise.all(chats)) {
         expect(whole.startsWith(text), text).toBe(true);
         outcomes.set(end, (outcomes.get(end) ?? 0) + 1);
       }
+      // It may come after the last of them.
+      await destroyed;
       await new Promise((resolve) => setTimeout(resolve, 500));
       expect(watched.live.size).toBe(0);
       watched.end();
