@@ -177,7 +177,7 @@ describe("a load that fails releases what it allocated", () => {
     await expect(loading).rejects.toThrow("enough");
     expect(arrivals.length).toBeGreaterThan(0);
     for (const arrive of arrivals) arrive();
-    await expect.poll(() => made.size > 0 && made.size === released.size).toBe(true);
+    await expect.poll(() => made.size > 0 && made.size === released.size, { timeout: 60_000 }).toBe(true);
   });
 
   it("when it is stopped in the middle", async () => {
