@@ -1,7 +1,10 @@
-import { CheckpointError } from "../errors.ts";
+import { CheckpointError, type ZiyaError } from "../errors.ts";
 import { show } from "../show.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** The error of whoever reads the file. */
+type FaultOf = new (message: string, options?: ErrorOptions) => ZiyaError;
 
 /** Deepest nesting that is believed: no file of a checkpoint comes near, and what prints or walks a value recurses. */
 const DEPTH_LIMIT = 64;
@@ -10,20 +13,20 @@ const DEPTH_LIMIT = 64;
  * An object written as JSON, refusing a key that stands twice in one object: `JSON.parse` would silently keep the
  * last, so that two readers of one file could see different tensors.
  * @param what the text's name in messages
- * @throws CheckpointError for that, for other text, and for nesting that no checkpoint has.
+ * @throws a `Fault` for that, for other text, and for nesting that no checkpoint has.
  */
-export function parseObject(text: string, what: string): JsonObject {
+export function parseObject(text: string, what: string, Fault: FaultOf = CheckpointError): JsonObject {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new CheckpointError(
+    throw new Fault(
       `${what} is not JSON (${cause instanceof Error ? cause.message : cause}): the file is damaged, so fetch it again.`,
       { cause },
     );
   }
-  if (!isObject(value)) throw new CheckpointError(`${what} is JSON but not an object; wanted {...}.`);
-  checkStructure(text, what);
+  if (!isObject(value)) throw new Fault(`${what} is JSON but not an object; wanted {...}.`);
+  checkStructure(text, what, Fault);
   return value;
 }
 
@@ -32,7 +35,7 @@ export function isObject(value: unknown): value is JsonObject {
 }
 
 /** Reads valid JSON once more, for what `JSON.parse` does not tell. */
-function checkStructure(text: string, what: string): void {
+function checkStructure(text: string, what: string, Fault: FaultOf): void {
   const objects: (Set<string> | undefined)[] = []; // the keys of each open object; undefined for an open array
   for (let at = 0; at < text.length; at++) {
     const character = text[at];
@@ -40,7 +43,7 @@ function checkStructure(text: string, what: string): void {
     else if (character === "[") objects.push(undefined);
     else if (character === "}" || character === "]") objects.pop();
     if (objects.length > DEPTH_LIMIT) {
-      throw new CheckpointError(
+      throw new Fault(
         `${what} is nested more than ${DEPTH_LIMIT} deep: it is no file of a checkpoint, so fetch it again.`,
       );
     }
@@ -50,10 +53,12 @@ function checkStructure(text: string, what: string): void {
       let next = at + 1;
       while (WHITESPACE.includes(text[next]!)) next++;
       if (text[next] !== ":") continue;
-      const key: string = JSON.parse(text.slice(start, at + 1));
+      const written = text.slice(start, at + 1);
+      // A vocabulary has half a million keys, and few with an escape in them.
+      const key: string = written.includes("\\") ? JSON.parse(written) : written.slice(1, -1);
       const keys = objects.at(-1);
       if (keys?.has(key)) {
-        throw new CheckpointError(`${what} holds the key ${show(key)} twice in one object.`);
+        throw new Fault(`${what} holds the key ${show(key)} twice in one object.`);
       }
       keys?.add(key);
     }

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from "../checkpoint/json.ts";
+import { isObject, type JsonObject, parseObject } from "../checkpoint/json.ts";
 import { TEXT_LIMIT } from "../checkpoint/source.ts";
 import { TokenizerError } from "../errors.ts";
 import { show } from "../show.ts";
@@ -10,7 +10,7 @@ import { show } from "../show.ts";
 const MAX_JSON_VALUES = 1 << 22;
 const [COMMA, BRACKET, BRACE] = [0x2c, 0x5b, 0x7b];
 
-/** Parses UTF-8 JSON whose top is an object. Throws TokenizerError with the file's name. */
+/** An object written as JSON in UTF-8, bounded and read as `parseObject` does. Throws TokenizerError with the file's name. */
 export function parseJsonObject(bytes: Uint8Array, name: string): JsonObject {
   if (bytes.length > TEXT_LIMIT) {
     throw new TokenizerError(`${name} has ${bytes.length} bytes; up to ${TEXT_LIMIT} are read.`);
@@ -23,13 +23,13 @@ export function parseJsonObject(bytes: Uint8Array, name: string): JsonObject {
   if (values > MAX_JSON_VALUES) {
     throw new TokenizerError(`${name} has ${values} values; up to ${MAX_JSON_VALUES} are read.`);
   }
-  let value: unknown;
+  let text: string;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
     throw new TokenizerError(`${name} is not JSON in UTF-8. Fetch the file again.`, { cause });
   }
-  return asObject(value, name);
+  return parseObject(text, name, TokenizerError);
 }
 
 /** `where` is the file and the key, for the message. */

@@ -18,6 +18,7 @@ const load = async (changes: Record<string, unknown> = {}, strip = true) =>
 
 const special = (text: string) => ({ text, special: true });
 const data = (text: string) => ({ text, special: false });
+const bytes = (text: string) => new TextEncoder().encode(text);
 
 describe("special strings", () => {
   test("are known by id, longest first, and make the vocabulary longer", async () => {
@@ -332,13 +333,20 @@ describe("files that contradict each other", () => {
       { "special_tokens_map.json": { pad_token: { content: "<pad>", single_word: true } } },
       /single_word/,
     ],
-    ["a map that is a list", { "special_tokens_map.json": [] }, /should be an object/],
+    ["a map that is a list", { "special_tokens_map.json": [] }, /not an object; wanted/],
     [
       "sampling",
       { "tokenizer_config.json": { sp_model_kwargs: { enable_sampling: true } } },
       /sp_model_kwargs/,
     ],
-    ["no JSON", { "added_tokens.json": new Uint8Array([0x7b, 0xff]) }, /added_tokens.json is not JSON/],
+    ["no UTF-8", { "added_tokens.json": new Uint8Array([0x7b, 0xff]) }, /added_tokens.json is not JSON/],
+    ["no JSON", { "added_tokens.json": bytes('{"a"}') }, /added_tokens.json is not JSON \(/],
+    ["an id twice", { "added_tokens.json": bytes('{"<a>": 600, "<\\u0061>": 601}') }, /the key "<a>" twice/],
+    [
+      "nesting without end",
+      { "added_tokens.json": bytes(`{"a": ${"[".repeat(64)}${"]".repeat(64)}}`) },
+      /more than 64 deep/,
+    ],
   ];
   test.each(refused)("%s", async (_, changes, message) => {
     await expect(load(changes)).rejects.toThrow(TokenizerError);
