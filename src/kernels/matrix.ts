@@ -26,6 +26,17 @@ export const SLAB_ALIGNMENT = 64;
 /** Rows of one workgroup of matvec.wgsl, of all kernels of a matrix the one with the largest grid. */
 export const ROWS_PER_WORKGROUP = 4;
 
+/** The most rows of a slab that fit one binding and one dispatch, in whole steps of the alignment. */
+export function slabRows(
+  { bindingLimit, workgroupLimit }: Pick<Gpu, "bindingLimit" | "workgroupLimit">,
+  format: WeightFormat,
+  columns: number,
+): number {
+  const fitting = Math.floor(bindingLimit / storedBytes(format, 1, columns).words);
+  const rowsAtOnce = Math.min(fitting, ROWS_PER_WORKGROUP * workgroupLimit);
+  return Math.max(1, Math.floor(rowsAtOnce / SLAB_ALIGNMENT)) * SLAB_ALIGNMENT;
+}
+
 /** An empty matrix: buffers of the right sizes, to be filled by row. */
 export function allocateMatrix(
   gpu: Gpu,
@@ -34,9 +45,7 @@ export function allocateMatrix(
   rows: number,
   columns: number,
 ): Matrix {
-  const fitting = Math.floor(gpu.bindingLimit / storedBytes(format, 1, columns).words);
-  const rowsAtOnce = Math.min(fitting, ROWS_PER_WORKGROUP * gpu.workgroupLimit);
-  const most = Math.max(1, Math.floor(rowsAtOnce / SLAB_ALIGNMENT)) * SLAB_ALIGNMENT;
+  const most = slabRows(gpu, format, columns);
   const slabs: Slab[] = [];
   for (let firstRow = 0; firstRow < rows; firstRow += most) {
     const count = Math.min(most, rows - firstRow);

@@ -1,0 +1,198 @@
+import type { Gpu } from "../src/gpu/device.ts";
+import type { Dispatch } from "../src/gpu/kernel.ts";
+import { type SlabShape, slabRows, weightBindings } from "../src/kernels/matrix.ts";
+import { OPERATIONS } from "../src/kernels/operations.ts";
+import { type Buffers, type Operation, prepare, waysFor } from "../src/kernels/way.ts";
+import type { Config } from "../src/model/config.ts";
+import { attentionShape, cacheBytes } from "../src/model/state.ts";
+import { STORED, storedBytes, type WeightFormat } from "../src/stored.ts";
+
+/** What a buffer of a subject holds. */
+export type Content =
+  | { readonly floats: number }
+  | { readonly zeros: number }
+  | { readonly pages: number }
+  /** A buffer of the first slab of a matrix: the others are dispatches of the same kernel. */
+  | { readonly matrix: MatrixShape; readonly part: "weight" | "scales" }
+  /** The rows of a pass of one sequence. */
+  | { readonly rows: number; readonly position: number };
+
+export interface MatrixShape {
+  readonly label: string;
+  readonly format: WeightFormat;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** What a kernel at a shape must at least move and compute. */
+export interface Cost {
+  readonly bytes: number;
+  readonly flops: number;
+}
+
+/** A binding that a kernel reads once from end to end, of values of `bits` bits: what its work is counted by. */
+export interface Stream {
+  readonly binding: string;
+  readonly bits: number;
+}
+
+/** An operation at a shape, with what its buffers hold: no buffer is made, nothing compiled. */
+export interface Subject extends Cost {
+  readonly name: string;
+  /** Rows of the pass. */
+  readonly tokens: number;
+  readonly buffers: Readonly<Record<string, Content>>;
+  readonly streams: readonly Stream[];
+  /** The names of the ways that a GPU allows, the best first. */
+  ways(gpu: Gpu): readonly string[];
+  prepare(gpu: Gpu, way: string): Promise<(buffers: Buffers<string>) => Dispatch>;
+}
+
+/** Every operation at the widths of a config: for one row, and for `tokens` rows, at a full context. */
+export function listSubjects(
+  gpu: Pick<Gpu, "bindingLimit" | "workgroupLimit">,
+  config: Config,
+  format: WeightFormat,
+  tokens: number,
+): Subject[] {
+  const { hidden_size: dim, intermediate_size: hidden, vocab_size: vocab } = config;
+  const attention = attentionShape(config, config.max_position_embeddings, "f16");
+  const { heads, kvHeads, headDim, context } = attention;
+  const subjects: Subject[] = [];
+  function add<Shape, Binding extends string>(
+    name: string,
+    operation: Operation<Shape, Binding>,
+    shape: Shape,
+    buffers: Readonly<Record<Binding, Content>>,
+    { tokens, streams = [], ...cost }: Cost & { tokens: number; streams?: readonly Stream[] },
+  ): void {
+    subjects.push({
+      name,
+      tokens,
+      ...cost,
+      buffers,
+      streams,
+      ways: (gpu) => waysFor(gpu, operation, shape).map((way) => way.name),
+      prepare: (gpu, way) => prepare(gpu, operation, shape, way),
+    });
+  }
+
+  const pass = (position: number, rows: number): Content => ({ rows, position });
+  const matrices: [label: string, rows: number, columns: number][] = [
+    ["qkv", (heads + 2 * kvHeads) * headDim, dim],
+    ["out", dim, heads * headDim],
+    ["gate and up", 2 * hidden, dim],
+    ["down", dim, hidden],
+    ["lm_head", vocab, dim],
+  ];
+  for (const [label, outputs, columns] of matrices) {
+    const matrix = { label, format, rows: outputs, columns };
+    const rows = Math.min(outputs, slabRows(gpu, format, columns));
+    const slab: SlabShape = { format, columns, rows, firstRow: 0 };
+    const { words, scales } = storedBytes(format, rows, columns);
+    const bytes = words + scales;
+    const stored = Object.fromEntries(
+      weightBindings(format).map((part) => [part, { matrix, part }]),
+    ) as Record<"weight" | "scales", Content>;
+    const streams = [{ binding: "weight", bits: STORED[format].bits }];
+    for (const count of label === "lm_head" ? [1] : [1, tokens]) {
+      add(
+        `linear ${format} ${label} x ${count}`,
+        OPERATIONS.linear,
+        { ...slab, outputs, tokens: count, accumulate: false },
+        {
+          ...stored,
+          x: { floats: count * columns },
+          y: { floats: count * outputs },
+          rows: pass(0, count),
+        },
+        {
+          tokens: count,
+          bytes: count === 1 ? bytes : bytes + 4 * count * (columns + rows),
+          flops: 2 * rows * columns * count,
+          streams,
+        },
+      );
+    }
+    if (label === "lm_head") {
+      add(
+        `embed ${format} x ${tokens}`,
+        OPERATIONS.embed,
+        { ...slab, tokens },
+        { ...stored, y: { floats: tokens * columns }, rows: pass(0, tokens) },
+        { tokens, bytes: tokens * (bytes / rows + 4 * columns), flops: 0 },
+      );
+    }
+  }
+
+  const rows = pass(0, tokens);
+  add(
+    `rmsnorm x ${tokens}`,
+    OPERATIONS.rmsnorm,
+    { dim, eps: 1e-6, tokens },
+    { x: { floats: tokens * dim }, weight: { floats: dim }, y: { floats: tokens * dim }, rows },
+    { tokens, bytes: 8 * tokens * dim, flops: 4 * tokens * dim },
+  );
+  add(
+    `swiglu x ${tokens}`,
+    OPERATIONS.swiglu,
+    { hidden, tokens },
+    { gateUp: { floats: tokens * 2 * hidden }, y: { floats: tokens * hidden }, rows },
+    { tokens, bytes: 12 * tokens * hidden, flops: 5 * tokens * hidden },
+  );
+  add(
+    "pick",
+    OPERATIONS.pick,
+    { dim },
+    { x: { floats: tokens * dim }, y: { floats: dim }, rows },
+    { tokens: 1, bytes: 8 * dim, flops: 0 },
+  );
+
+  const cached = {
+    keys: { zeros: cacheBytes(attention) },
+    values: { zeros: cacheBytes(attention) },
+    pages: { pages: attention.pages },
+  };
+  const width = (heads + 2 * kvHeads) * headDim;
+  for (const count of [1, tokens]) {
+    const shape = { ...attention, tokens: count };
+    const shared = { qkv: { floats: count * width }, ...cached, rows: pass(context - count, count) };
+    add(
+      `rope x ${count}`,
+      OPERATIONS.rope,
+      shape,
+      { ...shared, table: { floats: context * headDim } },
+      // q is read and written as f32, k and v are read as f32 and written as f16.
+      {
+        tokens: count,
+        bytes: count * (8 * heads * headDim + 2 * 6 * kvHeads * headDim + 4 * headDim),
+        flops: 3 * count * (width - kvHeads * headDim),
+      },
+    );
+    add(
+      `attention x ${count} at ${context}`,
+      OPERATIONS.attention,
+      shape,
+      { ...shared, y: { floats: count * heads * headDim } },
+      {
+        tokens: count,
+        bytes: 4 * kvHeads * context * headDim,
+        flops: 4 * heads * headDim * context * count,
+        streams: [
+          { binding: "keys", bits: 16 },
+          { binding: "values", bits: 16 },
+        ],
+      },
+    );
+  }
+  for (const name of ["argmax", "topk"] as const) {
+    add(
+      name,
+      OPERATIONS[name],
+      { vocab, limit: vocab },
+      { logits: { floats: vocab }, best: { zeros: 512 } },
+      { tokens: 1, bytes: 4 * vocab, flops: 0 },
+    );
+  }
+  return subjects;
+}
