@@ -17,7 +17,7 @@ measured next to it; then decode and prefill of a model of random weights.
 
   --shape NAME     ${SHAPE_NAMES.join(", ")} (default ziya-13b)
   --layers N       layers of the whole-model runs (default 2)
-  --weights FORMAT f32, f16, q8, q4a or q4 (default q4)
+  --weights FORMAT f32, f16, q8 or q4 (default q4)
   --tokens N       tokens of a prefill pass (default 128; 32 on a software adapter)
   --only PART      kernels or model
   --adapter NAME   part of an adapter's name

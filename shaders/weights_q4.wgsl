@@ -1,10 +1,10 @@
-// Part: a slab of a weight matrix stored in four bits, groups of 32, w = scale * (q - 8). Every weights_*.wgsl
-// exports Eight and weights8.
+// Part: a slab of a weight matrix stored in four bits, groups of 32, w = d * scale * q - dmin * minimum. Every
+// weights_*.wgsl exports Eight and weights8.
 override COLUMNS: u32; // a multiple of 32
 
 // One u32 has eight consecutive weights: byte b has weight b in its low nibble and weight 4 + b in its high one.
-@group(0) @binding(1) var<storage, read> weight: array<u32>; // [rows, COLUMNS / 8]
-@group(0) @binding(2) var<storage, read> scales: array<u32>; // [rows, COLUMNS / 32] flat, two f16 to a u32
+@group(0) @binding(1) var<storage, read> weight: array<u32>;   // [rows, COLUMNS / 8]
+@group(0) @binding(2) var<storage, read> scales: array<vec4u>; // [rows, ceil(COLUMNS / 256)], eight groups to a block
 
 // Eight consecutive weights of a row.
 struct Eight {
@@ -14,10 +14,19 @@ struct Eight {
 
 fn weights8(row: u32, octet: u32) -> Eight {
   let word = weight[row * (COLUMNS / 8u) + octet];
-  let group = row * (COLUMNS / 32u) + octet / 4u;
-  let scale = unpack2x16float(scales[group / 2u])[group % 2u];
-  let bytes = vec4u(word) >> vec4u(0u, 8u, 16u, 24u);
-  let low = vec4f(bytes & vec4u(15u)) - 8.0;
-  let high = vec4f((bytes >> vec4u(4u)) & vec4u(15u)) - 8.0;
-  return Eight(scale * low, scale * high);
+  let block = scales[row * ((COLUMNS + 255u) / 256u) + octet / 32u];
+  let d = unpack2x16float(block.x); // and dmin
+  // Groups 2p and 2p + 1 have byte p of three words: in the low six bits the even group's scale, its minimum and the
+  // odd one's scale, above them two bits each of the odd one's minimum.
+  let group = octet / 4u % 8u;
+  let bytes = (block.yzw >> vec3u(8u * (group / 2u))) & vec3u(255u);
+  let six = bytes & vec3u(63u);
+  let two = bytes >> vec3u(6u);
+  let even = vec2u(six.x, six.y);
+  let odd = vec2u(six.z, two.x | (two.y << 2u) | (two.z << 4u));
+  let factors = d * vec2f(select(even, odd, group % 2u == 1u)); // scale and minimum
+  let nibbles = vec4u(word) >> vec4u(0u, 8u, 16u, 24u);
+  let low = vec4f(nibbles & vec4u(15u));
+  let high = vec4f((nibbles >> vec4u(4u)) & vec4u(15u));
+  return Eight(factors.x * low - factors.y, factors.x * high - factors.y);
 }

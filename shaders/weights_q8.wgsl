@@ -3,7 +3,7 @@
 override COLUMNS: u32; // a multiple of 32
 
 @group(0) @binding(1) var<storage, read> weight: array<vec2u>; // [rows, COLUMNS / 8], four i8 to a u32
-@group(0) @binding(2) var<storage, read> scales: array<u32>;   // [rows, COLUMNS / 32] flat, two f16 to a u32
+@group(0) @binding(2) var<storage, read> scales: array<u32>;   // [rows, ceil(COLUMNS / 64)], two f16 to a u32
 
 // Eight consecutive weights of a row.
 struct Eight {
@@ -17,7 +17,7 @@ fn signedBytes(word: u32) -> vec4f {
 
 fn weights8(row: u32, octet: u32) -> Eight {
   let words = weight[row * (COLUMNS / 8u) + octet];
-  let group = row * (COLUMNS / 32u) + octet / 4u;
-  let scale = unpack2x16float(scales[group / 2u])[group % 2u];
+  let pair = scales[row * ((COLUMNS + 63u) / 64u) + octet / 8u];
+  let scale = unpack2x16float(pair)[octet / 4u % 2u];
   return Eight(scale * signedBytes(words.x), scale * signedBytes(words.y));
 }

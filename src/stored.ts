@@ -1,23 +1,22 @@
 /**
- * Rows of a matrix [N, K] as the shaders read them; K is a multiple of GROUP_SIZE. Little-endian within each u32.
+ * Rows of a matrix [N, K] as the shaders read them; K is a multiple of GROUP_SIZE. Little-endian within each u32. Every
+ * row begins on a u32 of words, and of scales where the format has them.
  *
- * | format | bits a weight | words                                | scales                                            |
- * | ------ | ------------- | ------------------------------------ | ------------------------------------------------- |
- * | f32    | 32            | N·K u32, the float's bits            | none                                              |
- * | f16    | 16            | N·K/2 u32, weight 2i in the low half | none                                              |
- * | q8     | 8.5           | N·K/4 u32, weight 4i+b in byte b, i8 | f16 per group of 32, flat [N·K/32], two per u32   |
- * | q4a    | 5             | as q4                                | u16 per group of 16, flat [N·K/16], two per u32   |
- * | q4     | 4.5           | N·K/8 u32, see below                 | as q8                                             |
+ * | format | bits a weight | words of a row                     | scales of a row                                     |
+ * | ------ | ------------- | ---------------------------------- | --------------------------------------------------- |
+ * | f32    | 32            | K u32, the float's bits            | none                                                |
+ * | f16    | 16            | K/2 u32, weight 2i in the low half | none                                                |
+ * | q8     | 8.5           | K/4 u32, weight 4i+b in byte b, i8 | ceil(K/64) u32: f16 per group of 32, first one low  |
+ * | q4     | 4.5           | K/8 u32, see below                 | ceil(K/256) blocks of 4 u32, see below              |
  *
- * q8: w = scale · q, q in [-127, 127].
- * q4: w = scale · (q - 8), q in [0, 15]. Word j of a group holds its weights 8j to 8j+7: byte b has weight 8j+b in
- * the low nibble and weight 8j+4+b in the high one, so that `w & 0x0f0f0f0f` and `(w >> 4) & 0x0f0f0f0f` are
- * each four consecutive weights.
- * q4a (a for asymmetric): w = scale · (q - zero), q in [0, 15]. The low nine bits of a group's u16 are its scale, a
- * positive float of five exponent and four mantissa bits: shifted left by six they are an f16. The high seven are
- * the zero point in eighths, 0 to 127: the group's minimum is -scale · zero.
- * Scales are flat over the matrix: group g of row n of a format with groups of G is at n·K/G + g, in the low half of
- * its u32 when even. An odd total is padded with a zero half.
+ * q8: w = scale · q, q in [-127, 127]. An odd number of groups leaves the last high half zero.
+ * q4: w = d · scale · q - dmin · minimum, q in [0, 15], scale and minimum in [0, 63]. Word j of a group of 32 holds its
+ * weights 8j to 8j+7: byte b has weight 8j+b in the low nibble and weight 8j+4+b in the high one, so that
+ * `w & 0x0f0f0f0f` and `(w >> 4) & 0x0f0f0f0f` are each four consecutive weights. Up to eight groups of a row share a
+ * block of scales. Its u32 0 has d in the low half and dmin in the high one, f16 from 0 on. Byte p of its u32 1, 2 and 3
+ * belongs to the groups 2p and 2p+1 of the block: the low six bits are the scale of group 2p, the minimum of group 2p
+ * and the scale of group 2p+1; the high two are bits 0-1, 2-3 and 4-5 of the minimum of group 2p+1. Groups that a short
+ * last block lacks have zeros there.
  */
 export interface PackedRows {
   readonly words: Uint32Array;
@@ -30,12 +29,14 @@ interface StoredFormat {
   readonly bits: number;
   /** The words as an element type of safetensors. */
   readonly words: "F32" | "F16" | "I8" | "U8";
-  /** Where groups of weights share 16 bits of scale: how many weights, as which element type of safetensors. */
+  /** Of a format with scales, their blocks: a row has whole ones. */
   readonly scales?: {
-    readonly group: number;
-    readonly dtype: "F16" | "U16";
-    /** The bits that a scale which is not finite has set: the exponent. */
-    readonly infinite: number;
+    /** Weights of a row that share a block. */
+    readonly weights: number;
+    /** What it takes, of which the first is two f16. */
+    readonly u32s: number;
+    /** As an element type of safetensors. */
+    readonly dtype: "F16" | "U32";
     /** Whether the columns that count the most are kept the most exactly, where a calibration tells which. */
     readonly calibrated: boolean;
   };
@@ -48,9 +49,8 @@ interface StoredFormat {
 export const STORED = {
   f32: { bits: 32, words: "F32" },
   f16: { bits: 16, words: "F16" },
-  q8: { bits: 8, words: "I8", scales: { group: 32, dtype: "F16", infinite: 0x7c00, calibrated: false } },
-  q4a: { bits: 4, words: "U8", scales: { group: 16, dtype: "U16", infinite: 0x1f0, calibrated: true } },
-  q4: { bits: 4, words: "U8", scales: { group: 32, dtype: "F16", infinite: 0x7c00, calibrated: true } },
+  q8: { bits: 8, words: "I8", scales: { weights: 64, u32s: 1, dtype: "F16", calibrated: false } },
+  q4: { bits: 4, words: "U8", scales: { weights: 256, u32s: 4, dtype: "U32", calibrated: true } },
 } as const satisfies Record<string, StoredFormat>;
 
 /** How a weight matrix is stored on the GPU. */
@@ -73,7 +73,7 @@ export function scalesOf(format: WeightFormat): StoredFormat["scales"] {
   return scales;
 }
 
-/** Bytes of `rows` rows, and so where the row after them begins, for multiples of 64 rows, whose scales fill whole u32. */
+/** Bytes of `rows` rows, and so where the row after them begins. */
 export function storedBytes(
   format: WeightFormat,
   rows: number,
@@ -82,6 +82,6 @@ export function storedBytes(
   const scales = scalesOf(format);
   return {
     words: (rows * columns * STORED[format].bits) / 8,
-    scales: scales ? Math.ceil((rows * columns) / scales.group / 2) * 4 : 0,
+    scales: scales ? rows * Math.ceil(columns / scales.weights) * scales.u32s * 4 : 0,
   };
 }

@@ -41,7 +41,7 @@ activations are then kept the most exactly. That loads the model onto the adapte
     },
     calibrate: {
       value: "FILE",
-      help: "A text in UTF-8 to choose scales by; for weights q4 and q4a. Some ten thousand characters are enough.",
+      help: "A text in UTF-8 to choose scales by; for weights q4. Some ten thousand characters are enough.",
     },
     "shard-size": {
       value: "MIB",

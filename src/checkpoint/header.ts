@@ -10,7 +10,7 @@ const HEADER_LIMIT = 4 * 1024 * 1024;
 const DIMENSION_LIMIT = 8;
 
 /** Element types that a header may name: those of `Dtype`, and those that packed matrices are stored in. */
-export const STORED_BYTES = { ...ELEMENT_BYTES, U16: 2, I8: 1, U8: 1 } as const;
+export const STORED_BYTES = { ...ELEMENT_BYTES, U32: 4, I8: 1, U8: 1 } as const;
 export type StoredDtype = keyof typeof STORED_BYTES;
 
 /** A tensor's place in a safetensors file. */

@@ -1,16 +1,17 @@
 import { CheckpointError } from "../errors.ts";
-import { GROUP_SIZE, STORED, scalesOf, WEIGHT_FORMATS, type WeightFormat } from "../stored.ts";
+import { GROUP_SIZE, STORED, scalesOf, storedBytes, WEIGHT_FORMATS, type WeightFormat } from "../stored.ts";
 import { type Checkpoint, checkRows, findTensor, type TensorInfo } from "./checkpoint.ts";
 import { type Entry, type Header, plainTensor, readPlain, STORED_BYTES } from "./header.ts";
 import type { ByteSource } from "./source.ts";
 
 /** What a packed file says of itself: `format` in its metadata, and the version that this code writes and reads. */
 const PACKED = "ziya-webgpu";
-const PACKED_VERSION = "1";
+const PACKED_VERSION = "2";
+/** Had other layouts of q8 and q4, and q4a. */
+const EARLIER_VERSION = "1";
 /**
- * A matrix `x` [N, K] is the entry `x` of its words, [N, K weights], and the entry `x.scales`, [N, K / group] numbers of 16
- * bits. The bytes are those of `PackedRows`, so that they go to the GPU as they are; only the padding of odd scales is
- * left out.
+ * A matrix `x` [N, K] is the entry `x` of its words, [N, K weights], and the entry `x.scales`, [N, whole blocks]. The bytes
+ * are those of `PackedRows`, so that they go to the GPU as they are.
  */
 export const SCALES = ".scales";
 
@@ -23,9 +24,10 @@ export function packingOf({ metadata }: Header, file: string): WeightFormat | un
   const [version, weights] = [metadata.get("version"), metadata.get("weights")];
   const format = PACKED_FORMATS.find((name) => name === weights);
   if (version === PACKED_VERSION && format) return format;
+  const advice = version === EARLIER_VERSION ? "convert" : "update ziya-webgpu, or convert";
   throw new CheckpointError(
     `${file} is packed as ${weights} in version ${version} of the format; this release reads version ` +
-      `${PACKED_VERSION} of ${PACKED_FORMATS.join(", ")}: update ziya-webgpu, or convert again.`,
+      `${PACKED_VERSION} of ${PACKED_FORMATS.join(", ")}: ${advice} the model again.`,
   );
 }
 
@@ -103,12 +105,17 @@ function matrixShape(
     scales.dtype === wanted.dtype &&
     words.shape.length === 2 &&
     columns % GROUP_SIZE === 0 &&
-    String(scales.shape) === String([rows, columns / wanted.group]);
+    String(scales.shape) === String([rows, scalesPerRow(format, columns)]);
   if (fit) return [rows, columns];
   throw new CheckpointError(
     `${source.name} holds ${words.name} as ${words.dtype} [${words.shape}] with scales ${scales.dtype} [${scales.shape}], ` +
       `which is no ${format} matrix: convert the model again.`,
   );
+}
+
+/** Elements of the scales of a row, of a format that has them. */
+export function scalesPerRow(format: WeightFormat, columns: number): number {
+  return storedBytes(format, 1, columns).scales / STORED_BYTES[scalesOf(format)!.dtype];
 }
 
 /** Weights in one element of a format's words. */
@@ -117,6 +124,9 @@ export function weightsPerElement(format: WeightFormat): number {
   return (8 * STORED_BYTES[words]) / bits;
 }
 
+/** Of a half's bits, those that are all set in infinity and NaN: its exponent. */
+const INFINITE = 0x7c00;
+
 /**
  * What packing sees to for other checkpoints: a scale that is not finite makes all its weights so.
  * @throws CheckpointError
@@ -124,22 +134,24 @@ export function weightsPerElement(format: WeightFormat): number {
 function expectFiniteScales(
   source: ByteSource,
   format: WeightFormat,
-  { name, shape }: Entry,
+  { name, shape, dtype }: Entry,
   words: Uint32Array,
   first: number,
 ): void {
-  const { infinite } = scalesOf(format)!;
-  const at = new Uint16Array(words.buffer, words.byteOffset, words.length * 2).findIndex(
-    (bits) => (bits & infinite) === infinite,
+  const { u32s } = scalesOf(format)!;
+  const perRow = (shape[1]! * STORED_BYTES[dtype]) / 4;
+  const at = words.findIndex(
+    (pair, i) =>
+      i % u32s === 0 && ((pair & INFINITE) === INFINITE || ((pair >>> 16) & INFINITE) === INFINITE),
   );
   if (at < 0) return;
   throw new CheckpointError(
-    `${name} in ${source.name}: A scale at row ${first + Math.floor(at / shape[1]!)} is no finite number of ${format}: ` +
+    `${name} in ${source.name}: A scale at row ${first + Math.floor(at / perRow)} is no finite number of ${format}: ` +
       `the file is damaged, so fetch or convert it again.`,
   );
 }
 
-/** Rows as whole u32, the last filled up with zeros. */
+/** Rows as u32, of which each begins on one. */
 async function readWords(
   source: ByteSource,
   entry: Entry,
@@ -148,10 +160,7 @@ async function readWords(
 ): Promise<Uint32Array> {
   const rowBytes = entry.bytes / Math.max(1, entry.shape[0]!);
   const bytes = await source.read(entry.offset + first * rowBytes, count * rowBytes);
-  if (bytes.byteOffset % 4 === 0 && bytes.length % 4 === 0) {
-    return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-  }
-  const words = new Uint32Array(Math.ceil(bytes.length / 4));
-  new Uint8Array(words.buffer).set(bytes);
-  return words;
+  // A view must begin on a multiple of four, and what a source hands out need not.
+  const { buffer, byteOffset } = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
+  return new Uint32Array(buffer, byteOffset, bytes.length / 4);
 }

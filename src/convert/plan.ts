@@ -1,6 +1,6 @@
 import { rowsOf, type TensorInfo } from "../checkpoint/checkpoint.ts";
 import { STORED_BYTES, type StoredDtype } from "../checkpoint/header.ts";
-import { packingMetadata, SCALES, weightsPerElement } from "../checkpoint/packed.ts";
+import { packingMetadata, SCALES, scalesPerRow, weightsPerElement } from "../checkpoint/packed.ts";
 import { CheckpointError } from "../errors.ts";
 import { GROUP_SIZE, STORED, scalesOf, type WeightFormat } from "../stored.ts";
 
@@ -9,8 +9,6 @@ export const SHARD_BYTES = 256 * 1024 * 1024;
 
 /** Weights that are asked for at a time, about: 8 MiB as float32. */
 const BLOCK_WEIGHTS = 2 * 1024 * 1024;
-/** Rows of a block are a multiple of this, so that a block's scales fill whole words. */
-const BLOCK_ALIGNMENT = 64;
 
 interface PlannedTensor {
   readonly name: string;
@@ -106,7 +104,7 @@ function entriesOf(tensor: PlannedTensor, shape: readonly number[]): PlannedEntr
   }
   return [
     entry(name, words, [rows, columns / weightsPerElement(format)]),
-    entry(name + SCALES, scales.dtype, [rows, columns / scales.group]),
+    entry(name + SCALES, scales.dtype, [rows, scalesPerRow(format, columns)]),
   ];
 }
 
@@ -149,8 +147,7 @@ export async function* shardBytes(shard: PlannedShard, read: ReadBlock): AsyncGe
     const words = bytesOf(slice.words);
     yield words;
     written += words.length;
-    // An odd number of scales is padded to whole words, which the file has no room for.
-    if (slice.scales) scales.push(bytesOf(slice.scales).subarray(0, scaleBytes(tensor, count)));
+    if (slice.scales) scales.push(bytesOf(slice.scales));
     if (first + count < tensor.rows) continue;
     for (const bytes of scales) {
       yield bytes;
@@ -167,12 +164,7 @@ export async function* shardBytes(shard: PlannedShard, read: ReadBlock): AsyncGe
 
 /** Rows of a block: about BLOCK_WEIGHTS of them, whatever the width. */
 function blockRows(columns: number): number {
-  return Math.max(1, Math.round(BLOCK_WEIGHTS / columns / BLOCK_ALIGNMENT)) * BLOCK_ALIGNMENT;
-}
-
-function scaleBytes({ columns, format }: PlannedTensor, rows: number): number {
-  const scales = scalesOf(format);
-  return scales ? (rows * columns * 2) / scales.group : 0;
+  return Math.max(1, Math.floor(BLOCK_WEIGHTS / columns));
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array): Uint8Array {

@@ -32,7 +32,7 @@ export function quantisationError(
   let oddSquares = 0;
   let evenErrors = 0;
   let oddErrors = 0;
-  const step = sliceRows(columns);
+  const step = Math.max(1, Math.floor(SLICE / columns));
   const room = new Float32Array(Math.min(step, count) * columns);
   for (let first = 0; first < count; first += step) {
     const slice = Math.min(step, count - first);
@@ -57,12 +57,7 @@ export function quantisationError(
   };
 }
 
-/** Rows to unpack at a time; an even number, since scales of q4 and q8 stand in pairs that a row may begin within. */
-function sliceRows(columns: number): number {
-  return 2 * Math.max(1, Math.floor(SLICE / (2 * columns)));
-}
-
-/** Views of some of the rows, from an even one on. */
+/** Views of some of the rows. */
 function rowsOf(
   format: WeightFormat,
   packed: PackedRows,

@@ -7,7 +7,7 @@ export interface Slab {
   readonly firstRow: number;
   readonly rows: number;
   readonly weight: GPUBuffer;
-  /** Of the quantised formats: 16 bits per group. */
+  /** Of the formats that have them: see `PackedRows`. */
   readonly scales?: GPUBuffer;
 }
 
@@ -21,7 +21,7 @@ export interface Matrix {
   readonly slabs: readonly Slab[];
 }
 
-/** Slabs begin at multiples of this many rows: tiles stay whole, and scales start on a u32. */
+/** Slabs begin at multiples of this many rows: tiles stay whole. */
 export const SLAB_ALIGNMENT = 64;
 /** Rows of one workgroup of matvec.wgsl, of all kernels of a matrix the one with the largest grid. */
 export const ROWS_PER_WORKGROUP = 4;

@@ -16,8 +16,6 @@ interface UploadOptions {
 
 /** Bytes of rows, float32 or packed, that are read and uploaded at a time. */
 const BLOCK_BYTES = 8 << 20;
-/** Rows of a block are a multiple of this, so that scales begin on a u32. */
-const BLOCK_ALIGNMENT = 64;
 /**
  * Blocks that are read while one is uploaded: as many as a browser asks of a server at once. With that one they are what
  * host memory holds, at most 10 MiB each with their scales.
@@ -77,7 +75,7 @@ function* blocksOf(weights: Weights, checkpoint: Checkpoint): Generator<Block> {
     }
     const { slabs, format, columns } = stack.matrix;
     const rowBytes = checkpoint.packed ? storedBytes(format, 1, columns).words : 4 * columns;
-    const block = Math.max(1, Math.floor(BLOCK_BYTES / rowBytes / BLOCK_ALIGNMENT)) * BLOCK_ALIGNMENT;
+    const block = Math.max(1, Math.floor(BLOCK_BYTES / rowBytes));
     let at = 0;
     for (const name of stack.names) {
       const rows = rowsOf(name);

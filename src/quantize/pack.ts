@@ -2,7 +2,6 @@ import { CheckpointError, OptionError } from "../errors.ts";
 import { toHalf, widenHalves } from "../f16.ts";
 import { GROUP_SIZE, type PackedRows, scalesOf, storedBytes, type WeightFormat } from "../stored.ts";
 import { packQ4, unpackQ4 } from "./q4.ts";
-import { packQ4a, unpackQ4a } from "./q4a.ts";
 import { packQ8, unpackQ8 } from "./q8.ts";
 
 /** Of a column that was never used; 1 is the average column. */
@@ -16,23 +15,28 @@ interface Place {
 
 /** How rows become a format, and what they stand for then. */
 interface Codec {
-  /** @returns the index of the first weight of a group that is not finite or too large, or -1. */
-  pack(rows: Float32Array, costs: Float32Array, words: Uint32Array, scales: Uint16Array): number;
-  unpack(words: Uint32Array, scales: Uint16Array, rows: Float32Array): void;
+  /** @returns the index of the first weight of a block of scales with one that is not finite or too large, or -1. */
+  pack(
+    rows: Float32Array,
+    columns: number,
+    costs: Float32Array,
+    words: Uint32Array,
+    scales: Uint32Array,
+  ): number;
+  unpack(words: Uint32Array, scales: Uint32Array, rows: Float32Array, columns: number): void;
 }
 
 const CODECS: Readonly<Record<WeightFormat, Codec>> = {
   f32: { pack: packF32, unpack: unpackF32 },
   f16: { pack: packF16, unpack: unpackF16 },
   q8: { pack: packQ8, unpack: unpackQ8 },
-  q4a: { pack: packQ4a, unpack: unpackQ4a },
   q4: { pack: packQ4, unpack: unpackQ4 },
 };
 
 /**
  * Rows of float32 [count, columns], row-major, in the layout of `format`.
  * @param importance By column, how much the squared error of its weights counts: the mean square of what the column
- * is multiplied with. q4 and q4a choose their scales by it, the wider formats have no need to. Default: all alike.
+ * is multiplied with. q4 chooses its scales by it, the wider formats have no need to. Default: all alike.
  * @param place Where the rows are, for messages.
  * @throws CheckpointError when a weight is not finite or is too large for the format's half-precision numbers; OptionError
  * when `columns` is no multiple of 32, the rows are not whole, or `importance` is not one finite number from 0 on for
@@ -55,8 +59,8 @@ export function packRows(
   const words = new Uint32Array(bytes.words / 4);
   const scales = new Uint32Array(bytes.scales / 4);
   const costs = scalesOf(format) ? columnCosts(columns, importance) : new Float32Array(0);
-  // Half-words and bytes are addressed through views: every host of WebGPU is little-endian, as the layout is.
-  const bad = CODECS[format].pack(rows, costs, words, new Uint16Array(scales.buffer));
+  // Codecs address half-words and bytes through views: every host of WebGPU is little-endian, as the layout is.
+  const bad = CODECS[format].pack(rows, columns, costs, words, scales);
   if (bad >= 0) refuseWeight(format, rows, columns, bad, place);
   return scalesOf(format) ? { words, scales } : { words };
 }
@@ -106,7 +110,7 @@ export function unpackRows(
     );
   }
   const rows = target.subarray(0, count * columns);
-  CODECS[format].unpack(words, new Uint16Array(scales.buffer, scales.byteOffset, scales.length * 2), rows);
+  CODECS[format].unpack(words, scales, rows, columns);
   return rows;
 }
 
@@ -146,7 +150,7 @@ function refuseWeight(
 ): never {
   let at = near;
   let largest = 0;
-  const end = Math.min(rows.length, near - (near % GROUP_SIZE) + GROUP_SIZE);
+  const end = Math.min(near - (near % columns) + columns, near + (scalesOf(format)?.weights ?? 1));
   for (let i = near; i < end; i++) {
     const magnitude = Math.abs(rows[i]!);
     if (magnitude <= largest) continue;
@@ -162,16 +166,16 @@ function refuseWeight(
   );
 }
 
-function packF32(rows: Float32Array, _costs: Float32Array, words: Uint32Array): number {
+function packF32(rows: Float32Array, _columns: number, _costs: Float32Array, words: Uint32Array): number {
   words.set(new Uint32Array(rows.buffer, rows.byteOffset, rows.length));
   return rows.findIndex((weight) => !Number.isFinite(weight));
 }
 
-function unpackF32(words: Uint32Array, _scales: Uint16Array, rows: Float32Array): void {
+function unpackF32(words: Uint32Array, _scales: Uint32Array, rows: Float32Array): void {
   new Uint32Array(rows.buffer, rows.byteOffset, rows.length).set(words);
 }
 
-function packF16(rows: Float32Array, _costs: Float32Array, words: Uint32Array): number {
+function packF16(rows: Float32Array, _columns: number, _costs: Float32Array, words: Uint32Array): number {
   const halves = new Uint16Array(words.buffer);
   for (let i = 0; i < rows.length; i++) {
     const half = toHalf(rows[i]!);
@@ -181,6 +185,6 @@ function packF16(rows: Float32Array, _costs: Float32Array, words: Uint32Array): 
   return -1;
 }
 
-function unpackF16(words: Uint32Array, _scales: Uint16Array, rows: Float32Array): void {
+function unpackF16(words: Uint32Array, _scales: Uint32Array, rows: Float32Array): void {
   widenHalves(new Uint16Array(words.buffer, words.byteOffset, rows.length), rows);
 }

@@ -1,5 +1,5 @@
 import { fromHalf, SMALLEST_HALF, toHalf } from "../f16.ts";
-import { GROUP_SIZE } from "../stored.ts";
+import { GROUP_SIZE, STORED } from "../stored.ts";
 
 /**
  * Weights, a multiple of 32 of them, as signed bytes and one half-precision scale per group: see `PackedRows`.
@@ -7,12 +7,14 @@ import { GROUP_SIZE } from "../stored.ts";
  */
 export function packQ8(
   rows: Float32Array,
-  _importance: Float32Array,
+  columns: number,
+  _costs: Float32Array,
   words: Uint32Array,
-  scales: Uint16Array,
+  scales: Uint32Array,
 ): number {
   const quants = new Int8Array(words.buffer, words.byteOffset, rows.length);
-  for (let start = 0, group = 0; start < rows.length; start += GROUP_SIZE, group++) {
+  const halves = new Uint16Array(scales.buffer);
+  for (let start = 0; start < rows.length; start += GROUP_SIZE) {
     let largest = 0;
     let poison = 0; // stays 0 while every weight is finite
     for (let i = start; i < start + GROUP_SIZE; i++) {
@@ -24,7 +26,7 @@ export function packQ8(
     if (largest === 0) continue;
     const half = toHalf(Math.max(largest / 127, SMALLEST_HALF));
     if (half === 0x7c00) return start;
-    scales[group] = half;
+    halves[scaleAt(start, columns)] = half;
     const inverse = 1 / fromHalf(half);
     for (let i = start; i < start + GROUP_SIZE; i++) {
       // 128.5 makes the number positive, so that truncation rounds to nearest.
@@ -36,7 +38,17 @@ export function packQ8(
 }
 
 /** The float32 weights that quants and scales stand for. */
-export function unpackQ8(words: Uint32Array, scales: Uint16Array, rows: Float32Array): void {
+export function unpackQ8(words: Uint32Array, scales: Uint32Array, rows: Float32Array, columns: number): void {
   const quants = new Int8Array(words.buffer, words.byteOffset, rows.length);
-  for (let i = 0; i < rows.length; i++) rows[i] = fromHalf(scales[i >>> 5]!) * quants[i]!;
+  const halves = new Uint16Array(scales.buffer, scales.byteOffset, 2 * scales.length);
+  for (let start = 0; start < rows.length; start += GROUP_SIZE) {
+    const scale = fromHalf(halves[scaleAt(start, columns)]!);
+    for (let i = start; i < start + GROUP_SIZE; i++) rows[i] = scale * quants[i]!;
+  }
+}
+
+/** Which of the halves is the scale of the group from a weight on: rows have an even number of them. */
+function scaleAt(start: number, columns: number): number {
+  const row = Math.floor(start / columns);
+  return 2 * row * Math.ceil(columns / STORED.q8.scales.weights) + (start - row * columns) / GROUP_SIZE;
 }

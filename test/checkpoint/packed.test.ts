@@ -9,12 +9,12 @@ import { type PlannedShard, planShards, type ReadBlock, shardBytes } from "../..
 import { CheckpointError } from "../../src/errors.ts";
 import { narrowToHalves, widenHalves } from "../../src/f16.ts";
 import { packRows } from "../../src/quantize/pack.ts";
-import { scalesOf, WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
+import { scalesOf, storedBytes, WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
 import { randomFloats } from "../support/random.ts";
 import { folder, safetensors } from "./bytes.ts";
 
 const SHAPES: Record<string, readonly number[]> = {
-  "model.embed_tokens.weight": [301, 96], // an odd number of groups
+  "model.embed_tokens.weight": [301, 288], // an odd number of groups, in a whole and a short block
   "model.layers.0.mlp.down_proj.weight": [64, 32],
   "model.norm.weight": [33],
   "lm_head.weight": [130, 96],
@@ -105,13 +105,11 @@ describe.each(WEIGHT_FORMATS.filter((format) => scalesOf(format)))("packed as %s
   test("a scale that is not finite is refused, with where", async () => {
     const files = await convert(format, 1);
     const [name, file] = Object.entries(files)[3]!; // lm_head.weight, whose scales are its last bytes
-    const scales = new Uint16Array(file.slice(-130 * 96 * (format === "q4a" ? 1 / 8 : 1 / 16)).buffer);
-    const perRow = scales.length / 130;
-    // The largest scale of the format and what follows it.
-    const codes = format === "q4a" ? [495, 496, 511] : [0x7bff, 0x7c00, 0x7e00, 0xfc00];
-    for (const [i, code] of codes.entries()) {
-      const at = 100 * perRow + 1;
-      new DataView(file.buffer).setUint16(file.length - 2 * (scales.length - at), code, true);
+    const perRow = storedBytes(format, 1, 96).scales;
+    // The largest half and what follows it, as either of the two that a block begins with.
+    for (const [i, code] of [0x7bff, 0x7c00, 0x7e00, 0xfc00, 0x7c00].entries()) {
+      const at = file.length - 30 * perRow;
+      new DataView(file.buffer).setUint32(at, i === 4 ? code : code << 16, true);
       const { packed } = await openCheckpoint(folder(files));
       const reading = packed!.readRows("lm_head.weight", 64, 66);
       if (i === 0) await reading;
@@ -209,7 +207,7 @@ describe("a plan", () => {
 
 describe("verifying", () => {
   test("reads every byte of a sound folder, and says which files it was made from", async () => {
-    const files = await convert("q4", 10_000);
+    const files = await convert("q4", 20_000);
     const progress: number[] = [];
     const { shards, files: others } = await verifyFiles(folder(files), sha256, (done) => progress.push(done));
     expect([...shards, ...others].length).toBe(Object.keys(files).length - 1);
@@ -221,7 +219,7 @@ describe("verifying", () => {
   test.each(["model-00002-of-00002.safetensors", "config.json"])(
     "names the file that is damaged, cut short or missing: %s",
     async (name) => {
-      const files = await convert("q4", 10_000);
+      const files = await convert("q4", 20_000);
       const bytes = files[name]!;
       const damaged = bytes.slice();
       damaged[bytes.length - 1]! ^= 1;
@@ -239,7 +237,7 @@ describe("verifying", () => {
   );
 
   test("refuses an index whose sums are not of the shards that are read", async () => {
-    const files = await convert("q4", 10_000);
+    const files = await convert("q4", 20_000);
     const index = JSON.parse(new TextDecoder().decode(files[INDEX]));
     const { shards } = index.metadata;
     const checking = (sums: unknown) => {
@@ -295,11 +293,22 @@ describe("refuses", () => {
     );
   });
 
-  const metadata = { format: "ziya-webgpu", version: "1", weights: "q4" };
+  const metadata = { format: "ziya-webgpu", version: "2", weights: "q4" };
   const words = { dtype: "U8", shape: [2, 32], data_offsets: [0, 64] };
-  const scales = { dtype: "F16", shape: [2, 2], data_offsets: [64, 72] };
+  const scales = { dtype: "U32", shape: [2, 4], data_offsets: [64, 96] };
   test.each([
-    ["a later version", { __metadata__: { ...metadata, version: "2" } }, 0, "in version 2 of the format"],
+    [
+      "an earlier version",
+      { __metadata__: { ...metadata, version: "1", weights: "q4a" } },
+      0,
+      "is packed as q4a in version 1 of the format; this release reads version 2 of q8, q4: convert the model again.",
+    ],
+    [
+      "a later version",
+      { __metadata__: { ...metadata, version: "3" } },
+      0,
+      "in version 3 of the format; this release reads version 2 of q8, q4: update ziya-webgpu, or convert the",
+    ],
     ["another format", { __metadata__: { ...metadata, weights: "q3" } }, 0, "is packed as q3"],
     [
       "a format out of the prototype",
@@ -309,33 +318,33 @@ describe("refuses", () => {
     ],
     [
       "scales alone",
-      { "a.scales": { ...scales, data_offsets: [0, 8] } },
-      8,
+      { "a.scales": { ...scales, data_offsets: [0, 32] } },
+      32,
       "holds a.scales without its matrix",
     ],
     ["words alone", { a: words }, 64, 'the tensor "a" with the dtype U8'],
     [
       "words of another type",
       { a: { ...words, dtype: "I8" }, "a.scales": scales },
-      72,
+      96,
       "which is no q4 matrix",
     ],
     [
       "scales of another type",
-      { a: words, "a.scales": { ...scales, dtype: "U16" } },
-      72,
+      { a: words, "a.scales": { ...scales, dtype: "F32" } },
+      96,
       "which is no q4 matrix",
     ],
     [
       "scales of another shape",
-      { a: words, "a.scales": { ...scales, shape: [1, 4] } },
-      72,
+      { a: words, "a.scales": { ...scales, shape: [1, 8] } },
+      96,
       "which is no q4 matrix",
     ],
     [
       "words of three dimensions",
       { a: { ...words, shape: [2, 32, 1] }, "a.scales": scales },
-      72,
+      96,
       "which is no q4 matrix",
     ],
   ])("%s", async (_, header, size, message) => {

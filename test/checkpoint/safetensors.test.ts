@@ -104,7 +104,7 @@ describe("bad bytes", () => {
       header({ dtype: "F31" }),
       'the tensor "a" with the dtype "F31"; wanted F32, F16 or BF16',
     ],
-    ["a dtype we do not read", header({ dtype: "U16", shape: [8] }), 'the tensor "a" with the dtype U16'],
+    ["a dtype we do not read", header({ dtype: "U32", shape: [4] }), 'the tensor "a" with the dtype U32'],
     ["a dtype from the prototype", header({ dtype: "toString" }), 'the dtype "toString"'],
     ["no dtype", header({ dtype: undefined }), "the dtype undefined"],
     ["no shape", header({ shape: undefined }), "the shape undefined"],

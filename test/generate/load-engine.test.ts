@@ -121,7 +121,7 @@ test.each([
   [{ adapter: 5 }, "adapter is 5; wanted a text."],
   [{ rung: "top" }, 'rung is "top"; wanted core, subgroups.'],
   [{ limits: "none" }, 'limits is "none"; wanted adapter, default.'],
-  [{ weights: "q5" }, 'weights is "q5"; wanted f32, f16, q8, q4a, q4.'],
+  [{ weights: "q5" }, 'weights is "q5"; wanted f32, f16, q8, q4.'],
   [{ cache: "q8" }, 'cache is "q8"; wanted f16, f32.'],
   [{ strip: "no" }, 'strip is "no"; wanted true or false.'],
   [{ signal: {} }, "signal is {}; wanted an AbortSignal."],

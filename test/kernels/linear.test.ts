@@ -16,7 +16,7 @@ import { rowsFrom, uploadRows } from "../support/rows.ts";
 const RELATIVE = 5e-5;
 
 /** [rows, columns], each a pipeline to compile: for every format a width of 13B and rows of three groups, whose scales
- * share words; the others for one. */
+ * leave some of their words empty; the others for one. */
 const FOR_ALL = [
   [33, 13824],
   [7, 96],
@@ -29,6 +29,7 @@ const FOR_ONE = [
 const CASES = [
   ...WEIGHT_FORMATS.flatMap((format) => FOR_ALL.map((shape) => [format, ...shape] as const)),
   ...FOR_ONE.map((shape) => ["f16", ...shape] as const),
+  ["q4", 130, 704] as const,
 ];
 
 /** Rows of one pass: around a tile of 32, and the shipped chunk. */

@@ -149,7 +149,7 @@ describe("ziya convert --calibrate", () => {
       return `${code} ${err}`;
     };
     expect(await refused("text", "--weights", "q8")).toContain(
-      "2 ziya: --calibrate chooses scales of q4a and q4; --weights is q8.",
+      "2 ziya: --calibrate chooses scales of q4; --weights is q8.",
     );
     expect(await refused("")).toContain("1 ziya: calibration/other.txt has no text to calibrate on");
     expect(await refused(" \n\u3000\n".repeat(1000))).toContain("calibration/other.txt has no text");

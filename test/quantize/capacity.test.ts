@@ -13,9 +13,9 @@ const resized = (array: Uint32Array, by: number) => {
   return result;
 };
 
-// Odd numbers of groups leave half a word of scales over; seven groups of columns are no power of two.
+// Odd numbers of groups leave half a word of scales over; seven groups are a short block, nine and 22 more than one.
 const SHAPES = [1, 2, 3, 7].flatMap((rows) =>
-  [1, 2, 7].map((groups) => [rows, groups * GROUP_SIZE] as const),
+  [1, 2, 7, 8, 9, 22].map((groups) => [rows, groups * GROUP_SIZE] as const),
 );
 
 test.each(WEIGHT_FORMATS)("rows of %s fill their arrays to the last word, and need no more", (format) => {
@@ -26,8 +26,8 @@ test.each(WEIGHT_FORMATS)("rows of %s fill their arrays to the last word, and ne
     const packed = packRows(format, weights, columns);
     const { words, scales = new Uint32Array(0) } = packed;
     expect(words.length).toBe((count * STORED[format].bits) / 32);
-    const group = scalesOf(format)?.group;
-    expect(scales.length).toBe(group === undefined ? 0 : Math.ceil(count / group / 2));
+    const { weights: block, u32s } = scalesOf(format) ?? { weights: columns, u32s: 0 };
+    expect(scales.length).toBe(rows * Math.ceil(columns / block) * u32s);
     const target = new Float32Array(count + 1).fill(-9);
     expect(unpackRows(format, packed, rows, columns, target)).toHaveLength(count);
     expect(target[count]).toBe(-9);
