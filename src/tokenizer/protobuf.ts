@@ -5,6 +5,9 @@ type WireType = 0 | 1 | 2 | 5;
 
 const WIRE_NAMES: Record<WireType, string> = { 0: "varint", 1: "64-bit", 2: "length-delimited", 5: "32-bit" };
 
+// A piece may begin with U+FEFF, which a decoder would otherwise take for a byte order mark.
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 /**
  * Walks the fields of one protocol buffer message, in order and without copying. Every length is compared with the
  * bytes that are left before it is believed, so that hostile bytes cost at most one pass over them.
@@ -67,6 +70,19 @@ export class MessageReader {
   bytes(): Uint8Array {
     this.expect(2);
     return this.data.subarray(this.valueStart, this.offset);
+  }
+
+  /** The value's bytes as UTF-8, `limit` of them at most. */
+  text(limit: number): string {
+    const bytes = this.bytes();
+    if (bytes.length > limit) {
+      throw new TokenizerError(`${this.name} has a text of ${bytes.length} bytes; up to ${limit} are read.`);
+    }
+    try {
+      return utf8.decode(bytes);
+    } catch (cause) {
+      throw new TokenizerError(`${this.name} has a text that is not UTF-8. Fetch the file again.`, { cause });
+    }
   }
 
   private expect(wireType: WireType): void {

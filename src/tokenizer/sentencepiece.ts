@@ -18,16 +18,41 @@ const MODEL_TYPES: Record<number, string> = { 1: "unigram", 2: "BPE", 3: "word",
 
 /** Field numbers of sentencepiece_model.proto, those that change what text becomes. */
 const MODEL = { pieces: 1, trainerSpec: 2, normalizerSpec: 3, denormalizerSpec: 5 };
-const PIECE = { piece: 1, score: 2, kind: 3 };
+
+/** The defaults of the .proto file: what a model leaves out, it means. */
+const PIECE = { text: "", score: 0, kind: Kind.NORMAL as number };
 const TRAINER = {
-  modelType: 3,
-  treatWhitespaceAsSuffix: 24,
-  byteFallback: 35,
-  bosId: 41,
-  eosId: 42,
-  unknownText: 44,
+  modelType: 1,
+  suffix: false,
+  byteFallback: false,
+  bosId: 1,
+  eosId: 2,
+  unknownText: " \u2047 ",
 };
-const NORMALIZER = { charsMap: 2, dummyPrefix: 3, removeExtraSpaces: 4, escapeSpaces: 5 };
+const NORMALIZER = { charsMap: 0, dummyPrefix: true, removeExtraSpaces: true, escapeSpaces: true };
+
+/** How the fields of a message are read, by their numbers. */
+type Fields<Message> = Readonly<Record<number, (field: MessageReader) => Partial<Message>>>;
+
+const PIECE_FIELDS: Fields<typeof PIECE> = {
+  1: (field) => ({ text: field.text(MAX_PIECE_BYTES) }),
+  2: (field) => ({ score: field.float() }),
+  3: (field) => ({ kind: field.int32() }),
+};
+const TRAINER_FIELDS: Fields<typeof TRAINER> = {
+  3: (field) => ({ modelType: field.int32() }),
+  24: (field) => ({ suffix: field.bool() }),
+  35: (field) => ({ byteFallback: field.bool() }),
+  41: (field) => ({ bosId: field.int32() }),
+  42: (field) => ({ eosId: field.int32() }),
+  44: (field) => ({ unknownText: field.text(MAX_PIECE_BYTES) }),
+};
+const NORMALIZER_FIELDS: Fields<typeof NORMALIZER> = {
+  2: (field) => ({ charsMap: field.bytes().length }),
+  3: (field) => ({ dummyPrefix: field.bool() }),
+  4: (field) => ({ removeExtraSpaces: field.bool() }),
+  5: (field) => ({ escapeSpaces: field.bool() }),
+};
 
 /**
  * Reads a SentencePiece model (`tokenizer.model`): BPE with identity normalisation, which is what LLaMA and Ziya
@@ -48,16 +73,8 @@ export function readSentencePieceModel(
   const pieces: string[] = [];
   const kinds: Kind[] = [];
   const scores: number[] = [];
-  // The defaults are those of the .proto file: what a model leaves out, it means.
-  const trainer = {
-    modelType: 1,
-    suffix: false,
-    byteFallback: false,
-    bosId: 1,
-    eosId: 2,
-    unknownText: " \u2047 ",
-  };
-  const normalizer = { dummyPrefix: true, removeExtraSpaces: true };
+  let trainer = TRAINER;
+  let normalizer = NORMALIZER;
 
   const model = new MessageReader(bytes, name);
   while (model.next()) {
@@ -70,11 +87,11 @@ export function readSentencePieceModel(
       kinds.push(piece.kind);
       scores.push(piece.score);
     } else if (model.field === MODEL.trainerSpec) {
-      readTrainer(model.bytes(), name, trainer);
+      trainer = readMessage(model.bytes(), `${name} (trainer)`, trainer, TRAINER_FIELDS);
     } else if (model.field === MODEL.normalizerSpec) {
-      readNormalizer(model.bytes(), name, normalizer);
+      normalizer = readNormalizer(model.bytes(), name, normalizer);
     } else if (model.field === MODEL.denormalizerSpec) {
-      readNormalizer(model.bytes(), `${name} (denormalizer)`, { dummyPrefix: true, removeExtraSpaces: true });
+      readNormalizer(model.bytes(), `${name} (denormalizer)`, NORMALIZER);
     }
   }
 
@@ -121,17 +138,22 @@ export function readSentencePieceModel(
   };
 }
 
+/** A message whose fields count over `before`; those that `fields` does not name change nothing. */
+function readMessage<Message extends object>(
+  bytes: Uint8Array,
+  name: string,
+  before: Message,
+  fields: Fields<Message>,
+): Message {
+  const message = { ...before };
+  const reader = new MessageReader(bytes, name);
+  while (reader.next()) Object.assign(message, fields[reader.field]?.(reader));
+  return message;
+}
+
 function readPiece(bytes: Uint8Array, name: string, id: number): { text: string; score: number; kind: Kind } {
   const label = `${name} (piece ${id})`;
-  const reader = new MessageReader(bytes, label);
-  let text = "";
-  let score = 0;
-  let kind: number = Kind.NORMAL;
-  while (reader.next()) {
-    if (reader.field === PIECE.piece) text = readText(reader.bytes(), label, MAX_PIECE_BYTES);
-    else if (reader.field === PIECE.score) score = reader.float();
-    else if (reader.field === PIECE.kind) kind = reader.int32();
-  }
+  const { text, score, kind } = readMessage(bytes, label, PIECE, PIECE_FIELDS);
   if (!Number.isFinite(score))
     throw new TokenizerError(`${label} has the score ${score}; scores are finite.`);
   if (!isKind(kind))
@@ -139,46 +161,11 @@ function readPiece(bytes: Uint8Array, name: string, id: number): { text: string;
   return { text, score, kind };
 }
 
-function readTrainer(
-  bytes: Uint8Array,
-  name: string,
-  spec: {
-    modelType: number;
-    suffix: boolean;
-    byteFallback: boolean;
-    bosId: number;
-    eosId: number;
-    unknownText: string;
-  },
-): void {
-  const label = `${name} (trainer)`;
-  const reader = new MessageReader(bytes, label);
-  while (reader.next()) {
-    if (reader.field === TRAINER.modelType) spec.modelType = reader.int32();
-    else if (reader.field === TRAINER.treatWhitespaceAsSuffix) spec.suffix = reader.bool();
-    else if (reader.field === TRAINER.byteFallback) spec.byteFallback = reader.bool();
-    else if (reader.field === TRAINER.bosId) spec.bosId = reader.int32();
-    else if (reader.field === TRAINER.eosId) spec.eosId = reader.int32();
-    else if (reader.field === TRAINER.unknownText)
-      spec.unknownText = readText(reader.bytes(), label, MAX_PIECE_BYTES);
-  }
-}
-
-function readNormalizer(
-  bytes: Uint8Array,
-  name: string,
-  spec: { dummyPrefix: boolean; removeExtraSpaces: boolean },
-): void {
-  const reader = new MessageReader(bytes, `${name} (normalizer)`);
-  while (reader.next()) {
-    if (reader.field === NORMALIZER.charsMap && reader.bytes().length > 0) {
-      throw unsupported(name, "a normalisation table (precompiled_charsmap)");
-    } else if (reader.field === NORMALIZER.dummyPrefix) spec.dummyPrefix = reader.bool();
-    else if (reader.field === NORMALIZER.removeExtraSpaces) spec.removeExtraSpaces = reader.bool();
-    else if (reader.field === NORMALIZER.escapeSpaces && !reader.bool()) {
-      throw unsupported(name, "escape_whitespaces: false");
-    }
-  }
+function readNormalizer(bytes: Uint8Array, name: string, before: typeof NORMALIZER): typeof NORMALIZER {
+  const normalizer = readMessage(bytes, `${name} (normalizer)`, before, NORMALIZER_FIELDS);
+  if (normalizer.charsMap > 0) throw unsupported(name, "a normalisation table (precompiled_charsmap)");
+  if (!normalizer.escapeSpaces) throw unsupported(name, "escape_whitespaces: false");
+  return normalizer;
 }
 
 /** Which symbols merge: any two whose texts joined are a piece, best score first (bpe_model.cc of SentencePiece). */
@@ -207,20 +194,6 @@ function checkBytes(name: string, kinds: readonly Kind[], byteFallback: boolean)
     );
   }
 }
-
-function readText(bytes: Uint8Array, label: string, limit: number): string {
-  if (bytes.length > limit) {
-    throw new TokenizerError(`${label} has a text of ${bytes.length} bytes; up to ${limit} are read.`);
-  }
-  try {
-    return utf8.decode(bytes);
-  } catch (cause) {
-    throw new TokenizerError(`${label} has a text that is not UTF-8. Fetch the file again.`, { cause });
-  }
-}
-
-// A piece may begin with U+FEFF, which a decoder would otherwise take for a byte order mark.
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function isKind(value: number): value is Kind {
   return value >= Kind.NORMAL && value <= Kind.BYTE;

@@ -3,7 +3,8 @@ import { type Arguments, isTrue, kindOf, List, Num, type Value } from "./values.
 
 /** The arguments of one call by the names of its parameters. */
 export class Bound {
-  private readonly what: string;
+  /** What messages call the function. */
+  readonly what: string;
   private readonly values: ReadonlyMap<string, Value>;
 
   /** @throws Error for arguments that the function does not have. */

@@ -1,6 +1,6 @@
 import { Bound } from "./arguments.ts";
 import type { Budget } from "./budget.ts";
-import { capitalize, replace } from "./methods.ts";
+import { type Change, capitalized, type Method, TEXT } from "./methods.ts";
 import { applyTest, itemsOf } from "./tests.ts";
 import { concat, join, Text } from "./text.ts";
 import {
@@ -21,12 +21,9 @@ import {
 } from "./values.ts";
 
 type Filter = (self: Value, args: Arguments, budget: Budget) => Value;
-type Change<Self> = (self: Self, bound: Bound, budget: Budget) => Value;
-
-const BOTH = { left: true, right: true };
 
 /** A filter of texts, which others are written as first, as Jinja does. */
-function ofText(names: readonly string[], change: Change<Text>): Filter {
+function ofText(...[names, change]: Method<Text>): Filter {
   return (self, args, budget) => change(toText(self, budget), new Bound("the filter", names, args), budget);
 }
 
@@ -106,22 +103,13 @@ function sorted(
 const FILTERS: Readonly<Record<string, Filter>> = {
   safe: (self) => self,
   string: ofText([], (self) => self),
-  trim: ofText(["chars"], (self, bound, budget) =>
-    self.strip(bound.text("chars", undefined)?.value, BOTH, budget),
-  ),
-  upper: ofText([], (self, _, budget) => self.upper(budget)),
-  lower: ofText([], (self, _, budget) => self.lower(budget)),
-  capitalize: ofText([], (self, _, budget) => capitalize(self, budget)),
+  trim: ofText(...TEXT.strip),
+  upper: ofText(...TEXT.upper),
+  lower: ofText(...TEXT.lower),
+  capitalize: ofText(...TEXT.capitalize),
+  replace: ofText(...TEXT.replace),
   // Words begin behind white space and opening brackets, unlike those of the method of this name.
-  title: ofText([], (self, _, budget) => {
-    let first = true;
-    return self.map(budget, (point) => {
-      const changed = first ? point.toUpperCase() : point.toLowerCase();
-      first = /[-\s({[<]/.test(point);
-      return changed;
-    });
-  }),
-  replace: (self, args, budget) => replace(toText(self, budget), args, budget),
+  title: ofText(...capitalized(/[-\s({[<]/)),
   indent: ofText(["width", "first", "blank"], (self, bound, budget) => {
     const width = bound.value("width");
     const spaces = bound.integer("width", 4);
