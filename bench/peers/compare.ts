@@ -57,7 +57,7 @@ async function compareVariant(
     ours.set(name, logits);
     let reference: Float32Array | Float64Array;
     if (peer === "pytorch") {
-      torch ??= torchLogits(folder, tokens, join(folder, "pytorch.bin"));
+      torch ??= torchLogits([{ model: folder, tokens, out: join(folder, "pytorch.bin") }])[0]!;
       reference = torch;
     } else {
       const request = { model: ggufFile(folder, upper(weights)), cache: upper(cache), sequences: [tokens] };

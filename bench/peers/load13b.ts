@@ -4,7 +4,7 @@ import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { compareLogits } from "../../fixtures/peers/metrics.ts";
-import { torchLogits } from "../../fixtures/peers/programs.ts";
+import { packedTorchLogits } from "../../fixtures/peers/programs.ts";
 import { dawnHost, type Engine, type LlamaModel, load, openFolder } from "../../node/index.ts";
 import { describeAdapter as adapterName } from "../../src/gpu/adapter.ts";
 import { openDevice } from "../../src/gpu/device.ts";
@@ -143,7 +143,7 @@ async function compare(engine: Engine<LlamaModel>, count: number) {
   }
   const scratch = mkdtempSync(join(tmpdir(), "ziya-load13b-"));
   try {
-    const reference = torchLogits(folder, tokens, join(scratch, "logits.bin"), true);
+    const reference = packedTorchLogits({ model: folder, tokens, out: join(scratch, "logits.bin") });
     const { meanKl, maxKl, sameTop } = compareLogits(reference, ours, vocab);
     return { tokens, mean_kl: meanKl, max_kl: maxKl, same_top: sameTop };
   } finally {

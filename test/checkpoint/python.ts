@@ -1,8 +1,6 @@
-import { spawnSync } from "node:child_process";
+import { python } from "../../fixtures/peers/programs.ts";
 
-/** A Python that has PyTorch. Debian's belongs to its own Python, which need not come first in the path. */
-export const python = [process.env.PYTHON ?? "python3", "/usr/bin/python3"].find(
-  (name) => spawnSync(name, ["-c", "import torch"]).status === 0,
-);
+export { python };
+
 if (!python)
   console.warn("No Python here has torch: comparisons with it are skipped (apt install python3-torch).");

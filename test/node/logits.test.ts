@@ -2,12 +2,11 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { randomTokens, VARIANTS, type Variant, writeCheckpoint } from "../../fixtures/peers/checkpoint.ts";
+import { randomTokens, VARIANTS, writeCheckpoint } from "../../fixtures/peers/checkpoint.ts";
 import { compareLogits } from "../../fixtures/peers/metrics.ts";
 import { PAIRINGS, type Pairing } from "../../fixtures/peers/pairings.ts";
 import { python, torchLogits } from "../../fixtures/peers/programs.ts";
 import { main } from "../../node/commands/main.ts";
-import type { Config } from "../../src/model/config.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 import { fakeIo } from "../support/io.ts";
 
@@ -18,41 +17,47 @@ const TOKENS = 48;
 const skip = python === undefined && process.env.CI !== "true";
 if (skip) console.warn("ziya logits beside PyTorch: skipped, because no python3 here has torch");
 
-describe.skipIf(skip).each(VARIANTS)("ziya logits beside PyTorch in float64, $name", (variant) => {
+/** Each variant as f32, and one as halves. */
+const CHECKPOINTS = [
+  ...VARIANTS.map((variant) => ({ variant, dtype: "F32" as const })),
+  { variant: VARIANTS[0]!, dtype: "F16" as const },
+].map(({ variant, dtype }) => {
   const folder = mkdtempSync(join(tmpdir(), "ziya-logits-"));
-  afterAll(() => rmSync(folder, { recursive: true }));
-  let config: Config;
-  let tokens: number[];
-  let reference: Float64Array;
-  beforeAll(() => {
-    config = writeCheckpoint(folder, variant, "F32");
-    tokens = randomTokens(TOKENS, config.vocab_size, variant.seed);
-    reference = torchLogits(folder, tokens, join(folder, "pytorch.bin"));
-  });
+  const { vocab_size: vocab } = writeCheckpoint(folder, variant, dtype);
+  return { variant, dtype, folder, vocab, tokens: randomTokens(TOKENS, vocab, variant.seed) };
+});
+let references: Float64Array[];
+beforeAll(() => {
+  if (skip) return;
+  references = torchLogits(
+    CHECKPOINTS.map(({ folder: model, tokens }) => ({ model, tokens, out: join(model, "pytorch.bin") })),
+  );
+});
+afterAll(() => {
+  for (const { folder } of CHECKPOINTS) rmSync(folder, { recursive: true });
+});
 
-  const pairings = PAIRINGS.filter(({ peer }) => peer === "pytorch");
-  test.each(pairings)("weights $weights, cache $cache: mean KL below $bound", async (pairing) => {
-    const { weights, cache, bound } = pairing;
+/** Halves that are stored as halves lose nothing: their bound is that of f32. */
+const HALVES: Pairing = { ...PAIRINGS[0]!, weights: "f16" };
+const OF_F32 = PAIRINGS.filter(({ peer }) => peer === "pytorch");
+
+const CASES = CHECKPOINTS.flatMap((checkpoint, i) =>
+  (checkpoint.dtype === "F16" ? [HALVES] : OF_F32).map((pairing) => ({
+    ...checkpoint,
+    ...pairing,
+    name: `${checkpoint.variant.name}, of ${checkpoint.dtype}`,
+    i,
+  })),
+);
+
+describe.skipIf(skip)("ziya logits beside PyTorch in float64", () => {
+  test.each(CASES)("$name, weights $weights, cache $cache: mean KL below $bound", async (found) => {
+    const { folder, tokens, vocab, weights, cache, bound, i } = found;
     const logits = await ziyaLogits(folder, tokens, weights, cache);
-    const agreement = compareLogits(reference, logits, config.vocab_size);
+    const agreement = compareLogits(references[i]!, logits, vocab);
     expect(agreement.meanKl).toBeLessThan(bound);
     expect(agreement.sameTop).toBe(TOKENS);
   });
-});
-
-test.skipIf(skip)("a checkpoint of halves that are stored as halves loses nothing", async () => {
-  const [variant] = VARIANTS as [Variant];
-  const folder = mkdtempSync(join(tmpdir(), "ziya-logits-"));
-  try {
-    const { vocab_size: vocab } = writeCheckpoint(folder, variant, "F16");
-    const tokens = randomTokens(TOKENS, vocab, variant.seed);
-    const reference = torchLogits(folder, tokens, join(folder, "pytorch.bin"));
-    const logits = await ziyaLogits(folder, tokens, "f16", "f32");
-    const [{ bound }] = PAIRINGS as [Pairing];
-    expect(compareLogits(reference, logits, vocab).meanKl).toBeLessThan(bound);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 });
 
 /** Logits by the command line, as a script would have them. */
