@@ -1,7 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { measureAccuracy, readQuestions, total } from "../../fixtures/accuracy.ts";
 import { type Engine, embeddedModel, type LlamaModel, load, type Message } from "../../node/index.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 
@@ -55,23 +54,4 @@ describe("the embedded model", () => {
     expect(text).toBe(answer);
     expect(usage.cached_tokens).toBe(prompt_ids.length - 1);
   });
-});
-
-describe("accuracy on a sample of the held-out questions", () => {
-  /** Questions of each skill here; `npm run accuracy` asks all of them, of every format. */
-  const SAMPLE = 6;
-  /** Over the whole set the model has at least 95 %; a sample of 54 strays from it by up to about three answers. */
-  const LEAST = 0.85;
-  /** SwiftShader takes some minutes, lavapipe a quarter of one. */
-  const TIMEOUT_MS = 900_000;
-
-  // As f16 the answers above are PyTorch's, each of them.
-  it(
-    "is kept with weights stored as q4",
-    async () => {
-      const { right, asked } = total(await measureAccuracy(await readQuestions(SAMPLE), "q4"));
-      expect(right / asked).toBeGreaterThanOrEqual(LEAST);
-    },
-    TIMEOUT_MS,
-  );
 });

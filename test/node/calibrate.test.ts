@@ -19,7 +19,7 @@ import { testDeviceOptions } from "../support/gpu.ts";
 import { fakeIo } from "../support/io.ts";
 import { writeRelease } from "../support/release.ts";
 
-const TEXT = "法国的首都是哪里? What is 12 plus 7? 重复:苹果 香蕉 西瓜. ".repeat(40);
+const TEXT = "法国的首都是哪里? What is 12 plus 7? 重复:苹果 香蕉 西瓜. ".repeat(16);
 const MATRIX = "model.layers.2.mlp.down_proj.weight";
 const DEVICE = Object.entries(testDeviceOptions()).flatMap(([name, value]) => [`--${name}`, String(value)]);
 

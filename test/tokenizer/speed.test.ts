@@ -8,7 +8,6 @@ import { fixtureModel } from "./fixtures.ts";
 const MEGABYTE = 1_000_000;
 /** One megabyte in one call, the median of three. Measured 0.05 to 0.5 s on two shared cores. */
 const LIMIT_MS = 1_000;
-const ROUNDS = 3;
 
 const encoder = new TextEncoder();
 
@@ -47,15 +46,19 @@ const TEXTS: [string, string][] = [
   ["lone surrogates", fill("\ud83e")],
 ];
 
-/** Milliseconds of processor time: a machine that is busy with something else does not make this slow. */
+/**
+ * The median of three in milliseconds of processor time: a machine that is busy with something else does not make this
+ * slow. Two within the limit settle it: the median is not above the slower of them, which stands for it then.
+ */
 function median(run: () => void): number {
-  const times = Array.from({ length: ROUNDS }, () => {
+  const times: number[] = [];
+  while (times.length < 3 && times.filter((time) => time < LIMIT_MS).length < 2) {
     const start = process.cpuUsage();
     run();
     const { user, system } = process.cpuUsage(start);
-    return (user + system) / 1000;
-  });
-  return times.sort((a, b) => a - b)[(ROUNDS - 1) / 2]!;
+    times.push((user + system) / 1000);
+  }
+  return times.sort((a, b) => a - b)[1]!;
 }
 
 describe("a megabyte in one call takes less than a second", () => {
