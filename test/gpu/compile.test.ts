@@ -66,13 +66,16 @@ function every<Shape>(operation: Operation<Shape, string>, shapes: readonly Shap
   return { name: operation.name, compile: compileAll };
 }
 
-/** Dawn's null backend compiles and validates like any other and computes nothing: every variant, in no time. */
+/**
+ * Dawn's null backend compiles and validates like any other and computes nothing: every variant, in no time, within the
+ * limits that WebGPU guarantees.
+ */
 describe.each(RUNGS)("on Dawn's null backend, every kernel compiles at rung %s", (rung) => {
   let host: DawnHost;
   let gpu: Gpu;
   beforeAll(async () => {
     host = dawnHost(["backend=null"]);
-    gpu = await openDevice(host, { rung });
+    gpu = await openDevice(host, { rung, limits: "default" });
   });
   afterAll(() => {
     gpu.destroy();
