@@ -6,7 +6,7 @@ import { convert as convertModel } from "../../node/convert/convert.ts";
 import { createFile } from "../../node/convert/output.ts";
 import { INDEX, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
 import { StorageError } from "../../src/errors.ts";
-import { run } from "../support/convert.ts";
+import { convertRelease, run } from "../support/convert.ts";
 import { type Release, writeRelease } from "../support/release.ts";
 
 let folder = "";
@@ -53,31 +53,14 @@ describe("an output that does not do", () => {
     const out = place(what);
     // No call removes, replaces or reads a folder as a file: that fails on every system, as all does on a read-only disk.
     await mkdir(join(out, name, "inner"), { recursive: true });
-    const converting = convertModel({
-      inputs: {
-        base: { kind: "folder", path: release.base },
-        delta: { kind: "folder", path: release.delta },
-      },
-      weights: "q4",
-      out,
-      workers: 1,
-    });
+    const converting = convertRelease(release, out, "q4");
     await expect(converting).rejects.toThrow(StorageError);
     await expect(converting).rejects.toThrow(join(out, name));
   });
 
   test("a journal that cannot be removed beside its finished result is told as one", async () => {
     const out = place("finished");
-    const convert = () =>
-      convertModel({
-        inputs: {
-          base: { kind: "folder", path: release.base },
-          delta: { kind: "folder", path: release.delta },
-        },
-        weights: "q8",
-        out,
-        workers: 1,
-      });
+    const convert = () => convertRelease(release, out);
     await convert();
     const journal = join(out, UNFINISHED_INDEX);
     await mkdir(join(journal, "inner"), { recursive: true });

@@ -10,9 +10,8 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { writeOutput } from "../../node/commands/file.ts";
 import { main } from "../../node/commands/main.ts";
 import { readInput } from "../../node/commands/text.ts";
-import { convert } from "../../node/convert/convert.ts";
 import { StorageError } from "../../src/errors.ts";
-import { run } from "../support/convert.ts";
+import { convertRelease, run } from "../support/convert.ts";
 import { fakeIo } from "../support/io.ts";
 import { type Release, writeRelease } from "../support/release.ts";
 
@@ -149,15 +148,7 @@ test("a file system that is read-only is told as one, by convert and by what has
       const { code, err } = await run("convert", ...inputs, "--out", out);
       expect({ how, code }).toEqual({ how, code: 1 });
       expect(err).toMatch(/^ziya: .*(is no folder that can be used|could not be written): EROFS: [^\n]*\n$/);
-      const converting = convert({
-        inputs: {
-          base: { kind: "folder", path: release.base },
-          delta: { kind: "folder", path: release.delta },
-        },
-        weights: "q8",
-        out,
-        workers: 1,
-      });
+      const converting = convertRelease(release, out);
       await expect(converting, how).rejects.toThrow(StorageError);
     }
     const file = join(root, "file");
