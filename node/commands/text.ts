@@ -1,6 +1,7 @@
 import { createReadStream } from "node:fs";
 import type { Readable } from "node:stream";
 import { StorageError } from "../../src/errors.ts";
+import { decodeUtf8 } from "../../src/utf8.ts";
 import { type Io, UsageError } from "./command.ts";
 
 /** The longest text that is read whole, in bytes. */
@@ -12,11 +13,7 @@ const LONGEST_TEXT = 64 * 1024 * 1024;
  * @throws UsageError when the bytes are not UTF-8.
  */
 export function decodeInput(bytes: Uint8Array, what: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw new UsageError(`${what} is not UTF-8; wanted a text: save it as UTF-8.`);
-  }
+  return decodeUtf8(bytes, () => new UsageError(`${what} is not UTF-8; wanted a text: save it as UTF-8.`));
 }
 
 /**

@@ -7,6 +7,7 @@ import { loadCheckpoint } from "../../src/model/load-model.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
 import type { WeightFormat } from "../../src/stored.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
+import { decodeUtf8 } from "../../src/utf8.ts";
 import { dawnHost } from "../host.ts";
 import { createSha256 } from "../sha256.ts";
 import type { Inputs } from "./inputs.ts";
@@ -54,7 +55,9 @@ export async function readWindows(
         "characters are enough.",
     );
   }
-  const text = decode(await source.read(0, source.size), source.name);
+  const fault = (cause: unknown) =>
+    new CheckpointError(`${source.name} is not UTF-8: save the calibration text as UTF-8.`, { cause });
+  const text = decodeUtf8(await source.read(0, source.size), fault);
   if (text.trim() === "") throw new CheckpointError(`${source.name} has no text to calibrate on.`);
   const ids = tokenizer.encode(text);
   const stranger = ids.find((id) => id >= config.vocab_size);
@@ -76,14 +79,6 @@ export async function readWindows(
     tokenizer.bosId,
     ...ids.slice(i * length, (i + 1) * length),
   ]);
-}
-
-function decode(bytes: Uint8Array, name: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new CheckpointError(`${name} is not UTF-8: save the calibration text as UTF-8.`, { cause });
-  }
 }
 
 /**

@@ -1,5 +1,6 @@
 import { CheckpointError } from "../errors.ts";
 import { show } from "../show.ts";
+import { decodeUtf8 } from "../utf8.ts";
 
 /**
  * Bytes that can be read by range: a file, a `Blob`, an HTTP resource, memory. Everything that reads a
@@ -161,13 +162,9 @@ export async function readWhole(source: ByteSource, limit: number = TEXT_LIMIT):
 
 /** @throws CheckpointError when the bytes are not UTF-8. */
 export function decodeText(bytes: Uint8Array, what: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    throw new CheckpointError(`${what} is not UTF-8 text: the file is damaged, so fetch it again.`, {
-      cause,
-    });
-  }
+  const fault = (cause: unknown) =>
+    new CheckpointError(`${what} is not UTF-8 text: the file is damaged, so fetch it again.`, { cause });
+  return decodeUtf8(bytes, fault, true);
 }
 
 /**

@@ -2,6 +2,7 @@ import { isObject, type JsonObject, parseObject } from "../checkpoint/json.ts";
 import { TEXT_LIMIT } from "../checkpoint/source.ts";
 import { TokenizerError } from "../errors.ts";
 import { show } from "../show.ts";
+import { decodeUtf8 } from "../utf8.ts";
 
 /**
  * Commas and opening brackets of one file: half a million merges, two pieces each, take 1.5 million, and 128,000 added
@@ -23,13 +24,9 @@ export function parseJsonObject(bytes: Uint8Array, name: string): JsonObject {
   if (values > MAX_JSON_VALUES) {
     throw new TokenizerError(`${name} has ${values} values; up to ${MAX_JSON_VALUES} are read.`);
   }
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new TokenizerError(`${name} is not JSON in UTF-8. Fetch the file again.`, { cause });
-  }
-  return parseObject(text, name, TokenizerError);
+  const fault = (cause: unknown) =>
+    new TokenizerError(`${name} is not JSON in UTF-8. Fetch the file again.`, { cause });
+  return parseObject(decodeUtf8(bytes, fault), name, TokenizerError);
 }
 
 /** `where` is the file and the key, for the message. */

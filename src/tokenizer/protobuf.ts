@@ -1,12 +1,10 @@
 import { TokenizerError } from "../errors.ts";
+import { decodeUtf8 } from "../utf8.ts";
 
 /** How a field's value is laid out, as the protocol buffer encoding numbers it. */
 type WireType = 0 | 1 | 2 | 5;
 
 const WIRE_NAMES: Record<WireType, string> = { 0: "varint", 1: "64-bit", 2: "length-delimited", 5: "32-bit" };
-
-// A piece may begin with U+FEFF, which a decoder would otherwise take for a byte order mark.
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * Walks the fields of one protocol buffer message, in order and without copying. Every length is compared with the
@@ -78,11 +76,10 @@ export class MessageReader {
     if (bytes.length > limit) {
       throw new TokenizerError(`${this.name} has a text of ${bytes.length} bytes; up to ${limit} are read.`);
     }
-    try {
-      return utf8.decode(bytes);
-    } catch (cause) {
-      throw new TokenizerError(`${this.name} has a text that is not UTF-8. Fetch the file again.`, { cause });
-    }
+    const fault = (cause: unknown) =>
+      new TokenizerError(`${this.name} has a text that is not UTF-8. Fetch the file again.`, { cause });
+    // A piece may begin with U+FEFF.
+    return decodeUtf8(bytes, fault, true);
   }
 
   private expect(wireType: WireType): void {
