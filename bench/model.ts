@@ -62,7 +62,7 @@ export async function benchModel(
  * What a pass of `tokens` tokens after `position` others must at least move and compute: every matrix once, of the
  * embedding a row a token, and the KV cache; two operations for each weight and token, and for each score and value.
  */
-function costOf(
+export function costOf(
   config: Config,
   format: WeightFormat,
   position: number,

@@ -4,9 +4,9 @@ import { stacks, type Weights } from "../src/model/weights.ts";
 import { packRows } from "../src/quantize/pack.ts";
 
 /** Distinct values that a random buffer repeats: few enough to be quick to make. Caches go by address, not by value. */
-const PATTERN_VALUES = 1 << 20;
+export const PATTERN_VALUES = 1 << 20;
 
-function randomValues(count: number, spread: number): Float32Array {
+export function randomValues(count: number, spread: number): Float32Array {
   return Float32Array.from({ length: count }, () => (Math.random() + Math.random() - 1) * spread);
 }
 
@@ -15,12 +15,13 @@ export function fillMatrix(gpu: Gpu, { slabs, format, columns }: Matrix): void {
   const patternRows = Math.max(2, Math.floor(PATTERN_VALUES / columns / 2) * 2);
   const { words, scales } = packRows(format, randomValues(patternRows * columns, columns ** -0.5), columns);
   for (const slab of slabs) {
-    fill(gpu, slab.weight, words);
-    if (slab.scales && scales) fill(gpu, slab.scales, scales);
+    fillBuffer(gpu, slab.weight, words);
+    if (slab.scales && scales) fillBuffer(gpu, slab.scales, scales);
   }
 }
 
-function fill(gpu: Gpu, buffer: GPUBuffer, pattern: Uint32Array): void {
+/** Fills a buffer with a pattern, over and over. */
+export function fillBuffer(gpu: Gpu, buffer: GPUBuffer, pattern: Uint32Array): void {
   for (let at = 0; at < buffer.size; at += pattern.byteLength) {
     const words = Math.min(pattern.length, (buffer.size - at) / 4);
     gpu.device.queue.writeBuffer(buffer, at, pattern as Uint32Array<ArrayBuffer>, 0, words);
@@ -36,7 +37,7 @@ export function randomBuffer(gpu: Gpu, label: string, count: number): GPUBuffer 
 
 function fillFloats(gpu: Gpu, buffer: GPUBuffer): void {
   const count = Math.min(buffer.size / 4, PATTERN_VALUES);
-  fill(gpu, buffer, new Uint32Array(randomValues(count, 1).buffer));
+  fillBuffer(gpu, buffer, new Uint32Array(randomValues(count, 1).buffer));
 }
 
 /** Fills a model with random weights. */

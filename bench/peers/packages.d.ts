@@ -39,11 +39,14 @@ declare module "koffi" {
   interface Library {
     // A C function's arguments and result are what the caller says they are.
     func(name: string, result: CType, parameters: CType[]): (...values: unknown[]) => never;
+    func(declaration: string): (...values: unknown[]) => never;
   }
   const koffi: {
-    load(path: string): Library;
+    load(path: string, options?: { global: boolean }): Library;
     struct(name: string, fields: Record<string, CType>): object;
     pointer(type: object): object;
+    address(value: unknown): bigint;
+    decode(pointer: unknown, type: CType, length: number): number[];
   };
   export default koffi;
 }

@@ -38,7 +38,8 @@ export class LlamaModel implements LanguageModel {
   readonly tokenCount: number;
   readonly weights: Weights;
   private readonly gpu: Gpu;
-  private readonly state: State;
+  /** What the passes share: the KV cache among it. */
+  readonly state: State;
   private readonly activations: Activations;
   private readonly decode: Pass;
   private readonly prefill: Pass;
