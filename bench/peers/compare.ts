@@ -3,15 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { randomTokens, VARIANTS, type Variant, writeCheckpoint } from "../../fixtures/peers/checkpoint.ts";
+import { ensurePeers } from "../../fixtures/peers/install.ts";
 import { type Agreement, compareLogits } from "../../fixtures/peers/metrics.ts";
 import { PAIRINGS, type Pairing } from "../../fixtures/peers/pairings.ts";
-import {
-  describeAdapter,
-  ensurePeers,
-  llamaLogits,
-  torchLogits,
-  ziyaLogits,
-} from "../../fixtures/peers/programs.ts";
+import { describeAdapter, llamaLogits, torchLogits, ziyaLogits } from "../../fixtures/peers/programs.ts";
 import { openFolder } from "../../node/files.ts";
 import { saveResults } from "../record.ts";
 import { writeGguf } from "./gguf.ts";

@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { peersFolder } from "../../fixtures/peers/install.ts";
 import { packageRoot } from "../../node/host.ts";
 import type { Contestant } from "./contestant.ts";
 import { BACKENDS, type Backend } from "./speed-options.ts";
 
-const peersFolder = join(packageRoot, "bench", "peers");
 const MODULES = join(peersFolder, "node_modules", "@node-llama-cpp");
 /** Where the README has llama.cpp built with CUDA. */
 const CUDA_BUILD = join(packageRoot, "build", "llama-cuda");

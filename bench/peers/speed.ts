@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ensurePeers } from "../../fixtures/peers/programs.ts";
+import { ensurePeers } from "../../fixtures/peers/install.ts";
 import { dawnHost } from "../../node/host.ts";
 import { describeAdapter } from "../../src/gpu/adapter.ts";
 import { type Gpu, openDevice, presetOf } from "../../src/gpu/device.ts";
@@ -39,6 +39,9 @@ interface Plan {
   readonly context: number;
   readonly chunk: number;
 }
+
+/** Of bench/peers what is used here: a bundle has no more. */
+const PACKAGES = ["koffi", "@koromix/koffi-linux-x64", "@node-llama-cpp/linux-x64-vulkan"];
 
 /** Our passes take so many tokens at a time at most, as llama.cpp's do. */
 const CHUNK = 512;
@@ -136,7 +139,7 @@ async function startPeers(
 }
 
 async function run(options: SpeedOptions): Promise<void> {
-  ensurePeers();
+  ensurePeers(PACKAGES);
   const host = dawnHost();
   const gpu = await openDevice(host, options.device);
   const software = Boolean(gpu.info.isFallbackAdapter);
