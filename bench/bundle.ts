@@ -43,7 +43,7 @@ const PATHS = [
   "node_modules/webgpu/dist/linux-x64",
   ...["node_modules/@huggingface/jinja/package.json", "node_modules/@huggingface/jinja/dist"],
   ...["bench/peers/package.json", "bench/peers/llama-speed.mjs"],
-  ...["package.json", "LICENSE.txt", "index.js", "src/koffi/index.js"].map(
+  ...["package.json", "LICENSE.txt", "index.js", "src/koffi"].map(
     (path) => `bench/peers/node_modules/koffi/${path}`,
   ),
   ...["package.json", "index.js", "linux_x64"].map(
@@ -52,8 +52,8 @@ const PATHS = [
   ...[`${LLAMA}/package.json`, `${LLAMA}/bins`],
 ];
 
-/** Of llama.cpp what only its command line and node-llama-cpp call; declarations and maps. */
-const LEFT_OUT = /\/(llama-addon\.node|libllama-common\.so)$|\.d\.[cm]?ts$|\.map$/;
+/** Of llama.cpp what only its command line and node-llama-cpp call; declarations, maps and sources in C++. */
+const LEFT_OUT = /\/(llama-addon\.node|libllama-common\.so)$|\.d\.[cm]?ts$|\.(map|cc|hh|cpp|S|asm)$/;
 
 /** Libraries that a machine may lack. Its own are taken where it has them. */
 const LIBRARIES = ["libvulkan.so.1", "libstdc++.so.6", "libgcc_s.so.1"];

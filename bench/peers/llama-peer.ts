@@ -10,7 +10,7 @@ import { BACKENDS, type Backend } from "./speed-options.ts";
 
 const MODULES = join(peersFolder, "node_modules", "@node-llama-cpp");
 /** Where the README has llama.cpp built with CUDA. */
-const CUDA_BUILD = join(packageRoot, "build", "llama-cuda");
+const CUDA_BUILD = join(packageRoot, "build", "llama-cuda", "bin");
 /** Of what llama.cpp reports, the end: enough to show why it failed. */
 const REPORT_LENGTH = 2000;
 

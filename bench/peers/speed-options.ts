@@ -22,7 +22,7 @@ read bandwidth that was measured in the same run.
   --turns N         turns of each, in the order A B A B (default 5)
   --backends LIST   llama.cpp's: ${Object.keys(BACKENDS).join(", ")} (default vulkan, and cuda where it is)
   --types LIST      how llama.cpp's matrices are stored: ${QUANTISED.join(", ")} (default Q4_0)
-  --cuda DIR        llama.cpp's libraries built with CUDA (default build/llama-cuda where that is)
+  --cuda DIR        llama.cpp's libraries built with CUDA (default build/llama-cuda/bin, where the README has them built)
   --threads N       of llama.cpp's processor part (default 2)
   --adapter NAME    part of an adapter's name, for this runtime
   --rung NAME       ${RUNGS.join(" or ")}, for this runtime

@@ -6,7 +6,7 @@ import { dawnHost } from "../../node/host.ts";
 import { describeAdapter } from "../../src/gpu/adapter.ts";
 import { type Gpu, openDevice, presetOf } from "../../src/gpu/device.ts";
 import type { Config } from "../../src/model/config.ts";
-import { READ_BYTES, readBandwidth, timeInterleaved } from "../measure.ts";
+import { median, READ_BYTES, readBandwidth, timeInterleaved } from "../measure.ts";
 import { costOf } from "../model.ts";
 import { randomBuffer } from "../random.ts";
 import { saveResults } from "../record.ts";
@@ -15,16 +15,23 @@ import { type LlamaPeer, type LlamaSetup, librariesOf, startLlama } from "./llam
 import { createOurs } from "./ours.ts";
 import { type Quantised, writeRandomGguf } from "./random-gguf.ts";
 import { BACKENDS, type Backend, HELP, readSpeedOptions, type SpeedOptions } from "./speed-options.ts";
-import { type Turns, takeTurns } from "./turns.ts";
+import { medianRatio, takeTurns } from "./turns.ts";
 
 /** A line of the report: one contestant in one kind of pass. */
-interface Row extends Turns {
+interface Row {
   readonly pass: "decode" | "prefill";
   /** Tokens in the cache before the pass. */
   readonly context: number;
   /** Tokens of a turn. */
   readonly tokens: number;
-  /** Of the read bandwidth: the bytes that a pass must at least read, over its time. */
+  readonly name: string;
+  /** Milliseconds a token in each turn. */
+  readonly turns: readonly number[];
+  /** Medians over the turns; the second and third compare each turn with the one beside it. */
+  readonly tokensPerSecond: number;
+  /** Our speed over this one's. */
+  readonly oursOverThis: number;
+  /** The bytes that a pass must at least read, over its time, as a share of the read bandwidth. */
   readonly shareOfReadBandwidth: number;
 }
 
@@ -66,7 +73,10 @@ function planOf(options: SpeedOptions, software: boolean): Plan {
   };
 }
 
-/** Calls `report` with the rows of every kind of pass. */
+/**
+ * Lets `ours` and the others take turns in every kind of pass, and the kernel that measures the read bandwidth with them.
+ * @param report gets the rows of one kind of pass and the read bandwidth beside them.
+ */
 async function compareSpeeds(
   gpu: Gpu,
   plan: Plan,
@@ -75,19 +85,31 @@ async function compareSpeeds(
 ): Promise<void> {
   const data = randomBuffer(gpu, "read", READ_BYTES / 4);
   const read = await readBandwidth(gpu, data);
+  const reading = { name: "read", turn: async () => (await timeInterleaved(gpu, [[read]]))[0]! };
+  /** `bytes`: what must be read for a token; `turn`: milliseconds a token. */
   const measure = async (
     kind: Pick<Row, "pass" | "context" | "tokens">,
     bytes: number,
     turn: (contestant: Contestant) => Promise<number>,
   ) => {
-    const [readMs] = await timeInterleaved(gpu, [[read]]);
-    const bandwidth = READ_BYTES / readMs!;
-    const found = await takeTurns(contestants, plan.turns, turn);
-    const rows = found.map((turns) => {
-      const shareOfReadBandwidth = bytes / (turns.msPerToken * bandwidth);
-      return { ...kind, ...turns, shareOfReadBandwidth };
+    const entrants = contestants.map((contestant) => ({
+      name: contestant.name,
+      turn: () => turn(contestant),
+    }));
+    const ms = await takeTurns([reading, ...entrants], plan.turns);
+    const [readMs, ours] = ms as [number[], number[]];
+    const rows = entrants.map(({ name }, i) => {
+      const turns = ms[i + 1]!;
+      return {
+        ...kind,
+        name,
+        turns,
+        tokensPerSecond: 1000 / median(turns),
+        oursOverThis: medianRatio(turns, ours),
+        shareOfReadBandwidth: (bytes / READ_BYTES) * medianRatio(readMs, turns),
+      };
     });
-    report(rows, bandwidth / 1e6);
+    report(rows, READ_BYTES / median(readMs) / 1e6);
   };
   const { tokens } = plan;
   for (const context of plan.contexts) {
@@ -219,7 +241,7 @@ function cells(row: Row): string[] {
     String(row.context),
     row.name,
     row.tokensPerSecond.toFixed(2),
-    `${row.firstOverThis.toFixed(2)} x`,
+    `${row.oursOverThis.toFixed(2)} x`,
     `${(100 * row.shareOfReadBandwidth).toFixed(0)} %`,
     speed(Math.max(...row.turns)),
     speed(Math.min(...row.turns)),

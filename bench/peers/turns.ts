@@ -1,40 +1,26 @@
 import { median } from "../measure.ts";
-import type { Contestant } from "./contestant.ts";
 
-/** What a contestant did in its turns. */
-export interface Turns {
+/** Who takes part, and milliseconds of one of its turns. */
+export interface Entrant {
   readonly name: string;
-  /** Milliseconds a token in each turn. */
-  readonly turns: readonly number[];
-  readonly msPerToken: number;
-  readonly tokensPerSecond: number;
-  /** How often the first one's speed goes into this one's, each turn beside the turn before: the median of those. */
-  readonly firstOverThis: number;
+  turn(): Promise<number>;
 }
 
 /**
- * Lets the contestants take turns, after one each that does not count: the first pass compiles shaders, and clocks go up.
- * Nobody computes while another one does.
- * @param turn milliseconds a token of one turn.
+ * Lets the entrants take turns, A B C A B C, after one each that does not count: the first pass compiles shaders, and
+ * clocks go up. Nobody computes while another one does.
+ * @returns by entrant, milliseconds of each turn.
  */
-export async function takeTurns(
-  contestants: readonly Contestant[],
-  turns: number,
-  turn: (contestant: Contestant) => Promise<number>,
-): Promise<Turns[]> {
-  for (const contestant of contestants) await turn(contestant);
-  const ms: number[][] = contestants.map(() => []);
+export async function takeTurns(entrants: readonly Entrant[], turns: number): Promise<number[][]> {
+  for (const entrant of entrants) await entrant.turn();
+  const ms: number[][] = entrants.map(() => []);
   for (let i = 0; i < turns; i++) {
-    for (const [at, contestant] of contestants.entries()) ms[at]!.push(await turn(contestant));
+    for (const [at, entrant] of entrants.entries()) ms[at]!.push(await entrant.turn());
   }
-  return contestants.map(({ name }, at) => {
-    const msPerToken = median(ms[at]!);
-    return {
-      name,
-      turns: ms[at]!,
-      msPerToken,
-      tokensPerSecond: 1000 / msPerToken,
-      firstOverThis: median(ms[at]!.map((own, i) => own / ms[0]![i]!)),
-    };
-  });
+  return ms;
+}
+
+/** The median of a[i] / b[i]: each turn beside the one nearest in time, so that a machine's drift meets both. */
+export function medianRatio(a: readonly number[], b: readonly number[]): number {
+  return median(a.map((value, i) => value / b[i]!));
 }
