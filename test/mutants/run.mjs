@@ -11,7 +11,6 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -21,8 +20,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { readMutants } from "./mutants.mjs";
 
-/** @typedef {{ file: string, find: string, replace: string, test: string, name: string }} Mutant */
+/** @typedef {import("./mutants.mjs").Mutant} Mutant */
 /** @typedef {{ fullName: string, status: string }} TestResult */
 
 /** A named test takes seconds; one that hangs is no catch. */
@@ -39,19 +39,7 @@ const { values, positionals } = parseArgs({
   options: { seconds: { type: "string" } },
   allowPositionals: true,
 });
-/** @type {Mutant[]} */
-const mutants = readdirSync(here)
-  .filter((name) => name.endsWith(".json"))
-  .sort()
-  .flatMap((name) => JSON.parse(readFileSync(join(here, name), "utf8")));
-const stale = mutants.flatMap(({ file, find, replace, test }) => {
-  const count = existsSync(join(root, file))
-    ? readFileSync(join(root, file), "utf8").split(find).length - 1
-    : 0;
-  if (count !== 1) return [`${file} has the text ${JSON.stringify(find)} ${count} times, wanted once`];
-  if (find === replace) return [`${file}: ${JSON.stringify(find)} is replaced by itself`];
-  return existsSync(join(root, test)) ? [] : [`there is no ${test}`];
-});
+const { mutants, stale } = readMutants();
 if (stale.length > 0) {
   console.error(`${stale.join("\n")}\nPut the mutants in test/mutants right.`);
   process.exit(1);
