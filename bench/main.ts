@@ -7,6 +7,7 @@ import { WEIGHT_FORMATS } from "../src/stored.ts";
 import { kernelSubjects } from "./kernels.ts";
 import { type Measured, READ_BYTES, readBandwidth, timeInterleaved } from "./measure.ts";
 import { benchModel } from "./model.ts";
+import { choice, count } from "./options.ts";
 import { randomBuffer } from "./random.ts";
 import { saveResults } from "./record.ts";
 
@@ -63,18 +64,6 @@ function readOptions() {
     out,
     help,
   };
-}
-
-function count(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 1) return value;
-  throw new Error(`--${name} is "${text}"; wanted a whole number from 1 on.`);
-}
-
-function choice<Name extends string>(name: string, text: string, names: readonly Name[]): Name {
-  const found = names.find((known) => known === text);
-  if (found) return found;
-  throw new Error(`--${name} is "${text}"; wanted ${names.join(", ")}.`);
 }
 
 async function main(): Promise<void> {

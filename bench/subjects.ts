@@ -30,17 +30,22 @@ export interface Cost {
   readonly flops: number;
 }
 
-/** A binding that a kernel reads once from end to end, of values of `bits` bits: what its work is counted by. */
+/** A binding that a kernel reads once from end to end: what the work of a pass of one row is counted by. */
 export interface Stream {
   readonly binding: string;
+  readonly values: number;
+  /** Of one value. */
   readonly bits: number;
 }
 
 /** An operation at a shape, with what its buffers hold: no buffer is made, nothing compiled. */
 export interface Subject extends Cost {
   readonly name: string;
+  readonly operation: string;
   /** Rows of the pass. */
   readonly tokens: number;
+  /** Names by rising binding number. */
+  readonly bindings: readonly string[];
   readonly buffers: Readonly<Record<string, Content>>;
   readonly streams: readonly Stream[];
   /** The names of the ways that a GPU allows, the best first. */
@@ -68,8 +73,10 @@ export function listSubjects(
   ): void {
     subjects.push({
       name,
+      operation: operation.name,
       tokens,
       ...cost,
+      bindings: operation.bindings(shape),
       buffers,
       streams,
       ways: (gpu) => waysFor(gpu, operation, shape).map((way) => way.name),
@@ -94,7 +101,7 @@ export function listSubjects(
     const stored = Object.fromEntries(
       weightBindings(format).map((part) => [part, { matrix, part }]),
     ) as Record<"weight" | "scales", Content>;
-    const streams = [{ binding: "weight", bits: STORED[format].bits }];
+    const streams = [{ binding: "weight", values: rows * columns, bits: STORED[format].bits }];
     for (const count of label === "lm_head" ? [1] : [1, tokens]) {
       add(
         `linear ${format} ${label} x ${count}`,
@@ -157,6 +164,7 @@ export function listSubjects(
   for (const count of [1, tokens]) {
     const shape = { ...attention, tokens: count };
     const shared = { qkv: { floats: count * width }, ...cached, rows: pass(context - count, count) };
+    const halves = { values: kvHeads * context * headDim, bits: 16 };
     add(
       `rope x ${count}`,
       OPERATIONS.rope,
@@ -179,8 +187,8 @@ export function listSubjects(
         bytes: 4 * kvHeads * context * headDim,
         flops: 4 * heads * headDim * context * count,
         streams: [
-          { binding: "keys", bits: 16 },
-          { binding: "values", bits: 16 },
+          { binding: "keys", ...halves },
+          { binding: "values", ...halves },
         ],
       },
     );

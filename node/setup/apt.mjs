@@ -135,7 +135,7 @@ export function mesaVersion(policy) {
 }
 
 /** The distribution's own files first: an added repository may use the same suite name. */
-function readSources() {
+export function readSources() {
   const folder = join(APT_FOLDER, "sources.list.d");
   const added = existsSync(folder) ? readdirSync(folder).sort() : [];
   const paths = [join(folder, "debian.sources"), join(APT_FOLDER, "sources.list")];

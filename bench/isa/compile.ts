@@ -1,0 +1,43 @@
+// Run by laboratory.ts under a driver without hardware: compiles kernels one at a time. Tells what they are on standard
+// output, a line of JSON each, and where the driver's own output of each ends on standard error.
+import { writeSync } from "node:fs";
+import { shapeConfig } from "../../fixtures/shapes.ts";
+import { dawnHost } from "../../node/host.ts";
+import { openDevice } from "../../src/gpu/device.ts";
+import { listSubjects, type Subject } from "../subjects.ts";
+import { type Compiled, MARK, type Request } from "./laboratory.ts";
+
+const request = JSON.parse(process.argv[2]!) as Request;
+const host = dawnHost(request.isChecked ? [] : ["enable-dawn-features=disable_robustness"]);
+const gpu = await openDevice(host);
+
+const config = shapeConfig(request.shape, 1);
+writeSync(2, `\n${MARK}\n`);
+for (const format of request.formats) {
+  const operations = new Set<string>();
+  for (const subject of listSubjects(gpu, config, format, request.tokens)) {
+    const isFirst = !operations.has(subject.operation);
+    operations.add(subject.operation);
+    if (request.selection !== "all" && !isFirst) continue;
+    if (request.selection === "streaming" && subject.streams.length === 0) continue;
+    const ways = subject.ways(gpu);
+    await compile(subject, request.selection === "streaming" ? ways.slice(0, 1) : ways);
+  }
+}
+gpu.destroy();
+host.release();
+
+async function compile(subject: Subject, ways: readonly string[]): Promise<void> {
+  const { tokens, bytes, bindings, streams } = subject;
+  for (const way of ways) {
+    const name = `${subject.name}, ${way}`;
+    if (!name.includes(request.only)) continue;
+    const made = gpu.made.size;
+    await subject.prepare(gpu, way);
+    // The pipeline of an earlier kernel, too: its name stands for both.
+    if (gpu.made.size === made) continue;
+    writeSync(2, `\n${MARK}\n`);
+    const compiled: Compiled = { name, tokens, bytes, bindings, streams };
+    writeSync(1, `${JSON.stringify(compiled)}\n`);
+  }
+}

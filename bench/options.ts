@@ -1,0 +1,13 @@
+/** A whole number from 1 on, of an option of a benchmark. */
+export function count(name: string, text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1) return value;
+  throw new Error(`--${name} is "${text}"; wanted a whole number from 1 on.`);
+}
+
+/** One of the names that an option of a benchmark takes. */
+export function choice<Name extends string>(name: string, text: string, names: readonly Name[]): Name {
+  const found = names.find((known) => known === text);
+  if (found) return found;
+  throw new Error(`--${name} is "${text}"; wanted ${names.join(", ")}.`);
+}
