@@ -56,12 +56,10 @@ export interface Loop {
   readonly instructions: readonly Instruction[];
 }
 
-/**
- * The natural loops of a program: from a block that is jumped back to, every block that leads to such a jump. Before them
- * all the program itself, with what is in no loop.
- */
+/** The loops of a program, and before them all the program itself, with what is in no loop. */
 export function loopsOf({ blocks }: Program): Loop[] {
-  const bodies = [new Set(blocks.keys()), ...naturalLoops(blocks)];
+  const everything = new Set(blocks.keys());
+  const bodies = [everything, ...cycles(blocks, everything, new Set())];
   return bodies.map((body, i) => {
     const inside = bodies.filter((other, j) => j !== i && isWithin(other, body));
     const own = blocks.filter((_, at) => body.has(at) && !inside.some((loop) => loop.has(at)));
@@ -76,39 +74,45 @@ function isWithin(inner: ReadonlySet<number>, outer: ReadonlySet<number>): boole
   return inner.size < outer.size && [...inner].every((block) => outer.has(block));
 }
 
-/** The blocks of each loop. The compilers take structured control flow alone: a loop has one block that it is entered by. */
-function naturalLoops(blocks: readonly Block[]): Set<number>[] {
-  const predecessors = blocks.map((): number[] => []);
-  for (const [from, { successors }] of blocks.entries())
-    for (const to of successors) predecessors[to]!.push(from);
-  const loops = new Map<number, Set<number>>();
-  for (const [from, header] of backEdges(blocks)) {
-    const body = loops.get(header) ?? new Set([header]);
-    loops.set(header, body);
-    const open = [from];
-    for (let block = open.pop(); block !== undefined; block = open.pop()) {
-      if (body.has(block)) continue;
-      body.add(block);
-      open.push(...predecessors[block]!);
-    }
+/**
+ * The blocks of each loop: blocks that all reach each other, and of those again the ones that do so without a jump to where
+ * the loop is entered. Branches that skip a block where no lane wants it may give a loop two entries, so that it has no
+ * header to go by.
+ * @param entries blocks that are not jumped to any more
+ */
+function cycles(
+  blocks: readonly Block[],
+  within: ReadonlySet<number>,
+  entries: ReadonlySet<number>,
+): Set<number>[] {
+  const next = (block: number) =>
+    blocks[block]!.successors.filter((to) => within.has(to) && !entries.has(to));
+  const reach = new Map([...within].map((block) => [block, reachable(block, next)]));
+  const found: Set<number>[] = [];
+  for (const block of within) {
+    if (!reach.get(block)!.has(block) || found.some((loop) => loop.has(block))) continue;
+    const loop = new Set([...reach.get(block)!].filter((other) => reach.get(other)!.has(block)));
+    found.push(loop);
   }
-  return [...loops.values()];
+  return found.flatMap((loop) => {
+    const isEntered = (to: number) =>
+      blocks.some(({ successors }, from) => !loop.has(from) && successors.includes(to));
+    const entered = [...loop].filter(isEntered);
+    if (entered.length === 0) return [loop]; // Only the program's own beginning enters it.
+    return [loop, ...cycles(blocks, loop, new Set([...entries, ...entered]))];
+  });
 }
 
-/** Jumps to a block that the walk from the first block is still inside. */
-function backEdges(blocks: readonly Block[]): [from: number, to: number][] {
-  const edges: [number, number][] = [];
-  const states = new Map<number, "open" | "done">();
-  const walk = (block: number) => {
-    states.set(block, "open");
-    for (const to of blocks[block]!.successors) {
-      if (states.get(to) === "open") edges.push([block, to]);
-      else if (!states.has(to)) walk(to);
-    }
-    states.set(block, "done");
-  };
-  if (blocks.length > 0) walk(0);
-  return edges;
+/** The blocks that one leads to, itself if there is a way back. */
+function reachable(start: number, next: (block: number) => readonly number[]): Set<number> {
+  const found = new Set<number>();
+  const open = [...next(start)];
+  for (let block = open.pop(); block !== undefined; block = open.pop()) {
+    if (found.has(block)) continue;
+    found.add(block);
+    open.push(...next(block));
+  }
+  return found;
 }
 
 export function countClasses(instructions: readonly Instruction[]): Record<Class, number> {
