@@ -24,7 +24,7 @@ Makes a folder that runs the benchmarks and the comparison with llama.cpp on a L
 but neither Node nor a network: "bash start.sh" there. It needs glibc as new as this machine's programs do.
 
   --dir DIR        the folder, made anew (default .gpu)
-  --level N        of xz, 0 to 9 (default 6)
+  --level N        of xz, 0 to 9 (default 1)
   --with-model     ziya-tiny too, for "bash start.sh node dist/node/cli.js chat"
   --with-source    llama.cpp's source too, to build it with CUDA there: bench/peers/README.md
 `;
@@ -33,6 +33,7 @@ but neither Node nor a network: "bash start.sh" there. It needs glibc as new as 
 const LIMIT = 60e6;
 
 const LLAMA = "bench/peers/node_modules/@node-llama-cpp/linux-x64-vulkan";
+const KOFFI = "bench/peers/node_modules/koffi";
 const SOURCE = "bench/peers/node_modules/node-llama-cpp/llama/gitRelease.bundle";
 
 /** What is packed, by path from the package's root; of a folder everything that `LEFT_OUT` does not name. */
@@ -43,9 +44,7 @@ const PATHS = [
   "node_modules/webgpu/dist/linux-x64",
   ...["node_modules/@huggingface/jinja/package.json", "node_modules/@huggingface/jinja/dist"],
   ...["bench/peers/package.json", "bench/peers/llama-speed.mjs"],
-  ...["package.json", "LICENSE.txt", "index.js", "src/koffi"].map(
-    (path) => `bench/peers/node_modules/koffi/${path}`,
-  ),
+  ...["package.json", "LICENSE.txt", "index.js", "src/koffi"].map((path) => `${KOFFI}/${path}`),
   ...["package.json", "index.js", "linux_x64"].map(
     (path) => `bench/peers/node_modules/@koromix/koffi-linux-x64/${path}`,
   ),
@@ -112,6 +111,15 @@ function unpackSource(folder: string): void {
   }
 }
 
+/** Starts every program as far as it gets without an adapter, with nothing but what was packed: a missing file shows here. */
+function tryPrograms(folder: string): void {
+  const node = join(folder, "node");
+  for (const program of ["dist/node/cli.js", "dist/bench/main.js", "dist/bench/peers/speed.js"]) {
+    run(node, [join(folder, program), "--help"]);
+  }
+  run(node, ["--input-type=module", "-e", `import ${JSON.stringify(join(folder, KOFFI, "index.js"))}`]);
+}
+
 function sizeOf(folder: string): number {
   return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
 }
@@ -120,7 +128,7 @@ function main(): void {
   const { values } = parseArgs({
     options: {
       dir: { type: "string", default: ".gpu" },
-      level: { type: "string", default: "6" },
+      level: { type: "string", default: "1" },
       "with-model": { type: "boolean", default: false },
       "with-source": { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -144,6 +152,7 @@ function main(): void {
   try {
     const paths = [...PATHS, ...(values["with-model"] ? ["models/ziya-tiny"] : [])];
     stage(staged, paths, values["with-source"]);
+    tryPrograms(staged);
     rmSync(dir, { recursive: true, force: true });
     mkdirSync(dir, { recursive: true });
     const archive = join(dir, "app.tar.xz");

@@ -19,12 +19,13 @@ if [ "${1:-}" = --layers ]; then
   case ${2:-} in '' | *[!0-9]*) fail "--layers is \"${2:-}\"; wanted a whole number." ;; esac
   layers=$2
   shift 2
-elif [ $# -gt 0 ] && [ "$1" != node ]; then
+fi
+if [ $# -gt 0 ] && [ "$1" != node ]; then
   fail "there is no argument \"$1\"; there are --layers N and node FILE."
 fi
 
 # A mark is written last, so that a broken unpacking is begun anew.
-if ! cmp -s "$here/id" "$home/id"; then
+if [ ! -f "$home/id" ] || [ "$(<"$home/id")" != "$(<"$here/id")" ]; then
   rm -rf "$home" && mkdir -p "$home" || fail "$home cannot be written; set ZIYA_HOME to a folder that can."
   tar -xJf "$here/app.tar.xz" -C "$home" 2>/dev/null ||
     python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$here/app.tar.xz" "$home" ||
