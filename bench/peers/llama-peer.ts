@@ -42,6 +42,8 @@ export interface LlamaPeer extends Contestant {
   readonly device: string;
   /** The library's file, and what ggml says of its version. */
   readonly library: string;
+  /** Turns after which the logits had infinities or were no numbers: their time stands, and they are to be told of. */
+  readonly turnsNotFinite: number;
 }
 
 /**
@@ -60,6 +62,7 @@ export async function startLlama(setup: LlamaSetup): Promise<LlamaPeer> {
     env: { ...process.env, ...(software ? { GGML_VK_VISIBLE_DEVICES: "0" } : {}) },
   });
   let report = "";
+  let turnsNotFinite = 0;
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     report = (report + text).slice(-REPORT_LENGTH);
   });
@@ -76,13 +79,18 @@ export async function startLlama(setup: LlamaSetup): Promise<LlamaPeer> {
   };
   const ask = async (request: object) => {
     child.stdin.write(`${JSON.stringify(request)}\n`);
-    return (await answer()).ms;
+    const { ms, finite } = await answer();
+    if (finite === false) turnsNotFinite++;
+    return ms;
   };
   const { device, description, library } = await answer();
   return {
     name: `llama.cpp ${BACKENDS[backend]}, ${type}`,
     device: `${device}: ${description}`,
     library,
+    get turnsNotFinite() {
+      return turnsNotFinite;
+    },
     fill: (tokens) => ask({ fill: tokens }),
     decode: (count) => ask({ decode: count }),
     prefill: (count) => ask({ prefill: count }),

@@ -82,8 +82,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const known = REQUESTS.find((name) => name in request);
   if (known === undefined) throw new Error(`There is no request ${line}; there are ${REQUESTS}.`);
   if ("fill" in request) answer({ ms: fill(request.fill) });
-  else if ("decode" in request) answer({ ms: decode(request.decode) });
-  else answer({ ms: prefill(request.prefill) });
+  else answer("decode" in request ? decode(request.decode) : prefill(request.prefill));
 }
 call.freeContext(context);
 call.freeModel(model);
@@ -172,31 +171,29 @@ function fill(to) {
 
 /**
  * @param {number} count
- * @returns {number[]} milliseconds of each token
+ * @returns milliseconds of each token, and whether the last one's logits are numbers
  */
 function decode(count) {
   const ms = Array.from({ length: count }, () => pass(context, 1));
-  checkLogits();
+  const finite = logitsAreFinite();
   cut(length);
-  return ms;
+  return { ms, finite };
 }
 
 /**
  * @param {number} count
+ * @returns milliseconds of the pass, and whether its logits are numbers
  */
 function prefill(count) {
-  const before = length;
-  if (before > 0) throw new Error(`The context has ${before} tokens; a prefill is timed in an empty one.`);
+  if (length > 0) throw new Error(`The context has ${length} tokens; a prefill is timed in an empty one.`);
   const ms = pass(context, count);
-  checkLogits();
+  const finite = logitsAreFinite();
   cut(0);
-  return ms;
+  return { ms, finite };
 }
 
-/** A speed of numbers that are none would say nothing. */
-function checkLogits() {
-  const logits = koffi.decode(call.logits(context, -1), "float", vocab);
-  if (!logits.every(Number.isFinite)) throw new Error("llama.cpp's logits are not finite.");
+function logitsAreFinite() {
+  return koffi.decode(call.logits(context, -1), "float", vocab).every(Number.isFinite);
 }
 
 /**

@@ -193,6 +193,9 @@ async function run(options: SpeedOptions): Promise<void> {
       rows.push(...found);
       read.push(gigabytesPerSecond);
     });
+    for (const { name, turnsNotFinite } of peers) {
+      if (turnsNotFinite > 0) console.log(`${name}: the logits were not finite in ${turnsNotFinite} turns.`);
+    }
     await ours.close();
   } catch (error) {
     failure = error as Error;
@@ -211,7 +214,12 @@ async function run(options: SpeedOptions): Promise<void> {
     threads,
     cache: "f16",
     readGigabytesPerSecond: read,
-    peers: peers.map(({ name, device, library }) => ({ name, device, library })),
+    peers: peers.map(({ name, device, library, turnsNotFinite }) => ({
+      name,
+      device,
+      library,
+      turnsNotFinite,
+    })),
     absent,
     ...(failure ? { failure: failure.message } : {}),
     rows,
