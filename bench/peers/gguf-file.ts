@@ -44,6 +44,11 @@ const NAMES: readonly (readonly [RegExp, string])[] = [
   [/mlp\.(gate|up|down)_proj/, "ffn_$1"],
 ];
 
+/** llama.cpp's name for a tensor by HF's. */
+export function ggufName(name: string): string {
+  return NAMES.reduce((renamed, [pattern, to]) => renamed.replace(pattern, to), name);
+}
+
 /**
  * Writes a GGUF file of llama.cpp's "llama" architecture: matrices as `type`, vectors as F32. The vocabulary has the right
  * length and no meaning.
@@ -66,7 +71,7 @@ export async function writeGgufFile(
     // ggml lists the fastest dimension first.
     const dimensions = [...shape].reverse();
     infos.push(
-      text(NAMES.reduce((renamed, [pattern, to]) => renamed.replace(pattern, to), name)),
+      text(ggufName(name)),
       uint32(dimensions.length),
       ...dimensions.map(uint64),
       uint32(GGML_TYPES[type].code),

@@ -5,15 +5,24 @@ import { narrowToHalves } from "../../src/f16.ts";
 import { type Config, parseConfig } from "../../src/model/config.ts";
 import { type GgufTensor, writeGgufFile } from "./gguf-file.ts";
 
-/** Writes the checkpoint of a folder in HF layout as a GGUF file: matrices are stored as `type`, vectors always as F32. */
-export async function writeGguf(open: OpenFile, path: string, type: "F32" | "F16"): Promise<void> {
+/**
+ * Writes the checkpoint of a folder in HF layout as a GGUF file: matrices are stored as `type`, vectors always as F32.
+ * @param change Of a matrix's weights [rows, columns], those that are written instead.
+ */
+export async function writeGguf(
+  open: OpenFile,
+  path: string,
+  type: "F32" | "F16",
+  change: (name: string, rows: Float32Array, columns: number) => Float32Array = (_, rows) => rows,
+): Promise<void> {
   const file = await open("config.json");
   if (!file) throw new Error("The folder has no config.json.");
   const config = parseConfig(new TextDecoder().decode(await file.read(0, file.size)));
   const checkpoint = await openCheckpoint(open);
   await writeGgufFile(path, config, type, async function* ({ name, shape, type }: GgufTensor) {
     expectTensor(checkpoint, name, shape);
-    const rows = await checkpoint.readRows(name, 0, shape[0]!);
+    const exact = await checkpoint.readRows(name, 0, shape[0]!);
+    const rows = shape.length === 2 ? change(name, exact, shape[1]!) : exact;
     const values = reorder(name, rows, shape, config);
     const data = type === "F32" ? values : narrowToHalves(values);
     yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);

@@ -5,11 +5,20 @@ import { parseArgs } from "node:util";
 import { ensurePeers } from "../../fixtures/peers/install.ts";
 import type { Agreement } from "../../fixtures/peers/metrics.ts";
 import { describeAdapter, llamaLogits, llamaQuantize } from "../../fixtures/peers/programs.ts";
-import { type Engine, embeddedModel, type LlamaModel, load, openModel } from "../../node/index.ts";
+import {
+  type Engine,
+  embeddedModel,
+  type Importance,
+  type LlamaModel,
+  load,
+  openModel,
+} from "../../node/index.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
+import { packRows, unpackRows } from "../../src/quantize/pack.ts";
 import { CALIBRATED_FORMATS, storedBytes, WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
 import { saveResults } from "../record.ts";
 import { writeGguf } from "./gguf.ts";
+import { ggufName } from "./gguf-file.ts";
 import { heldOut, Measurement, readSequences } from "./sequences.ts";
 
 const HELP = `Usage: npm run compare:quantized -- [options]
@@ -25,18 +34,21 @@ our formats and for those of llama.cpp's quantiser.
   --out FILE     where the JSON goes (default bench/results/quantized-<adapter>-<date>.json; "-" for none)
 `;
 
-/** llama.cpp's file types; "pure" has every matrix in that type where the default mixes wider ones in. */
+/**
+ * llama.cpp's file types; "pure" has every matrix in that type where the default mixes wider ones in, "calibrated" has an
+ * importance matrix of the same calibration as our formats.
+ */
 const LLAMA_TYPES = [
   { type: "F16", pure: false },
   { type: "Q8_0", pure: false },
-  { type: "Q4_K_M", pure: false },
-  { type: "Q4_1", pure: false },
-  { type: "Q4_1", pure: true },
+  { type: "Q4_K_M", pure: false, calibrated: true },
+  { type: "Q4_K_S", pure: false, calibrated: true },
+  { type: "Q4_K_S", pure: false },
+  { type: "Q4_K_S", pure: true, calibrated: true },
+  { type: "Q4_K_S", pure: true },
   { type: "Q4_0", pure: false },
   { type: "Q4_0", pure: true },
 ] as const;
-
-/** Our formats whose scales can be chosen by calibration. */
 
 /** Sequences to calibrate on, for each that is measured. */
 const CALIBRATION_SHARE = 3;
@@ -47,7 +59,7 @@ interface Row extends Agreement {
   readonly perplexity: number;
   /** Mean KL over every token but a sequence's first, also those given, of which the model is less sure. */
   readonly wholeKl: number;
-  /** Of llama.cpp's formats: mean KL when the weights are widened again and everything else is f32. */
+  /** Of llama.cpp's formats: wholeKl when the weights are widened again and everything else is f32. */
   readonly weightsAloneKl?: number;
   /** Of llama.cpp's formats: how many matrices have which type. */
   readonly types?: Readonly<Record<string, number>>;
@@ -117,8 +129,8 @@ async function measureAll(
     "format",
     "bits a weight",
     "KL of answers",
-    "of the weights alone",
     "KL of all tokens",
+    "of the weights alone",
     "max KL",
     "same top-1",
     "perplexity",
@@ -151,22 +163,57 @@ async function measureAll(
     engine = await load({ model, weights, importance, cache: "f32" });
     await measureOurs(weights, `${weights}, calibrated`);
   }
-  for (const { type, pure } of LLAMA_TYPES) {
-    const [quantised, widened] = [join(folder, "quantised.gguf"), join(folder, "widened.gguf")];
-    const { bitsPerWeight, types } = llamaQuantize({ from: source, to: quantised, type, pure });
+  const [quantised, widened] = [join(folder, "quantised.gguf"), join(folder, "widened.gguf")];
+  const logitsOf = (path: string) =>
+    measure(llamaLogits({ model: path, cache: "F32", sequences: tokens }, scratch));
+  const squares = importance && meanSquares(importance);
+  for (const entry of LLAMA_TYPES) {
+    const { type, pure } = entry;
+    const calibrated = "calibrated" in entry ? squares : undefined;
+    if ("calibrated" in entry && !calibrated) continue;
+    const request = { from: source, to: quantised, type, pure, importance: calibrated };
+    const { bitsPerWeight, types } = llamaQuantize(request);
     llamaQuantize({ from: quantised, to: widened, type: "F32", pure: false });
-    const [asRun, alone] = [quantised, widened].map((path) =>
-      measure(llamaLogits({ model: path, cache: "F32", sequences: tokens }, scratch)),
-    );
     report({
-      format: `llama.cpp ${type}${pure ? ", pure" : ""}`,
+      format: `llama.cpp ${type}${pure ? ", pure" : ""}${calibrated ? ", calibrated" : ""}`,
       bitsPerWeight,
-      ...asRun!,
-      weightsAloneKl: alone!.meanKl,
+      ...logitsOf(quantised),
+      weightsAloneKl: logitsOf(widened).wholeKl,
       types,
     });
   }
+
+  // The same matrices in both, those of whole blocks: the others keep their weights, and all is multiplied in f32.
+  const exact = Array.from(tensorShapes(config)).filter(
+    ([, [, columns]]) => columns !== undefined && columns % 256 !== 0,
+  );
+  const kept = new Set(exact.map(([name]) => name));
+  const pattern = [...kept].map((name) => ggufName(name).replaceAll(".", "\\.")).join("|") || "^$";
+  for (const given of importance ? [importance, undefined] : [undefined]) {
+    const suffix = `${given ? ", calibrated" : ""}, whole blocks alone`;
+    await writeGguf(openModel(model), widened, "F32", (name, values, columns) => {
+      if (kept.has(name)) return values;
+      return unpackRows(
+        "q4",
+        packRows("q4", values, columns, given?.get(name)),
+        values.length / columns,
+        columns,
+      );
+    });
+    report({ format: `ziya q4${suffix}`, bitsPerWeight: 4.5, ...logitsOf(widened) });
+    const request = { from: source, to: quantised, type: "Q4_K_S", pure: true, exact: pattern };
+    const { types } = llamaQuantize({ ...request, importance: given && squares });
+    llamaQuantize({ from: quantised, to: widened, type: "F32", pure: false });
+    report({ format: `llama.cpp Q4_K_S, pure${suffix}`, bitsPerWeight: 4.5, ...logitsOf(widened), types });
+  }
   return rows;
+}
+
+/** An importance as llama.cpp has it: mean squares alone, by its own names. */
+function meanSquares(importance: Importance): Record<string, number[]> {
+  return Object.fromEntries(
+    Array.from(importance, ([name, values]) => [ggufName(name), [...values.subarray(0, values.length / 2)]]),
+  );
 }
 
 async function allLogits(
@@ -202,8 +249,8 @@ function cells(row: Row): string[] {
     row.format,
     row.bitsPerWeight.toFixed(2),
     row.meanKl.toExponential(2),
-    row.weightsAloneKl?.toExponential(2) ?? "",
     row.wholeKl.toExponential(2),
+    row.weightsAloneKl?.toExponential(2) ?? "",
     row.maxKl.toExponential(1),
     `${((100 * row.sameTop) / row.positions).toFixed(1)} %`,
     row.perplexity.toFixed(4),

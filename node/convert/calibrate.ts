@@ -153,9 +153,11 @@ function parseImportance({ sha256, tensors }: JsonObject, inputs: Inputs, path: 
     Object.entries(tensors).map(([name, base64]) => {
       const bytes = Uint8Array.from(Buffer.from(String(base64), "base64"));
       const wanted = columns.get(name);
-      if (wanted === undefined || bytes.length !== 4 * wanted) throw damaged(path);
+      if (wanted === undefined || bytes.length !== 8 * wanted) throw damaged(path);
       const values = new Float32Array(bytes.buffer);
-      if (!values.every((value) => value >= 0 && value < Number.POSITIVE_INFINITY)) throw damaged(path);
+      // Mean squares, and then means.
+      const sound = (value: number, i: number) => Number.isFinite(value) && (i >= wanted || value >= 0);
+      if (!values.every(sound)) throw damaged(path);
       return [name, values];
     }),
   );

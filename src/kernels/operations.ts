@@ -2,10 +2,10 @@ import { ARGMAX } from "./argmax.ts";
 import { ATTENTION } from "./attention.ts";
 import { EMBED } from "./embed.ts";
 import { LINEAR } from "./linear.ts";
+import { COLUMN_MOMENTS } from "./moments.ts";
 import { PICK } from "./pick.ts";
 import { RMSNORM } from "./rmsnorm.ts";
 import { ROPE } from "./rope.ts";
-import { COLUMN_SQUARES } from "./squares.ts";
 import { SWIGLU } from "./swiglu.ts";
 import { TOP } from "./topk.ts";
 
@@ -20,7 +20,7 @@ export const OPERATIONS: {
   readonly pick: typeof PICK;
   readonly argmax: typeof ARGMAX;
   readonly topk: typeof TOP;
-  readonly squares: typeof COLUMN_SQUARES;
+  readonly squares: typeof COLUMN_MOMENTS;
 } = {
   embed: EMBED,
   rmsnorm: RMSNORM,
@@ -31,5 +31,5 @@ export const OPERATIONS: {
   pick: PICK,
   argmax: ARGMAX,
   topk: TOP,
-  squares: COLUMN_SQUARES,
+  squares: COLUMN_MOMENTS,
 };

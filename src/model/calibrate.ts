@@ -1,21 +1,22 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
 import type { Matrix } from "../kernels/matrix.ts";
-import { COLUMN_SQUARES } from "../kernels/squares.ts";
+import { COLUMN_MOMENTS } from "../kernels/moments.ts";
 import { prepare } from "../kernels/way.ts";
 import { forward, type KernelSet, record } from "./llama.ts";
 import { stacks, type Weights } from "./weights.ts";
 
 /**
- * By tensor name, the mean square of each column of what the matrix is multiplied with, over the tokens of a
- * calibration text: how much an error in that column's weights changes the output. For packRows().
+ * By tensor name, float32 [2, columns]: the mean square of each column of what the matrix is multiplied with, and its
+ * mean, over the tokens of a calibration text. They tell how much errors in the columns' weights change the output. For
+ * packRows().
  */
 export type Importance = ReadonlyMap<string, Float32Array>;
 
-/** A forward pass that also sums, for every matrix, the squares of its input's columns. */
+/** A forward pass that also sums, for every matrix, the squares and the values of its input's columns. */
 interface CalibrationPass {
   readonly dispatches: readonly Dispatch[];
-  /** By tensor name: the sums so far, float32 [columns]. Tensors that share an input share a buffer. */
+  /** By tensor name: the sums so far, float32 [2, columns]. Tensors that share an input share a buffer. */
   readonly sums: ReadonlyMap<string, GPUBuffer>;
 }
 
@@ -32,10 +33,10 @@ export async function recordCalibration(
     (buffers: { x: GPUBuffer; sums: GPUBuffer; rows: GPUBuffer }) => Dispatch
   >();
   for (const { columns } of inputs.keys())
-    kernelOf.set(columns, await prepare(gpu, COLUMN_SQUARES, { columns }));
+    kernelOf.set(columns, await prepare(gpu, COLUMN_MOMENTS, { columns }));
   const sums = new Map<Matrix, GPUBuffer>();
   const sum = (matrix: Matrix, x: GPUBuffer): Dispatch => {
-    const buffer = gpu.buffer(`column squares of ${matrix.label}`, 4 * matrix.columns);
+    const buffer = gpu.buffer(`column moments of ${matrix.label}`, 8 * matrix.columns);
     sums.set(matrix, buffer);
     return kernelOf.get(matrix.columns)!({ x, sums: buffer, rows });
   };

@@ -215,7 +215,7 @@ export class LlamaModel implements LanguageModel {
       const importance = new Map<string, Float32Array>();
       for (const [name, sums] of pass.sums) {
         const mean = new Float32Array(sums.size / 4);
-        const encoder = gpu.device.createCommandEncoder({ label: "column squares" });
+        const encoder = gpu.device.createCommandEncoder({ label: "column moments" });
         await this.readback.submitAndRead(encoder, sums, new Uint32Array(mean.buffer));
         for (let i = 0; i < mean.length; i++) mean[i]! /= total;
         importance.set(name, mean);

@@ -1,11 +1,9 @@
 import { CheckpointError, OptionError } from "../errors.ts";
 import { toHalf, widenHalves } from "../f16.ts";
 import { GROUP_SIZE, type PackedRows, scalesOf, storedBytes, type WeightFormat } from "../stored.ts";
+import { type Costs, columnCosts } from "./costs.ts";
 import { packQ4, unpackQ4 } from "./q4.ts";
 import { packQ8, unpackQ8 } from "./q8.ts";
-
-/** Of a column that was never used; 1 is the average column. */
-const LEAST_COST = 1e-4;
 
 /** The tensor that rows are of, as messages call it, and which of its rows the first of them is. */
 interface Place {
@@ -16,13 +14,7 @@ interface Place {
 /** How rows become a format, and what they stand for then. */
 interface Codec {
   /** @returns the index of the first weight of a block of scales with one that is not finite or too large, or -1. */
-  pack(
-    rows: Float32Array,
-    columns: number,
-    costs: Float32Array,
-    words: Uint32Array,
-    scales: Uint32Array,
-  ): number;
+  pack(rows: Float32Array, columns: number, costs: Costs, words: Uint32Array, scales: Uint32Array): number;
   unpack(words: Uint32Array, scales: Uint32Array, rows: Float32Array, columns: number): void;
 }
 
@@ -35,12 +27,11 @@ const CODECS: Readonly<Record<WeightFormat, Codec>> = {
 
 /**
  * Rows of float32 [count, columns], row-major, in the layout of `format`.
- * @param importance By column, how much the squared error of its weights counts: the mean square of what the column
- * is multiplied with. q4 chooses its scales by it, the wider formats have no need to. Default: all alike.
+ * @param importance [2, columns]: the mean square and the mean of what each column is multiplied with. q4 chooses its
+ * scales and levels by it, the wider formats have no need to. Default: all columns are alike.
  * @param place Where the rows are, for messages.
  * @throws CheckpointError when a weight is not finite or is too large for the format's half-precision numbers; OptionError
- * when `columns` is no multiple of 32, the rows are not whole, or `importance` is not one finite number from 0 on for
- * each column.
+ * when `columns` is no multiple of 32, the rows are not whole, or `importance` is not as columnCosts() wants it.
  */
 export function packRows(
   format: WeightFormat,
@@ -58,7 +49,7 @@ export function packRows(
   const bytes = storedBytes(format, rows.length / columns, columns);
   const words = new Uint32Array(bytes.words / 4);
   const scales = new Uint32Array(bytes.scales / 4);
-  const costs = scalesOf(format) ? columnCosts(columns, importance) : new Float32Array(0);
+  const costs = columnCosts(columns, importance);
   // Codecs address half-words and bytes through views: every host of WebGPU is little-endian, as the layout is.
   const bad = CODECS[format].pack(rows, columns, costs, words, scales);
   if (bad >= 0) refuseWeight(format, rows, columns, bad, place);
@@ -123,24 +114,6 @@ function checkColumns(format: WeightFormat, columns: number): void {
   }
 }
 
-/**
- * What an error in each column costs, 1 on average. No column is free: the tokens that were seen may have left one
- * idle that others need, and a group of idle columns still wants the best scale.
- */
-function columnCosts(columns: number, importance?: Float32Array): Float32Array {
-  if (!importance) return new Float32Array(columns).fill(1);
-  let sum = 0;
-  for (const value of importance) sum += value >= 0 ? value : Number.NaN;
-  if (importance.length !== columns || !Number.isFinite(sum)) {
-    throw new OptionError(
-      `The importance of ${columns} columns is a finite number from 0 on for each; these are ` +
-        `${importance.length} numbers with the sum ${sum}: calibrate the model again.`,
-    );
-  }
-  const mean = sum / columns || 1;
-  return importance.map((value) => value / mean + LEAST_COST);
-}
-
 function refuseWeight(
   format: WeightFormat,
   rows: Float32Array,
@@ -166,7 +139,7 @@ function refuseWeight(
   );
 }
 
-function packF32(rows: Float32Array, _columns: number, _costs: Float32Array, words: Uint32Array): number {
+function packF32(rows: Float32Array, _columns: number, _costs: Costs, words: Uint32Array): number {
   words.set(new Uint32Array(rows.buffer, rows.byteOffset, rows.length));
   return rows.findIndex((weight) => !Number.isFinite(weight));
 }
@@ -175,7 +148,7 @@ function unpackF32(words: Uint32Array, _scales: Uint32Array, rows: Float32Array)
   new Uint32Array(rows.buffer, rows.byteOffset, rows.length).set(words);
 }
 
-function packF16(rows: Float32Array, _columns: number, _costs: Float32Array, words: Uint32Array): number {
+function packF16(rows: Float32Array, _columns: number, _costs: Costs, words: Uint32Array): number {
   const halves = new Uint16Array(words.buffer);
   for (let i = 0; i < rows.length; i++) {
     const half = toHalf(rows[i]!);

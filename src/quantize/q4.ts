@@ -1,6 +1,7 @@
 import { fromHalf } from "../f16.ts";
 import { GROUP_SIZE, STORED } from "../stored.ts";
-import { type BlockFit, fitBlock, LARGEST_LEVEL } from "./q4-fit.ts";
+import { type Costs, RUN } from "./costs.ts";
+import { type BlockFit, fitBlock, nearestLevel } from "./q4-fit.ts";
 
 /** Weights of a whole block of scales, and the u32 that such a block takes. */
 const { weights: BLOCK, u32s: BLOCK_U32S } = STORED.q4.scales;
@@ -10,25 +11,29 @@ const SIX_BITS = 63;
 
 /**
  * Weights, whole rows of `columns` of them, as 4-bit words and blocks of scales and minima: see `PackedRows`. They are
- * chosen for a small squared error, each weight's counted `costs` [columns] times: see fitBlock().
+ * chosen for a small cost of errors, scales and minima by fitBlock(), and levels so that a row's errors cancel out where
+ * inputs have a mean: each run of weights makes up for what the runs before it left of Σ mean · error.
  * @returns the index of the first weight of a block that has one that is not finite or too large, or -1.
  */
 export function packQ4(
   rows: Float32Array,
   columns: number,
-  costs: Float32Array,
+  costs: Costs,
   words: Uint32Array,
   scales: Uint32Array,
 ): number {
   let block = 0;
-  for (let start = 0, column = 0; start < rows.length; block += BLOCK_U32S) {
-    const count = Math.min(BLOCK, columns - column);
-    const fit = fitBlock(rows, start, costs, column, count);
-    if (!fit) return start;
-    writeScales(fit, count / GROUP_SIZE, scales, block);
-    for (let i = 0; i < count; i += GROUP_SIZE) writeLevels(fit, i, rows, start, words);
-    start += count;
-    column = column + count === columns ? 0 : column + count;
+  for (let row = 0; row < rows.length; row += columns) {
+    let left = 0; // Σ mean · error of the row so far
+    for (let column = 0; column < columns; column += BLOCK, block += BLOCK_U32S) {
+      const count = Math.min(BLOCK, columns - column);
+      const fit = fitBlock(rows, row + column, costs.spread, column, count);
+      if (!fit) return row + column;
+      writeScales(fit, count / GROUP_SIZE, scales, block);
+      for (let group = 0; group < count / GROUP_SIZE; group++) {
+        left = writeLevels(fit, group, rows, row, column + group * GROUP_SIZE, costs, left, words);
+      }
+    }
   }
   return -1;
 }
@@ -54,29 +59,53 @@ function writeScales(fit: BlockFit, groups: number, target: Uint32Array, at: num
   target[at + 3] = oddScales;
 }
 
-/** Each weight of the group from the i-th of the block on as the nearest of its sixteen levels. */
-function writeLevels(fit: BlockFit, i: number, rows: Float32Array, start: number, words: Uint32Array): void {
-  const group = i / GROUP_SIZE;
+/** Writes the levels of a group from a column of a row on. @returns what is left then, see packQ4(). */
+function writeLevels(
+  fit: BlockFit,
+  group: number,
+  rows: Float32Array,
+  row: number,
+  column: number,
+  { mean, pull }: Costs,
+  before: number,
+  words: Uint32Array,
+): number {
   const scale = fromHalf(fit.d) * fit.scales[group]!;
-  if (scale === 0) return;
-  const inverse = 1 / scale;
-  const offset = fromHalf(fit.dmin) * fit.minima[group]! * inverse + 0.5;
-  for (let at = start + i, word = at >>> 3; at < start + i + GROUP_SIZE; at += 8, word++) {
-    words[word] =
-      level(rows[at]! * inverse + offset) |
-      (level(rows[at + 1]! * inverse + offset) << 8) |
-      (level(rows[at + 2]! * inverse + offset) << 16) |
-      (level(rows[at + 3]! * inverse + offset) << 24) |
-      (level(rows[at + 4]! * inverse + offset) << 4) |
-      (level(rows[at + 5]! * inverse + offset) << 12) |
-      (level(rows[at + 6]! * inverse + offset) << 20) |
-      (level(rows[at + 7]! * inverse + offset) << 28);
+  const minimum = fromHalf(fit.dmin) * fit.minima[group]!;
+  // Without a scale there is one level.
+  const inverse = scale > 0 ? 1 / scale : 0;
+  const offset = scale > 0 ? minimum * inverse + 0.5 : 0;
+  let left = before;
+  for (let k = column, at = row + column; k < column + GROUP_SIZE; k += RUN, at += RUN) {
+    // Without a loop inside, which would take half as long again.
+    const level0 = nearestLevel((rows[at]! - left * pull[k]!) * inverse + offset);
+    const level1 = nearestLevel((rows[at + 1]! - left * pull[k + 1]!) * inverse + offset);
+    const level2 = nearestLevel((rows[at + 2]! - left * pull[k + 2]!) * inverse + offset);
+    const level3 = nearestLevel((rows[at + 3]! - left * pull[k + 3]!) * inverse + offset);
+    const level4 = nearestLevel((rows[at + 4]! - left * pull[k + 4]!) * inverse + offset);
+    const level5 = nearestLevel((rows[at + 5]! - left * pull[k + 5]!) * inverse + offset);
+    const level6 = nearestLevel((rows[at + 6]! - left * pull[k + 6]!) * inverse + offset);
+    const level7 = nearestLevel((rows[at + 7]! - left * pull[k + 7]!) * inverse + offset);
+    words[at >>> 3] =
+      level0 |
+      (level1 << 8) |
+      (level2 << 16) |
+      (level3 << 24) |
+      (level4 << 4) |
+      (level5 << 12) |
+      (level6 << 20) |
+      (level7 << 28);
+    left +=
+      mean[k]! * (scale * level0 - minimum - rows[at]!) +
+      mean[k + 1]! * (scale * level1 - minimum - rows[at + 1]!) +
+      mean[k + 2]! * (scale * level2 - minimum - rows[at + 2]!) +
+      mean[k + 3]! * (scale * level3 - minimum - rows[at + 3]!) +
+      mean[k + 4]! * (scale * level4 - minimum - rows[at + 4]!) +
+      mean[k + 5]! * (scale * level5 - minimum - rows[at + 5]!) +
+      mean[k + 6]! * (scale * level6 - minimum - rows[at + 6]!) +
+      mean[k + 7]! * (scale * level7 - minimum - rows[at + 7]!);
   }
-}
-
-/** Truncation rounds what has a half added to it: what it cuts is positive, or becomes 0 anyway. */
-function level(shifted: number): number {
-  return shifted >= LARGEST_LEVEL ? LARGEST_LEVEL : shifted > 0 ? shifted | 0 : 0;
+  return left;
 }
 
 /** The float32 weights that words and scales stand for. Their products have at most 21 bits, so float32 rounds once. */

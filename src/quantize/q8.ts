@@ -8,7 +8,7 @@ import { GROUP_SIZE, STORED } from "../stored.ts";
 export function packQ8(
   rows: Float32Array,
   columns: number,
-  _costs: Float32Array,
+  _costs: unknown,
   words: Uint32Array,
   scales: Uint32Array,
 ): number {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { loadModel } from "../../src/model/load-model.ts";
-import { columnSquaresOracle } from "../oracle/linear.ts";
+import { columnMomentsOracle } from "../oracle/linear.ts";
 import { llamaOracle } from "../oracle/llama.ts";
 import { randomFolder, storedTensors } from "../support/checkpoint.ts";
 import { expectClose } from "../support/close.ts";
 import { useGpu } from "../support/gpu.ts";
 
-/** Squares of f32 activations that carry errors of about 1e-5 through two layers. */
+/** Sums and squares of f32 activations that carry errors of about 1e-5 through two layers. */
 const RELATIVE = 1e-4;
 
 /** One window longer than two chunks with a tail of one, one shorter than a chunk, one of a single token. */
@@ -22,7 +22,7 @@ describe.each([
   ["an untied head and GQA", { num_key_value_heads: 2 }],
   ["tied embeddings", { tie_word_embeddings: true, num_hidden_layers: 1 }],
 ])("calibrate, %s", (_, changes) => {
-  it("gives the mean squares of every matrix's input as a float64 forward has them", async () => {
+  it("gives the mean squares and means of every matrix's input as a float64 forward has them", async () => {
     const { config, tensors, open } = randomFolder(changes, 7);
     const model = await loadModel(gpu(), open, { weights: "f32", cache: "f32", chunk: 16 });
     const seen: number[] = [];
@@ -32,7 +32,7 @@ describe.each([
     const wanted = new Map<string, Float64Array>();
     for (const window of WINDOWS) {
       llamaOracle(config, tensors, window, (name, x) => {
-        const sums = columnSquaresOracle(x, x.length / window.length);
+        const sums = columnMomentsOracle(x, x.length / window.length);
         const before = wanted.get(name);
         wanted.set(name, before ? sums.map((sum, k) => sum + before[k]!) : sums);
       });

@@ -45,9 +45,12 @@ export function swigluOracle(gateUp: ArrayLike<number>, hidden: number): Float64
   return y;
 }
 
-/** Σₜ x[t, k]² of every column k. */
-export function columnSquaresOracle(x: ArrayLike<number>, columns: number): Float64Array {
-  const sums = new Float64Array(columns);
-  for (let i = 0; i < x.length; i++) sums[i % columns]! += x[i]! ** 2;
+/** Σₜ x[t, k]² of every column k, and then Σₜ x[t, k] of each. */
+export function columnMomentsOracle(x: ArrayLike<number>, columns: number): Float64Array {
+  const sums = new Float64Array(2 * columns);
+  for (let i = 0; i < x.length; i++) {
+    sums[i % columns]! += x[i]! ** 2;
+    sums[columns + (i % columns)]! += x[i]!;
+  }
   return sums;
 }

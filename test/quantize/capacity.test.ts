@@ -49,8 +49,8 @@ test.each(WEIGHT_FORMATS)("rows of %s fill their arrays to the last word, and ne
 
 test.each([-1, 1])("%i weight beside whole rows, or an importance beside the columns, is refused", (more) => {
   expect(() => packRows("q4", new Float32Array(128 + more), 64)).toThrow("are not whole rows of 64 columns");
-  const importance = new Float32Array(64 + more).fill(1);
+  const importance = new Float32Array(128 + more).fill(1);
   expect(() => packRows("q4", new Float32Array(128), 64, importance)).toThrow(
-    `these are ${64 + more} numbers`,
+    `these are ${128 + more} numbers`,
   );
 });

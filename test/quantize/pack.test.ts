@@ -191,9 +191,10 @@ describe("refusals", () => {
   });
 
   test.each([
-    [new Float32Array(63).fill(1), "these are 63 numbers with the sum 63"],
-    [new Float32Array(64).fill(-1), "64 numbers with the sum NaN"],
-    [new Float32Array(64).fill(Number.POSITIVE_INFINITY), "64 numbers with the sum Infinity"],
+    [new Float32Array(127).fill(1), "these are 127 numbers, of which the first 64 have the sum 64"],
+    [new Float32Array(128).fill(-1), "128 numbers, of which the first 64 have the sum -64"],
+    [new Float32Array(128).fill(Number.POSITIVE_INFINITY), "the first 64 have the sum Infinity"],
+    [new Float32Array(128).fill(Number.NaN, 127), "the first 64 have the sum 0"],
   ])("importance that is no importance %#", (importance, message) => {
     expect(() => packRows("q4", new Float32Array(64), 64, importance)).toThrow(message);
   });
