@@ -4,7 +4,7 @@ import { GROUP_SIZE, STORED } from "../stored.ts";
 const BLOCK = STORED.q4.scales.weights;
 const GROUPS = BLOCK / GROUP_SIZE;
 
-export const LARGEST_LEVEL = 15;
+const LARGEST_LEVEL = 15;
 /** Infinity as the bits of a half. */
 const INFINITE_HALF = 0x7c00;
 /** Scales and minima have six bits. */
