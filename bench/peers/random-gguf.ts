@@ -1,11 +1,10 @@
 import { toHalf } from "../../src/f16.ts";
 import type { Config } from "../../src/model/config.ts";
-import { packRows } from "../../src/quantize/pack.ts";
 import { PATTERN_VALUES, randomValues } from "../random.ts";
 import { GGML_TYPES, type GgmlType, writeGgufFile } from "./gguf-file.ts";
 
 /** The types that take as many bits a weight as our q4 does: 4.5. */
-export const QUANTISED = ["Q4_0", "Q4_K"] as const satisfies readonly GgmlType[];
+export const QUANTISED = ["Q4_K", "Q4_0"] as const satisfies readonly GgmlType[];
 export type Quantised = (typeof QUANTISED)[number];
 
 /**
@@ -23,69 +22,47 @@ export async function writeRandomGguf(path: string, config: Config, type: Quanti
       yield new Uint8Array(randomValues(columns, 1).buffer);
       return;
     }
-    const pattern = patterns.get(columns) ?? BLOCKS[type](columns);
+    const pattern = patterns.get(columns) ?? randomBlocks(type, columns);
     patterns.set(columns, pattern);
     for (let at = 0; at < size; at += pattern.length) yield pattern.subarray(0, size - at);
   });
 }
 
-/** Blocks of at least one row of `columns`, whole ones. */
-const BLOCKS: Record<Quantised, (columns: number) => Uint8Array> = {
-  Q4_0(columns) {
-    const rows = 2 * Math.ceil(PATTERN_VALUES / columns / 2);
-    const { words, scales } = packRows("q4", randomValues(rows * columns, columns ** -0.5), columns);
-    return q4ToBlocks(words, scales!);
+/**
+ * A row and more of random bits in the type's blocks, whose half-precision numbers are set: mean 0, and a root mean square
+ * of 1 / sqrt(columns).
+ */
+function randomBlocks(type: Quantised, columns: number): Uint8Array {
+  const { weights, bytes } = GGML_TYPES[type];
+  const count = columns * Math.ceil(PATTERN_VALUES / columns);
+  const blocks = Uint8Array.from({ length: (count / weights) * bytes }, () => Math.random() * 256);
+  const view = new DataView(blocks.buffer);
+  for (let at = 0; at < blocks.length; at += bytes) SET_HALVES[type](view, at, columns ** -0.5);
+  return blocks;
+}
+
+/** The mean of a quant of 0 to 15 whose bits are random, and of its square. */
+const [MEAN_QUANT, MEAN_SQUARE] = [7.5, 77.5];
+/**
+ * The root mean square of scale · q - minimum · MEAN_QUANT for a scale and a minimum of 0 to 63, of mean 31.5 and mean
+ * square 1333.5, and a quant, all random.
+ */
+const Q4K_SPREAD = Math.sqrt(1333.5 * MEAN_SQUARE + MEAN_QUANT ** 2 * (1333.5 - 2 * 31.5 ** 2));
+/** The root mean square of q - 8. */
+const Q4_0_SPREAD = Math.sqrt(MEAN_SQUARE - 16 * MEAN_QUANT + 64);
+
+/** Sets the half-precision numbers of the block that begins at `at`, for weights of a root mean square of `spread`. */
+const SET_HALVES: Record<Quantised, (block: DataView, at: number, spread: number) => void> = {
+  /** w = d (q - 8), of mean -d / 2: d of either sign makes it 0. After d as f16 come 16 bytes of quants (`block_q4_0`). */
+  Q4_0(block, at, spread) {
+    block.setUint16(at, toHalf(((Math.random() < 0.5 ? -1 : 1) * spread) / Q4_0_SPREAD), true);
   },
-  Q4_K(columns) {
-    return randomQ4K(columns * Math.ceil(PATTERN_VALUES / columns), columns ** -0.5);
+  /**
+   * w = d · scale · q - dmin · minimum, of mean 0 with dmin at MEAN_QUANT times d. After d and dmin as f16 come 12 bytes of
+   * scales and minima in six bits, one each for 32 weights, and 128 of quants (`block_q4_K` of ggml-common.h).
+   */
+  Q4_K(block, at, spread) {
+    block.setUint16(at, toHalf(spread / Q4K_SPREAD), true);
+    block.setUint16(at + 2, toHalf((spread / Q4K_SPREAD) * MEAN_QUANT), true);
   },
 };
-
-/**
- * Our q4 as ggml's Q4_0, the same values: w = d (q - 8), d first as f16, then 16 bytes, of which byte j has weight j of
- * the block in its low nibble and weight 16 + j in its high one (`block_q4_0` of ggml-common.h).
- * @param words as src/stored.ts lays them out, four a group.
- * @param scales two f16 a word, one a group.
- */
-export function q4ToBlocks(words: Uint32Array, scales: Uint32Array): Uint8Array {
-  const groups = words.length / 4;
-  const { bytes } = GGML_TYPES.Q4_0;
-  const blocks = new Uint8Array(groups * bytes);
-  const packed = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
-  const halves = new Uint8Array(scales.buffer, scales.byteOffset, scales.byteLength);
-  /** Weight i of a group: word i / 8, byte i % 4, the high nibble from i % 8 = 4 on. */
-  const quant = (group: number, i: number) => (packed[16 * group + 4 * (i >> 3) + (i & 3)]! >> (i & 4)) & 15;
-  for (let group = 0; group < groups; group++) {
-    const at = group * bytes;
-    blocks.set(halves.subarray(2 * group, 2 * group + 2), at);
-    for (let j = 0; j < 16; j++) blocks[at + 2 + j] = quant(group, j) | (quant(group, 16 + j) << 4);
-  }
-  return blocks;
-}
-
-/** The mean of a quant of 0 to 15 whose bits are random. */
-const MEAN_QUANT = 7.5;
-/**
- * The root mean square of scale · q - minimum · MEAN_QUANT for a scale and a minimum of 0 to 63 and a quant, all random:
- * E[scale² q²] + MEAN_QUANT² (E[minimum²] - 2 E[scale] E[minimum]) = 1333.5 · 77.5 + 56.25 · (1333.5 - 2 · 992.25).
- */
-const Q4K_SPREAD = Math.sqrt(1333.5 * 77.5 + MEAN_QUANT ** 2 * (1333.5 - 2 * 992.25));
-
-/**
- * Q4_K with random bits: w = d · scale · q - dmin · minimum, with d and dmin as f16 first, then 12 bytes of a scale and a
- * minimum in six bits for each 32 weights, then 128 bytes of quants (`block_q4_K` of ggml-common.h). With dmin at
- * MEAN_QUANT times d the mean is zero.
- * @param count weights, whole blocks of 256.
- * @param spread the root mean square of the weights.
- */
-function randomQ4K(count: number, spread: number): Uint8Array {
-  const { weights, bytes } = GGML_TYPES.Q4_K;
-  const blocks = Uint8Array.from({ length: (count / weights) * bytes }, () => Math.random() * 256);
-  const d = spread / Q4K_SPREAD;
-  const view = new DataView(blocks.buffer);
-  for (let at = 0; at < blocks.length; at += bytes) {
-    view.setUint16(at, toHalf(d), true);
-    view.setUint16(at + 2, toHalf(d * MEAN_QUANT), true);
-  }
-  return blocks;
-}

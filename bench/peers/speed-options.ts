@@ -21,7 +21,7 @@ read bandwidth that was measured in the same run.
   --prompt LIST     tokens of a prefill pass, 0 for none (default 512; 0 on a software adapter)
   --turns N         turns of each, in the order A B A B (default 5)
   --backends LIST   llama.cpp's: ${Object.keys(BACKENDS).join(", ")} (default vulkan, and cuda where it is)
-  --types LIST      how llama.cpp's matrices are stored: ${QUANTISED.join(", ")} (default Q4_0)
+  --types LIST      how llama.cpp's matrices are stored: ${QUANTISED.join(", ")} (default Q4_K; ziya-tiny, of 704 columns, has Q4_0)
   --cuda DIR        llama.cpp's libraries built with CUDA (default build/llama-cuda/bin, where the README has them built)
   --threads N       of llama.cpp's processor part (default 2)
   --adapter NAME    part of an adapter's name, for this runtime
@@ -64,7 +64,7 @@ export function readSpeedOptions(args: readonly string[]): SpeedOptions | undefi
       prompt: text,
       turns: { ...text, default: "5" },
       backends: text,
-      types: { ...text, default: "Q4_0" },
+      types: { ...text, default: "Q4_K" },
       cuda: text,
       threads: { ...text, default: "2" },
       adapter: text,

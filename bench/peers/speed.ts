@@ -194,7 +194,9 @@ async function run(options: SpeedOptions): Promise<void> {
       read.push(gigabytesPerSecond);
     });
     for (const { name, turnsNotFinite } of peers) {
-      if (turnsNotFinite > 0) console.log(`${name}: the logits were not finite in ${turnsNotFinite} turns.`);
+      if (turnsNotFinite === 0) continue;
+      console.log(`${name}: the logits were not finite in ${turnsNotFinite} turns.`);
+      process.exitCode = 1;
     }
     await ours.close();
   } catch (error) {

@@ -4,13 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { GGML_TYPES, writeGgufFile } from "../../../bench/peers/gguf-file.ts";
-import { QUANTISED, q4ToBlocks, writeRandomGguf } from "../../../bench/peers/random-gguf.ts";
+import { QUANTISED, writeRandomGguf } from "../../../bench/peers/random-gguf.ts";
 import { peersFolder } from "../../../fixtures/peers/install.ts";
 import { fromHalf } from "../../../src/f16.ts";
 import { parseConfig } from "../../../src/model/config.ts";
 import { tensorShapes } from "../../../src/model/weights.ts";
-import { packRows, unpackRows } from "../../../src/quantize/pack.ts";
-import { randomFloats } from "../../support/random.ts";
 
 const CONFIG = parseConfig(
   JSON.stringify({
@@ -51,16 +49,8 @@ function readQ4_K(block: DataView): number[] {
 
 const READERS = { Q4_0: readQ4_0, Q4_K: readQ4_K };
 
-test("our q4 as Q4_0 has the same values", () => {
-  const columns = 96;
-  const { words, scales } = packRows("q4", randomFloats(4 * columns, 1, 2), columns);
-  const blocks = q4ToBlocks(words, scales!);
-  const values = Array.from({ length: 12 }, (_, i) => readQ4_0(new DataView(blocks.buffer, 18 * i, 18)));
-  expect(Float32Array.from(values.flat())).toEqual(unpackRows("q4", { words, scales: scales! }, 4, columns));
-});
-
 describe.each(QUANTISED)("a file of random %s", (type) => {
-  test("has finite weights around zero, of the order of 1 / sqrt(columns)", async () => {
+  test("has weights around zero whose root mean square is 1 / sqrt(columns)", async () => {
     const path = join(folder, `${type}.gguf`);
     await writeRandomGguf(path, CONFIG, type);
     const { weights, bytes } = GGML_TYPES[type];
@@ -78,8 +68,8 @@ describe.each(QUANTISED)("a file of random %s", (type) => {
     expect(values.length).toBe(300 * 256);
     // 76,800 values: their mean is off by 1 / 277 of the spread; values of a Q4_K group share their minimum.
     expect(Math.abs(mean)).toBeLessThan(spread / 20);
-    expect(spread * 16).toBeGreaterThan(0.25);
-    expect(spread * 16).toBeLessThan(1.25);
+    // Blocks repeat nothing in a pattern of this size, and 76,800 values tell the spread to a hundredth.
+    expect(Math.abs(spread * 16 - 1)).toBeLessThan(0.03);
   });
 
   // Nothing else of the suite needs llama.cpp, which is 160 MB: here where "npm run bench:peers" has installed it.

@@ -8,19 +8,19 @@ test("the defaults are two layers of Ziya's width, three contexts and five turns
     contexts: [0, 512, 2048],
     turns: 5,
     threads: 2,
-    types: ["Q4_0"],
+    types: ["Q4_K"],
   });
   // What depends on the adapter is left to it.
   expect(rest).toMatchObject({ tokens: undefined, prompts: undefined, backends: undefined, device: {} });
 });
 
 test("lists are read once each, contexts in ascending order, and no prompt as none", () => {
-  const args = ["--contexts", "512,0,512", "--prompt", "0", "--layers", "all", "--types", "Q4_K,Q4_0"];
+  const args = ["--contexts", "512,0,512", "--prompt", "0", "--layers", "all", "--types", "Q4_0,Q4_K"];
   const options = readSpeedOptions([...args, "--backends", "cuda,vulkan,cuda"])!;
   expect(options.contexts).toEqual([0, 512]);
   expect(options.prompts).toEqual([]);
   expect(options.config.num_hidden_layers).toBe(40);
-  expect(options.types).toEqual(["Q4_K", "Q4_0"]);
+  expect(options.types).toEqual(["Q4_0", "Q4_K"]);
   expect(options.backends).toEqual(["cuda", "vulkan"]);
 });
 
@@ -38,7 +38,7 @@ test.each([
   [["--turns", "2.5"], '--turns has "2.5"'],
   [["--threads", "0"], '--threads has "0"'],
   [["--backends", "vulkan,metal"], '--backends has "metal"; wanted vulkan, cuda.'],
-  [["--types", "Q8_0"], '--types has "Q8_0"; wanted Q4_0, Q4_K.'],
+  [["--types", "Q8_0"], '--types has "Q8_0"; wanted Q4_K, Q4_0.'],
   [["--rung", "top"], '--rung has "top"; wanted core, subgroups.'],
   [["--speed", "1"], "--speed"],
   [["stray"], "stray"],
