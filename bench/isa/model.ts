@@ -15,7 +15,7 @@ export interface Hottest {
   /** Instructions of one trip, by class. */
   readonly counts: Readonly<Record<Class, number>>;
   /** What its work is counted by, where that is known: values of the stream that it reads, or products. */
-  readonly unit: "weight" | "product" | undefined;
+  readonly unit: "value" | "product" | undefined;
   /** Lane instructions of each class for one of those; of a unit that is not known, none. */
   readonly perUnit: Readonly<Record<Class, number>> | undefined;
   /** Of those, all that take a lane. */
@@ -39,7 +39,7 @@ export function hottest(
     const found = streams.map((stream) => readingLoop(loops, bindings.indexOf(stream.binding), stream));
     const { loop } = found[0]!;
     if (found.some((reading) => reading.loaded === 0)) return unknown(loop);
-    return { counts: countClasses(loop.instructions), unit: "weight", ...perValue(found) };
+    return { counts: countClasses(loop.instructions), unit: "value", ...perValue(found) };
   }
   const multiplying = loops.filter((loop) => productsOf(loop) > 0);
   if (streams.length === 0 || multiplying.length === 0) return unknown(most(loops, length));
@@ -125,7 +125,7 @@ export interface Bound {
   /** The pipe that fills first. */
   readonly pipe: string;
   /**
-   * Of weights: the share of that pipe that streaming at the card's full bandwidth takes; above 1 the kernel cannot reach
+   * Of values: the share of that pipe that streaming at the card's full bandwidth takes; above 1 the kernel cannot reach
    * it. Of products: the most that the pipe lets through, in TFLOP/s of two operations each.
    */
   readonly share?: number;

@@ -8,7 +8,7 @@ export interface Report extends Figures {
   readonly name: string;
   /** Instructions of one trip of the hottest loop, by class. */
   readonly loop: Readonly<Record<Class, number>>;
-  readonly unit: "weight" | "product" | undefined;
+  readonly unit: "value" | "product" | undefined;
   /** Lane instructions for each unit, or of one trip where there is no unit. */
   readonly lanes: number;
   readonly bounds: readonly Bound[];

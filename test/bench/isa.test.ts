@@ -107,7 +107,7 @@ describe("what RADV prints", () => {
   it("is counted for a weight, or for a product", () => {
     const counts = { ...NOTHING, float: 1, integer: 1, convert: 1, special: 1, memory: 2, control: 5 };
     const ofOne = hottest(program, BINDINGS, STREAMS, 1);
-    expect(ofOne).toMatchObject({ counts, unit: "weight", lanesPerUnit: 6 / 32 });
+    expect(ofOne).toMatchObject({ counts, unit: "value", lanesPerUnit: 6 / 32 });
     // A pair of instructions in one has two products.
     expect(hottest(program, BINDINGS, STREAMS, 8)).toMatchObject({ unit: "product", lanesPerUnit: 6 / 2 });
     expect(hottest(program, BINDINGS, [], 1)).toMatchObject({ counts, unit: undefined });
@@ -127,7 +127,7 @@ describe("what NAK prints", () => {
     expect(program.figures).toMatchObject({ registers: 32, spills: 0, codeBytes: 192, subgroups: 40 });
     const counts = { ...NOTHING, float: 1, integer: 3, convert: 1, memory: 1, workgroup: 1, control: 2 };
     const found = hottest(program, BINDINGS, STREAMS, 1);
-    expect(found).toMatchObject({ counts, unit: "weight", lanesPerUnit: 7 / 32 });
+    expect(found).toMatchObject({ counts, unit: "value", lanesPerUnit: 7 / 32 });
     expect(found.perUnit!.integer).toBe(3 / 32);
   });
 
@@ -154,7 +154,7 @@ it("asks of a card what its pipe that fills first has to do at full bandwidth", 
   const perUnit = { ...NOTHING, float: 2, integer: 1, convert: 1 };
   // 1 / 16 of a clock for the conversion, against 4 / 128 to issue all and 1 / 64 for the integer.
   expect(busiest(card, perUnit)).toEqual({ pipe: "conversion", clocks: 1 / 16 });
-  const found = { counts: perUnit, unit: "weight", perUnit, lanesPerUnit: 4 } as const;
+  const found = { counts: perUnit, unit: "value", perUnit, lanesPerUnit: 4 } as const;
   // 2e12 weights of half a byte each second, of the 3.2e12 that the pipe lets through.
   expect(boundOn(card, found, 0.5)).toEqual({ card: "H200", pipe: "conversion", share: 2 / 3.2 });
   expect(boundOn(card, { ...found, unit: "product" }, 0.5)).toMatchObject({ teraflops: 6.4 });
@@ -173,7 +173,7 @@ it("complains of a spill, of more than the budget and of a budget too few or too
     name: "a",
     ...figures,
     loop: { ...NOTHING, float: 1, convert: 0 },
-    unit: "weight",
+    unit: "value",
     lanes: 4,
     bounds: [],
   };
@@ -225,7 +225,7 @@ describe.each(Object.keys(readBudgets()) as AdapterName[])("on %s", (adapter) =>
         only: last.name,
       });
       expect(alone).toEqual([last]);
-      expect(reports.filter(({ unit }) => unit === "weight").map((report) => report.name)).toEqual(
+      expect(reports.filter(({ unit }) => unit === "value").map((report) => report.name)).toEqual(
         expect.arrayContaining(request.formats.map((format) => `linear ${format} qkv x 1, matvec subgroup`)),
       );
     },
