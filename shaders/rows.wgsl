@@ -4,7 +4,7 @@ struct Row {
   token: u32,
   position: u32, // in its sequence
   sequence: u32, // its line in the page table
-  padding: u32,
+  place: u32,    // of its keys and values in the cache
 }
 
 struct Rows {

@@ -8,7 +8,8 @@ export { Engine, type EngineModel, type EngineParts } from "./generate/engine.ts
 export { type EngineOptions, loadEngine } from "./generate/load-engine.ts";
 export type { GenerationDefaults, GenerationOptions, Overflow } from "./generate/options.ts";
 export type { Message } from "./generate/template.ts";
-export { type DeviceOptions, RUNGS, type Rung } from "./gpu/device.ts";
+export type { DeviceOptions } from "./gpu/device.ts";
+export { RUNGS, type Rung } from "./gpu/features.ts";
 export type { Host } from "./host.ts";
 export type { Importance } from "./model/calibrate.ts";
 export type { Config } from "./model/config.ts";

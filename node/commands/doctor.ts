@@ -1,5 +1,6 @@
 import { describeAdapter, listAdapters } from "../../src/gpu/adapter.ts";
-import { type Gpu, openDevice, presetOf } from "../../src/gpu/device.ts";
+import { type Gpu, openDevice } from "../../src/gpu/device.ts";
+import { presetOf } from "../../src/gpu/features.ts";
 import { type Config, parseConfig } from "../../src/model/config.ts";
 import { CHUNK } from "../../src/model/load-model.ts";
 import { memoryOf } from "../../src/model/memory.ts";

@@ -1,7 +1,8 @@
 import { refuseUnfinished } from "../checkpoint/open.ts";
 import { abortable, decodeText, type OpenFile, readWhole, refusePointers } from "../checkpoint/source.ts";
 import { ConfigError } from "../errors.ts";
-import { type DeviceOptions, LIMITS, openDevice, RUNGS } from "../gpu/device.ts";
+import { type DeviceOptions, LIMITS, openDevice } from "../gpu/device.ts";
+import { RUNGS } from "../gpu/features.ts";
 import type { Host } from "../host.ts";
 import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load-model.ts";
 import type { LlamaModel } from "../model/model.ts";

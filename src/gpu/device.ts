@@ -3,31 +3,15 @@ import type { Host } from "../host.ts";
 import { show } from "../show.ts";
 import { describeAdapter, listAdapters } from "./adapter.ts";
 import { ADVICE, Buffers, firstLine } from "./buffers.ts";
-
-/** What kernels may ask of an adapter beyond WebGPU's guarantees. */
-const FEATURES = ["subgroups"] as const;
-export type Feature = (typeof FEATURES)[number];
-
-/**
- * Sets of features by name. "core" runs on WebGPU without any optional feature; "subgroups" reduces with subgroup
- * operations of any size from 4 to 128.
- */
-const PRESETS = {
-  core: [],
-  subgroups: ["subgroups"],
-} as const satisfies Record<string, readonly Feature[]>;
-export type Rung = keyof typeof PRESETS;
-export const RUNGS: readonly Rung[] = Object.keys(PRESETS) as Rung[];
-
-/** The largest preset of which `features` has everything. */
-export function presetOf(features: ReadonlySet<Feature>): Rung {
-  return RUNGS.findLast((rung) => missingFeatures(PRESETS[rung], features).length === 0)!;
-}
-
-/** Those of `wanted` that are not among `features`. */
-export function missingFeatures(wanted: readonly Feature[], features: ReadonlySet<Feature>): Feature[] {
-  return wanted.filter((feature) => !features.has(feature));
-}
+import {
+  deviceFeatures,
+  type Feature,
+  featuresOf,
+  missingFeatures,
+  PRESETS,
+  RUNGS,
+  type Rung,
+} from "./features.ts";
 
 /** What a device may be opened with: all that the adapter has, or what WebGPU guarantees. */
 export const LIMITS = ["adapter", "default"] as const;
@@ -235,13 +219,6 @@ const OUT_OF_MEMORY = /out.?of.?(device.|host.)?memory/i;
 /** How long a device that rejects a call may take to say that it is lost. */
 const LOSS_MILLISECONDS = 100;
 
-/** The features that an adapter and its WGSL compiler have. */
-function featuresOf(gpu: GPU, adapter: GPUAdapter): ReadonlySet<Feature> {
-  // Without subgroup_id a lane cannot tell which subgroup of its workgroup it is in.
-  const subgroups = adapter.features.has("subgroups") && gpu.wgslLanguageFeatures.has("subgroup_id");
-  return new Set<Feature>(subgroups ? ["subgroups"] : []);
-}
-
 /**
  * Chooses an adapter and opens a device on it with the limits and features that the runtime uses.
  * @throws DeviceError when there is no adapter, none of the wanted name, or the wanted rung is above the adapter's.
@@ -280,7 +257,7 @@ export async function openDevice(host: Host, options: DeviceOptions = {}): Promi
   try {
     const device = await adapter.requestDevice({
       label: "ziya",
-      requiredFeatures: [...features],
+      requiredFeatures: deviceFeatures(features),
       requiredLimits,
     });
     return new Gpu(host, adapter, device, features);

@@ -1,5 +1,6 @@
 import { DeviceError, OptionError } from "../errors.ts";
-import { type Feature, type Gpu, missingFeatures } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { type Feature, missingFeatures } from "../gpu/features.ts";
 import { type Constants, compile, type Dispatch, type Workgroups } from "../gpu/kernel.ts";
 import { show } from "../show.ts";
 

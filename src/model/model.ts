@@ -7,11 +7,13 @@ import { TOP } from "../kernels/topk.ts";
 import { prepare } from "../kernels/way.ts";
 import { type Importance, recordCalibration } from "./calibrate.ts";
 import type { Config } from "./config.ts";
+import { chooseDecode, type Decode } from "./decode.ts";
 import { type Drawn, drawnOf } from "./drawn.ts";
 import type { Candidates, LanguageModel, Want } from "./language-model.ts";
 import { forward, type KernelSet, record } from "./llama.ts";
 import type { Storage } from "./memory.ts";
 import type { Sequence } from "./sequence.ts";
+import { createFused, type FusedActivations, fused } from "./sets/fused.ts";
 import { type Activations, createActivations, destroyActivations, plain } from "./sets/plain.ts";
 import { attentionShape, createState, destroyState, type State } from "./state.ts";
 import { allocateWeights, destroyWeights, type Weights } from "./weights.ts";
@@ -19,6 +21,8 @@ import { allocateWeights, destroyWeights, type Weights } from "./weights.ts";
 interface ModelOptions extends Storage {
   /** The tokenizer's length: logits of rows above it are never returned. */
   readonly tokenCount: number;
+  /** The kernels of passes of one row. Default: the fastest that fit. */
+  readonly decode?: Decode;
 }
 
 /** A pass of up to T rows as flat lists of dispatches: each list is all that is encoded. */
@@ -41,6 +45,9 @@ export class LlamaModel implements LanguageModel {
   /** What the passes share: the KV cache among it. */
   readonly state: State;
   private readonly activations: Activations;
+  /** The kernels of passes of one row. */
+  readonly decoding: Decode;
+  private readonly vectors: FusedActivations | undefined;
   private readonly decode: Pass;
   private readonly prefill: Pass;
   private readonly readback: Readback;
@@ -50,15 +57,21 @@ export class LlamaModel implements LanguageModel {
   /** Allocates, compiles and records. The weights are empty: uploadWeights() fills them. */
   static async create(gpu: Gpu, config: Config, options: ModelOptions): Promise<LlamaModel> {
     const { formatOf, context, cache, chunk, tokenCount } = options;
-    const { weights, state, activations } = gpu.allOrNone(() => ({
-      weights: allocateWeights(gpu, config, formatOf),
-      state: createState(gpu, config, attentionShape(config, context, cache), chunk),
-      activations: createActivations(gpu, config, chunk),
-    }));
+    const { weights, state, activations, vectors, decoding } = gpu.allOrNone(() => {
+      const weights = allocateWeights(gpu, config, formatOf);
+      const state = createState(gpu, config, attentionShape(config, context, cache), chunk);
+      const decoding = options.decode ?? chooseDecode(gpu, config, weights);
+      const activations = createActivations(gpu, config, chunk);
+      const vectors =
+        decoding.set === "fused" ? createFused(gpu, config, state, decoding.arithmetic) : undefined;
+      return { weights, state, activations, vectors, decoding };
+    });
     try {
       const limits = { vocab: config.vocab_size, limit: tokenCount };
       const [decode, prefill, best, top] = await Promise.all([
-        plain(gpu, config, weights, state, activations, 1),
+        decoding.set === "fused"
+          ? fused(gpu, config, weights, state, vectors!, decoding)
+          : plain(gpu, config, weights, state, activations, 1),
         plain(gpu, config, weights, state, activations, chunk),
         prepare(gpu, ARGMAX, limits),
         prepare(gpu, TOP, limits),
@@ -74,10 +87,19 @@ export class LlamaModel implements LanguageModel {
         };
         return { set, h, append, draw };
       };
-      const parts = { weights, state, activations, decode: passOf(decode), prefill: passOf(prefill) };
+      const parts = {
+        weights,
+        state,
+        activations,
+        vectors,
+        decoding,
+        decode: passOf(decode),
+        prefill: passOf(prefill),
+      };
       return new LlamaModel(gpu, config, tokenCount, parts);
     } catch (error) {
       destroyActivations(activations);
+      if (vectors) destroyActivations(vectors);
       destroyState(state);
       destroyWeights(weights);
       throw error;
@@ -91,6 +113,8 @@ export class LlamaModel implements LanguageModel {
     parts: Pick<LlamaModel, "weights"> & {
       readonly state: State;
       readonly activations: Activations;
+      readonly vectors: FusedActivations | undefined;
+      readonly decoding: Decode;
       readonly decode: Pass;
       readonly prefill: Pass;
     },
@@ -101,6 +125,8 @@ export class LlamaModel implements LanguageModel {
     this.weights = parts.weights;
     this.state = parts.state;
     this.activations = parts.activations;
+    this.vectors = parts.vectors;
+    this.decoding = parts.decoding;
     this.decode = parts.decode;
     this.prefill = parts.prefill;
     this.readback = new Readback(gpu);
@@ -230,6 +256,7 @@ export class LlamaModel implements LanguageModel {
   destroy(): void {
     this.readback.destroy();
     destroyActivations(this.activations);
+    if (this.vectors) destroyActivations(this.vectors);
     destroyState(this.state);
     destroyWeights(this.weights);
   }

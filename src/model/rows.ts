@@ -34,8 +34,10 @@ export class Rows {
     for (let i = 0; i < count; i++) {
       const at = HEADER + ROW * this.count++;
       this.words[at] = tokens[first + i]!;
-      this.words[at + 1] = sequence.length + i;
+      const position = sequence.length + i;
+      this.words[at + 1] = position;
       this.words[at + 2] = sequence.line!;
+      this.words[at + 3] = sequence.placeOf(position);
     }
   }
 

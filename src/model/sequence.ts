@@ -136,6 +136,12 @@ export class Sequence {
     this.line = this.cache.grow(this, this.pages, this.length + count);
   }
 
+  /** Where in the cache a position stands, for which there is room. */
+  placeOf(position: number): number {
+    const { page } = this.cache.shape;
+    return this.pages[Math.floor(position / page)]! * page + (position % page);
+  }
+
   /** Takes note of tokens whose keys and values a pass has written: `count` of `tokens` from `first` on. */
   append(tokens: readonly number[], first: number, count: number): void {
     for (let i = first; i < first + count; i++) this.ids.push(tokens[i]!);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type DawnHost, dawnHost } from "../../node/host.ts";
-import { type Gpu, openDevice, RUNGS } from "../../src/gpu/device.ts";
+import { type Gpu, openDevice } from "../../src/gpu/device.ts";
+import { RUNGS } from "../../src/gpu/features.ts";
 import { compile } from "../../src/gpu/kernel.ts";
 import { OPERATIONS } from "../../src/kernels/operations.ts";
 import { type Operation, prepare, waysFor } from "../../src/kernels/way.ts";

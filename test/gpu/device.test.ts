@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type DawnHost, dawnHost } from "../../node/host.ts";
 import { DeviceError, DeviceLostError, OptionError } from "../../src/errors.ts";
 import { describeAdapter, listAdapters } from "../../src/gpu/adapter.ts";
-import { Gpu, openDevice, type Rung } from "../../src/gpu/device.ts";
+import { Gpu, openDevice } from "../../src/gpu/device.ts";
+import type { Rung } from "../../src/gpu/features.ts";
 
 let host: DawnHost;
 beforeAll(() => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll } from "vitest";
 import { dawnHost } from "../../node/host.ts";
-import { type DeviceOptions, type Gpu, openDevice, type Rung } from "../../src/gpu/device.ts";
+import { type DeviceOptions, type Gpu, openDevice } from "../../src/gpu/device.ts";
+import type { Rung } from "../../src/gpu/features.ts";
 import { type Dispatch, encode } from "../../src/gpu/kernel.ts";
 
 /**

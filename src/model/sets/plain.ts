@@ -53,8 +53,10 @@ export function createActivations(gpu: Gpu, config: Config, tokens: number): Act
   };
 }
 
-export function destroyActivations(activations: Activations): void {
-  for (const buffer of Object.values(activations)) buffer.destroy();
+export function destroyActivations<T extends { readonly [Name in keyof T]: GPUBuffer }>(
+  activations: T,
+): void {
+  for (const buffer of Object.values<GPUBuffer>(activations)) buffer.destroy();
 }
 
 /**

@@ -1,0 +1,97 @@
+// Of one row, head and split of the positions that it sees, of SPAN each: the largest score, and relative to it the sums of
+//   exp(q . keys[j] / sqrt(HEAD_DIM) - largest)  and of that times  values[j, :]
+// which attention_merge.wgsl puts together.
+// Links with rows.wgsl, pages.wgsl, a cache_*.wgsl and a reduce_*.wgsl. Grid: HEADS x SPLITS workgroups. It walks its positions
+// WORKGROUP at a time and keeps an f32 online softmax. HEAD_DIM / 4 <= WORKGROUP.
+override HEADS: u32;
+override KV_HEADS: u32;
+override HEAD_DIM: u32; // a multiple of 16, at most 128
+override CONTEXT: u32; // positions that a sequence may have
+override CACHED: u32;  // positions that the cache has, of all sequences
+override SPAN: u32;    // positions of a split
+override SPLITS: u32;
+
+@group(0) @binding(0) var<storage, read> q: array<vec4f>;       // [HEADS, HEAD_DIM / 4], rotated
+@group(0) @binding(1) var<storage, read> keys: array<Cached>;   // [KV_HEADS, CACHED, HEAD_DIM / 4]
+@group(0) @binding(2) var<storage, read> values: array<Cached>; // [KV_HEADS, CACHED, HEAD_DIM / 4]
+// [HEADS, SPLITS, HEAD_DIM / 4 + 1]: the sums of values, then largest and the sum of weights
+@group(0) @binding(3) var<storage, read_write> parts: array<vec4f>;
+
+const SLICES = 4u;           // lanes that share one key's row, so that they read neighbouring bytes
+const SLICE_LONGEST = 8u;    // vec4 of a row in one slice: 128 / 4 / SLICES
+const LOWEST = -3.0e38;      // below every score, and far enough from the end of f32 to subtract from
+override SLICE_STRIDE = WORKGROUP + 8u; // eight of padding, so that the slices of a key hit different banks
+
+var<workgroup> partialScores: array<f32, SLICES * SLICE_STRIDE>; // [slice, position]
+var<workgroup> weights: array<f32, WORKGROUP>;                   // exp(score - largest) of the positions at hand
+var<workgroup> partialSums: array<vec4f, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
+  let head = workgroup.x;
+  let split = workgroup.y;
+  let quarter = HEAD_DIM / 4u; // a head's row, in vec4
+  let sequence = rows.row[0].sequence;
+  let begin = split * SPAN;
+  let end = min(min(rows.row[0].position + 1u, CONTEXT), begin + SPAN); // before begin where the split has nothing
+  let cacheHead = head / (HEADS / KV_HEADS) * CACHED;
+
+  let slice = lane.index % SLICES;
+  var query: array<vec4f, SLICE_LONGEST>; // the vec4 slice, slice + SLICES, ... of the row
+  for (var i = 0u; i < quarter / SLICES; i++) {
+    query[i] = q[head * quarter + i * SLICES + slice] * inverseSqrt(f32(HEAD_DIM));
+  }
+
+  // For the values a lane owns four columns, and shares the positions with the lanes that own the same ones.
+  let column = lane.index % quarter;
+  let share = lane.index / quarter;
+  let shares = WORKGROUP / quarter;
+
+  var largest = LOWEST;
+  var denominator = 0.0; // of this lane's positions
+  var sum = vec4f(0.0);  // of this lane's columns, over its share of the positions
+  for (var first = begin; first < end; first += WORKGROUP) {
+    for (var k = lane.index / SLICES; k < min(WORKGROUP, end - first); k += WORKGROUP / SLICES) {
+      let row = (cacheHead + placeOf(sequence, first + k)) * quarter + slice;
+      var score = 0.0;
+      for (var i = 0u; i < quarter / SLICES; i++) {
+        score += dot(query[i], fromCached(keys[row + i * SLICES]));
+      }
+      partialScores[slice * SLICE_STRIDE + k] = score;
+    }
+    workgroupBarrier();
+    let isVisible = first + lane.index < end;
+    var score = LOWEST;
+    if (isVisible) {
+      score = 0.0;
+      for (var s = 0u; s < SLICES; s++) {
+        score += partialScores[s * SLICE_STRIDE + lane.index];
+      }
+    }
+    let larger = max(largest, workgroupMax(score, lane));
+    let shrink = exp(largest - larger);
+    largest = larger;
+    let weight = select(0.0, exp(score - largest), isVisible);
+    denominator = denominator * shrink + weight;
+    weights[lane.index] = weight;
+    workgroupBarrier();
+    sum *= shrink;
+    if (share < shares) {
+      for (var k = share; k < min(WORKGROUP, end - first); k += shares) {
+        sum += weights[k] * fromCached(values[(cacheHead + placeOf(sequence, first + k)) * quarter + column]);
+      }
+    }
+    // No barrier here: the next write to weights comes after those in the next round.
+  }
+  partialSums[lane.index] = sum;
+  let total = workgroupSum(denominator, lane);
+  if (lane.index < quarter) {
+    for (var i = lane.index + quarter; i < shares * quarter; i += quarter) {
+      sum += partialSums[i];
+    }
+    parts[(head * SPLITS + split) * (quarter + 1u) + lane.index] = sum;
+  }
+  if (lane.index == 0u) {
+    parts[(head * SPLITS + split) * (quarter + 1u) + quarter] = vec4f(largest, total, 0.0, 0.0);
+  }
+}

@@ -1,0 +1,25 @@
+// Part: the vector that a matrix is multiplied with, as f32. Exports the same names as input_i8.wgsl; store_f32.wgsl
+// writes what is read here.
+override COLUMNS: u32; // a multiple of 32
+
+// A record for each two groups of 32: 64 x in sixteen vec4f, then (lifted sum, sum of x) of the first group and of the
+// second; see liftedSum in store_f32.wgsl. Behind the records, of each group the sum of the squares of what the norm is
+// taken of. The second group of a last record may be missing: zeros.
+@group(0) @binding(0) var<storage, read> input: array<vec4f>;
+
+const RECORD = 17u;
+override PAIRS = (COLUMNS + 63u) / 64u;
+
+struct Step {
+  at: u32,     // the record
+  sums: vec4f, // lifted sum, sum, lifted sum, sum
+}
+
+fn stepOf(pair: u32) -> Step {
+  let at = pair * RECORD;
+  return Step(at, input[at + 16u]);
+}
+
+fn squareOf(group: u32) -> f32 {
+  return input[PAIRS * RECORD + group / 4u][group % 4u];
+}

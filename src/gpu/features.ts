@@ -1,0 +1,46 @@
+/** What kernels may ask of an adapter beyond WebGPU's guarantees. */
+const FEATURES = {
+  /** Subgroup operations. Without subgroup_id a lane cannot tell which subgroup of its workgroup it is in. */
+  subgroups: { device: "subgroups", wgsl: "subgroup_id" },
+  /** Dot products of four 8-bit integers in a u32. A language feature alone: where the hardware has none it is emulated. */
+  dot: { device: undefined, wgsl: "packed_4x8_integer_dot_product" },
+} as const;
+export type Feature = keyof typeof FEATURES;
+
+/**
+ * Sets of features by name. "core" runs on WebGPU without any optional feature; "subgroups" reduces with subgroup
+ * operations of any size from 4 to 128; "dot" multiplies 8-bit activations as well.
+ */
+export const PRESETS = {
+  core: [],
+  subgroups: ["subgroups"],
+  dot: ["subgroups", "dot"],
+} as const satisfies Record<string, readonly Feature[]>;
+export type Rung = keyof typeof PRESETS;
+export const RUNGS: readonly Rung[] = Object.keys(PRESETS) as Rung[];
+
+/** The largest preset of which `features` has everything. */
+export function presetOf(features: ReadonlySet<Feature>): Rung {
+  return RUNGS.findLast((rung) => missingFeatures(PRESETS[rung], features).length === 0)!;
+}
+
+/** Those of `wanted` that are not among `features`. */
+export function missingFeatures(wanted: readonly Feature[], features: ReadonlySet<Feature>): Feature[] {
+  return wanted.filter((feature) => !features.has(feature));
+}
+
+/** The features that an adapter and its WGSL compiler have. */
+export function featuresOf(gpu: GPU, adapter: GPUAdapter): ReadonlySet<Feature> {
+  const names = Object.keys(FEATURES) as Feature[];
+  return new Set(
+    names.filter((name) => {
+      const { device, wgsl } = FEATURES[name];
+      return (device === undefined || adapter.features.has(device)) && gpu.wgslLanguageFeatures.has(wgsl);
+    }),
+  );
+}
+
+/** What a device has to be asked for, to have them. */
+export function deviceFeatures(features: ReadonlySet<Feature>): GPUFeatureName[] {
+  return [...features].flatMap((name) => FEATURES[name].device ?? []);
+}

@@ -1,0 +1,23 @@
+import type { Gpu } from "../gpu/device.ts";
+import type { Arithmetic } from "../kernels/vector.ts";
+import type { Config } from "./config.ts";
+import { canCompute, canFuse } from "./sets/fused.ts";
+import type { Weights } from "./weights.ts";
+
+/** Which kernels a pass of one row runs on. */
+export type Decode =
+  | { readonly set: "plain" }
+  | {
+      readonly set: "fused";
+      readonly arithmetic: Arithmetic;
+      /** How its products share their rows out: see gemvWays(). */
+      readonly way: string;
+    };
+
+/** The kernels that a model and an adapter allow, the best first. */
+export function chooseDecode(gpu: Gpu, config: Config, weights: Weights): Decode {
+  if (!canFuse(config, weights)) return { set: "plain" };
+  const arithmetic = gpu.features.has("dot") && canCompute(weights, "i8") ? "i8" : "f32";
+  const tile = gpu.info.isFallbackAdapter ? "1x1" : "16x4";
+  return { set: "fused", arithmetic, way: `${arithmetic} ${tile}` };
+}

@@ -1,0 +1,168 @@
+import type { Gpu } from "../../gpu/device.ts";
+import type { Dispatch } from "../../gpu/kernel.ts";
+import {
+  ATTENTION_MERGE,
+  ATTENTION_SPLIT,
+  SPLIT_POSITIONS,
+  splitBytes,
+} from "../../kernels/attention-split.ts";
+import { ADD, EMBED_GROUP, GATE, HEAD, QKV } from "../../kernels/fused.ts";
+import { type Matrix, type Slab, slabBuffers, slabShape } from "../../kernels/matrix.ts";
+import { type Arithmetic, canMultiply, vectorBytes } from "../../kernels/vector.ts";
+import { type Buffers, type Operation, prepare } from "../../kernels/way.ts";
+import type { Config } from "../config.ts";
+import type { KernelSet } from "../llama.ts";
+import type { State } from "../state.ts";
+import type { Weights } from "../weights.ts";
+
+/** What goes between the kernels of `fused`; vectors as their arithmetic stores them. */
+export interface FusedActivations {
+  readonly x: GPUBuffer; //        [dim] f32, the residual stream
+  readonly h: GPUBuffer; //        vector of dim: x · weight of the norm that comes next
+  readonly q: GPUBuffer; //        [heads, headDim] f32
+  readonly parts: GPUBuffer; //    [heads, splits, headDim + 4] f32
+  readonly attended: GPUBuffer; // vector of heads · headDim
+  readonly gated: GPUBuffer; //    vector of hidden
+}
+
+/** Workgroups that share a head's positions at the end of the context. */
+function splitsOf({ attention }: Pick<State, "attention">): number {
+  return Math.ceil(attention.context / SPLIT_POSITIONS);
+}
+
+/** Bytes of each. */
+export function fusedBytes(
+  config: Config,
+  state: Pick<State, "attention">,
+  arithmetic: Arithmetic,
+): Record<keyof FusedActivations, number> {
+  const { hidden_size: dim, intermediate_size: hidden } = config;
+  const { heads, headDim } = state.attention;
+  return {
+    x: 4 * dim,
+    h: vectorBytes(arithmetic, dim),
+    q: 4 * heads * headDim,
+    parts: splitBytes(state.attention, splitsOf(state)),
+    attended: vectorBytes(arithmetic, heads * headDim),
+    gated: vectorBytes(arithmetic, hidden),
+  };
+}
+
+export function createFused(
+  gpu: Gpu,
+  config: Config,
+  state: Pick<State, "attention">,
+  arithmetic: Arithmetic,
+): FusedActivations {
+  const bytes = fusedBytes(config, state, arithmetic);
+  const buffer = (name: keyof FusedActivations) => gpu.buffer(`${name} of one row`, bytes[name]);
+  return {
+    x: buffer("x"),
+    h: buffer("h"),
+    q: buffer("q"),
+    parts: buffer("parts"),
+    attended: buffer("attended"),
+    gated: buffer("gated"),
+  };
+}
+
+/**
+ * Whether a model can run on `fused`: its heads are whole groups, and a workgroup's rows of qkv and of gate and up stand in
+ * one slab. Where not, `plain` runs it.
+ */
+export function canFuse({ head_dim: headDim }: Config, { layers }: Weights): boolean {
+  return (
+    headDim % 32 === 0 && layers.every(({ qkv, gateUp }) => qkv.slabs.length + gateUp.slabs.length === 2)
+  );
+}
+
+/** Whether all matrices that one vector after the other goes through can be multiplied in an arithmetic. */
+export function canCompute({ layers, head }: Weights, arithmetic: Arithmetic): boolean {
+  const matrices = [head, ...layers.flatMap(({ qkv, out, gateUp, down }) => [qkv, out, gateUp, down])];
+  return matrices.every(({ format }) => canMultiply(format, arithmetic));
+}
+
+/**
+ * The set for decoding, one row: the norm, the rotation, the cache, SwiGLU and the residual are in the products that make
+ * and take them, six dispatches a layer.
+ * @param way How the products share their rows out: see gemvWays().
+ */
+export async function fused(
+  gpu: Gpu,
+  config: Config,
+  weights: Weights,
+  { attention, rows: { buffer: rows }, pages, ropeTable: table, layers, logits }: State,
+  { x, h, q, parts, attended, gated }: FusedActivations,
+  { arithmetic, way }: { readonly arithmetic: Arithmetic; readonly way?: string },
+): Promise<KernelSet<GPUBuffer>> {
+  const { hidden_size: dim, rms_norm_eps: eps, intermediate_size: hidden } = config;
+  const products = new Map<Matrix, (buffers: Readonly<Record<string, GPUBuffer>>) => Dispatch[]>();
+
+  /** A dispatch for each slab of a matrix; the buffers besides the slab's are given later. */
+  const prepareSlabs = async <Shape, Binding extends string>(
+    matrix: Matrix,
+    operation: Operation<Shape, Binding>,
+    shapeOf: (slab: Slab) => Shape,
+    name = way,
+  ) => {
+    const { slabs } = matrix;
+    const dispatches = await Promise.all(slabs.map((slab) => prepare(gpu, operation, shapeOf(slab), name)));
+    return (buffers: Readonly<Record<string, GPUBuffer>>) =>
+      slabs.map((slab, i) => dispatches[i]!({ ...buffers, ...slabBuffers(slab) } as Buffers<Binding>));
+  };
+  const product = async <Shape, Binding extends string>(
+    matrix: Matrix,
+    operation: Operation<Shape, Binding>,
+    shapeOf: (slab: Slab) => Shape,
+  ) => {
+    products.set(matrix, await prepareSlabs(matrix, operation, shapeOf));
+  };
+  const shape = (matrix: Matrix) => (slab: Slab) => ({ ...slabShape(matrix, slab), arithmetic, eps });
+  const split = { ...attention, splits: splitsOf({ attention }), arithmetic };
+  const [embed, head, attendSplits, merge] = await Promise.all([
+    prepareSlabs(
+      weights.embed,
+      EMBED_GROUP,
+      (slab) => ({ ...slabShape(weights.embed, slab), arithmetic, storedColumns: dim }),
+      "plain",
+    ),
+    prepareSlabs(weights.head, HEAD, shape(weights.head)),
+    prepare(gpu, ATTENTION_SPLIT, split),
+    prepare(gpu, ATTENTION_MERGE, split),
+    ...weights.layers.flatMap(({ qkv, out, gateUp, down }) => [
+      product(qkv, QKV, (slab) => ({ ...shape(qkv)(slab), attention })),
+      product(out, ADD, (slab) => ({ ...shape(out)(slab), storedColumns: dim })),
+      product(gateUp, GATE, (slab) => ({ ...shape(gateUp)(slab), storedColumns: hidden })),
+      product(down, ADD, (slab) => ({ ...shape(down)(slab), storedColumns: dim })),
+    ]),
+  ]);
+  return {
+    *embed(norm) {
+      yield* embed({ x, rows, norm, stored: h });
+      return { x, h };
+    },
+    *qkv(h, weight, layer) {
+      yield* products.get(weight)!({ input: h, table, rows, ...layers[layer]!, q });
+      return q;
+    },
+    *attend(q, layer) {
+      yield attendSplits({ q, ...layers[layer]!, parts, rows, pages });
+      yield merge({ shares: parts, stored: attended });
+      return attended;
+    },
+    *addInto(x, y, weight, norm) {
+      yield* products.get(weight)!({ input: y, x, norm, stored: h });
+      return h;
+    },
+    *gate(h, weight) {
+      yield* products.get(weight)!({ input: h, stored: gated });
+      return gated;
+    },
+    *head(h) {
+      yield* head({ input: h, logits });
+    },
+    *headOfAll(h, logits) {
+      yield* head({ input: h, logits });
+    },
+  };
+}
