@@ -1,7 +1,6 @@
-import type { Feature } from "../gpu/features.ts";
 import type { Constants, Workgroups } from "../gpu/kernel.ts";
 import type { SlabShape } from "./matrix.ts";
-import { ARITHMETICS, type Arithmetic, canMultiply } from "./vector.ts";
+import { ARITHMETIC_NEEDS, ARITHMETICS, type Arithmetic, canMultiply } from "./vector.ts";
 import type { Way } from "./way.ts";
 
 /** A slab times one vector. */
@@ -25,8 +24,6 @@ const TILES: readonly (readonly [lanesPerRow: number, rowsPerLane: number])[] = 
   [1, 1],
 ];
 
-const NEEDS: Readonly<Record<Arithmetic, readonly Feature[]>> = { i8: ["dot"], f32: [] };
-
 /** What one kernel of the kind says of itself; what all of them have in common, gemvWays() adds. */
 interface Gemv<Shape> {
   /** Parts besides those of the product, and last the kernel. */
@@ -40,7 +37,7 @@ export function gemvWays<Shape extends GemvShape>({ files, constants, grid }: Ge
   return ARITHMETICS.flatMap((arithmetic) =>
     TILES.map(([lanesPerRow, rowsPerLane]) => ({
       name: `${arithmetic} ${lanesPerRow}x${rowsPerLane}`,
-      needs: NEEDS[arithmetic],
+      needs: ARITHMETIC_NEEDS[arithmetic],
       fits: (shape: Shape) => shape.arithmetic === arithmetic && canMultiply(shape.format, arithmetic),
       files: (shape: Shape) => [
         `input_${arithmetic}`,

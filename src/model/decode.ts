@@ -1,5 +1,6 @@
 import type { Gpu } from "../gpu/device.ts";
-import type { Arithmetic } from "../kernels/vector.ts";
+import { missingFeatures } from "../gpu/features.ts";
+import { ARITHMETIC_NEEDS, ARITHMETICS, type Arithmetic } from "../kernels/vector.ts";
 import type { Config } from "./config.ts";
 import { canCompute, canFuse } from "./sets/fused.ts";
 import type { Weights } from "./weights.ts";
@@ -16,8 +17,10 @@ export type Decode =
 
 /** The kernels that a model and an adapter allow, the best first. */
 export function chooseDecode(gpu: Gpu, config: Config, weights: Weights): Decode {
-  if (!canFuse(config, weights)) return { set: "plain" };
-  const arithmetic = gpu.features.has("dot") && canCompute(weights, "i8") ? "i8" : "f32";
+  const arithmetic = ARITHMETICS.find(
+    (name) => missingFeatures(ARITHMETIC_NEEDS[name], gpu.features).length === 0 && canCompute(weights, name),
+  );
+  if (arithmetic === undefined || !canFuse(config, weights)) return { set: "plain" };
   const tile = gpu.info.isFallbackAdapter ? "1x1" : "16x4";
   return { set: "fused", arithmetic, way: `${arithmetic} ${tile}` };
 }
