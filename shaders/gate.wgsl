@@ -7,9 +7,14 @@ override HIDDEN: u32; // rows of W_gate, behind which those of W_up are; a multi
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
   gatherSquares(lane);
   let rows = vec4u(workgroup.x * 32u + slotOf(lane)) + vec4u(0u, 1u, 2u, 3u);
-  let gateProduct = multiply(rows, lane);
-  let upProduct = multiply(rows + HIDDEN, lane);
+  var gate = 0.0;
+  var up = 0.0;
+  // A loop, so that the product's code is there once.
+  for (var half = 0u; half < 2u; half++) {
+    gate = up;
+    up = multiply(rows + half * HIDDEN, lane);
+  }
   let scale = inverseRms();
-  let gate = gateProduct * scale;
-  storeGroup(workgroup.x, gate / (1.0 + exp(-gate)) * (upProduct * scale), 0.0, lane);
+  gate *= scale;
+  storeGroup(workgroup.x, gate / (1.0 + exp(-gate)) * (up * scale), 0.0, lane);
 }

@@ -7,6 +7,7 @@ const STORED_RECORD = 68u; // f32 of two groups
 
 var<workgroup> storedTile: array<f32, 32>;
 var<workgroup> storedSquares: array<f32, 32>;
+var<workgroup> fourSums: array<vec2f, 8>; // of four values each, and of their squares
 
 // Lane i < 32 hands over value i of the group, and the square that it adds to the norm's sum. Call it in uniform control
 // flow, once.
@@ -18,20 +19,25 @@ fn storeGroup(group: u32, value: f32, square: f32, lane: u32) {
     stored[record + 32u * (group % 2u) + lane] = value;
   }
   workgroupBarrier();
-  if (lane > 0u) {
-    return;
+  if (lane < 8u) {
+    let first = 4u * lane;
+    fourSums[lane] = vec2f(
+      storedTile[first] + storedTile[first + 1u] + storedTile[first + 2u] + storedTile[first + 3u],
+      storedSquares[first] + storedSquares[first + 1u] + storedSquares[first + 2u] + storedSquares[first + 3u],
+    );
   }
-  // dot_q4_f32.wgsl reads four-bit q as 16 + q / 16 for the first four of eight values and as 1 + q / 16 for the others:
-  // the lifted sum is what that adds to the sum of q * x / 16.
-  var lifted = 0.0;
-  var sum = 0.0;
-  var squares = 0.0;
-  for (var i = 0u; i < 32u; i++) {
-    lifted += storedTile[i] * select(1.0, 16.0, i % 8u < 4u);
-    sum += storedTile[i];
-    squares += storedSquares[i];
+  workgroupBarrier();
+  if (lane == 0u) {
+    var even = vec2f(0.0);
+    var odd = vec2f(0.0);
+    for (var i = 0u; i < 8u; i += 2u) {
+      even += fourSums[i];
+      odd += fourSums[i + 1u];
+    }
+    // dot_q4_f32.wgsl reads four-bit q as 16 + q / 16 for the first four of eight values and as 1 + q / 16 for the others:
+    // the lifted sum is what that adds to the sum of q * x / 16.
+    stored[record + 64u + 2u * (group % 2u)] = 16.0 * even.x + odd.x;
+    stored[record + 65u + 2u * (group % 2u)] = even.x + odd.x;
+    stored[(STORED_COLUMNS + 63u) / 64u * STORED_RECORD + group] = even.y + odd.y;
   }
-  stored[record + 64u + 2u * (group % 2u)] = lifted;
-  stored[record + 65u + 2u * (group % 2u)] = sum;
-  stored[(STORED_COLUMNS + 63u) / 64u * STORED_RECORD + group] = squares;
 }

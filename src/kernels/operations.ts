@@ -1,6 +1,8 @@
 import { ARGMAX } from "./argmax.ts";
 import { ATTENTION } from "./attention.ts";
+import { ATTENTION_MERGE, ATTENTION_SPLIT } from "./attention-split.ts";
 import { EMBED } from "./embed.ts";
+import { ADD, EMBED_GROUP, GATE, HEAD, QKV } from "./fused.ts";
 import { LINEAR } from "./linear.ts";
 import { COLUMN_MOMENTS } from "./moments.ts";
 import { PICK } from "./pick.ts";
@@ -21,6 +23,13 @@ export const OPERATIONS: {
   readonly argmax: typeof ARGMAX;
   readonly topk: typeof TOP;
   readonly squares: typeof COLUMN_MOMENTS;
+  readonly embedGroup: typeof EMBED_GROUP;
+  readonly qkv: typeof QKV;
+  readonly attentionSplit: typeof ATTENTION_SPLIT;
+  readonly attentionMerge: typeof ATTENTION_MERGE;
+  readonly add: typeof ADD;
+  readonly gate: typeof GATE;
+  readonly head: typeof HEAD;
 } = {
   embed: EMBED,
   rmsnorm: RMSNORM,
@@ -32,4 +41,11 @@ export const OPERATIONS: {
   argmax: ARGMAX,
   topk: TOP,
   squares: COLUMN_MOMENTS,
+  embedGroup: EMBED_GROUP,
+  qkv: QKV,
+  attentionSplit: ATTENTION_SPLIT,
+  attentionMerge: ATTENTION_MERGE,
+  add: ADD,
+  gate: GATE,
+  head: HEAD,
 };

@@ -21,6 +21,8 @@ export function chooseDecode(gpu: Gpu, config: Config, weights: Weights): Decode
     (name) => missingFeatures(ARITHMETIC_NEEDS[name], gpu.features).length === 0 && canCompute(weights, name),
   );
   if (arithmetic === undefined || !canFuse(config, weights)) return { set: "plain" };
+  // A processor gains nothing with halves, and takes seconds to compile their kernels.
+  if (gpu.info.isFallbackAdapter && !canCompute(weights, "i8")) return { set: "plain" };
   const tile = gpu.info.isFallbackAdapter ? "1x1" : "16x4";
   return { set: "fused", arithmetic, way: `${arithmetic} ${tile}` };
 }

@@ -4,6 +4,7 @@ import { type Gpu, openDevice } from "../../src/gpu/device.ts";
 import { RUNGS } from "../../src/gpu/features.ts";
 import { compile } from "../../src/gpu/kernel.ts";
 import { OPERATIONS } from "../../src/kernels/operations.ts";
+import { ARITHMETICS } from "../../src/kernels/vector.ts";
 import { type Operation, prepare, waysFor } from "../../src/kernels/way.ts";
 import { WEIGHT_FORMATS } from "../../src/stored.ts";
 
@@ -28,6 +29,22 @@ const HEADS = (["f16", "f32"] as const).flatMap((cache) =>
   ),
 );
 
+/** What the kernels of one row take. */
+const VECTORS = SLABS.filter(({ format }) => format !== "f32").flatMap((slab) =>
+  ARITHMETICS.flatMap((arithmetic) =>
+    HEADS.filter(({ headDim, tokens }) => headDim % 32 === 0 && tokens === 1).map((attention) => ({
+      ...slab,
+      ...attention,
+      rows: 12 * attention.headDim,
+      arithmetic,
+      attention,
+      eps: 1e-6,
+      storedColumns: 96,
+      splits: 3,
+    })),
+  ),
+);
+
 /** Each operation at the shapes that link other parts, and at the 13B's widths. */
 const CASES = [
   every(
@@ -48,6 +65,13 @@ const CASES = [
   every(OPERATIONS.swiglu, [{ hidden: 13824, tokens: 3 }]),
   every(OPERATIONS.pick, [{ dim: 5120 }]),
   every(OPERATIONS.squares, [{ columns: 13824 }]),
+  every(OPERATIONS.embedGroup, VECTORS),
+  every(OPERATIONS.qkv, VECTORS),
+  every(OPERATIONS.attentionSplit, VECTORS),
+  every(OPERATIONS.attentionMerge, VECTORS),
+  every(OPERATIONS.add, VECTORS),
+  every(OPERATIONS.gate, VECTORS),
+  every(OPERATIONS.head, VECTORS),
   every(OPERATIONS.argmax, [{ vocab: 39424, limit: 39410 }]),
   every(OPERATIONS.topk, [{ vocab: 39424, limit: 39410 }]),
 ];

@@ -8,11 +8,18 @@ export interface Row {
   readonly position: number;
   /** Its sequence's line in the page table. */
   readonly sequence?: number;
+  /** Of its keys and values in the cache. Default: its position, as in a cache of one page. */
+  readonly place?: number;
 }
 
 /** The rows of a pass, of which the last is the one whose logits are asked for. */
 export function uploadRows(gpu: Gpu, rows: readonly Row[]): GPUBuffer {
-  const words = rows.flatMap(({ token = 0, position, sequence = 0 }) => [token, position, sequence, 0]);
+  const words = rows.flatMap(({ token = 0, position, sequence = 0, place = position }) => [
+    token,
+    position,
+    sequence,
+    place,
+  ]);
   return upload(gpu, new Uint32Array([rows.length, rows.length - 1, 0, 0, ...words]));
 }
 
