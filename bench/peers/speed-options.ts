@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { SHAPE_NAMES, shapeConfig } from "../../fixtures/shapes.ts";
-import { RUNGS, type Rung } from "../../src/gpu/device.ts";
+import { RUNGS, type Rung } from "../../src/gpu/features.ts";
 import type { Config } from "../../src/model/config.ts";
 import { QUANTISED, type Quantised } from "./random-gguf.ts";
 
