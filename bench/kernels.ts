@@ -5,6 +5,7 @@ import type { Config } from "../src/model/config.ts";
 import { Rows } from "../src/model/rows.ts";
 import { KvCache } from "../src/model/sequence.ts";
 import type { WeightFormat } from "../src/stored.ts";
+import { listFusedSubjects } from "./fused-subjects.ts";
 import { fillMatrix, randomBuffer } from "./random.ts";
 import { type Content, type Cost, listSubjects, type MatrixShape } from "./subjects.ts";
 
@@ -22,12 +23,10 @@ export async function* kernelSubjects(
   tokens: number,
 ): AsyncGenerator<Prepared> {
   const make = maker(gpu, config);
-  for (const { name, ways, prepare, buffers: contents, bytes, flops } of listSubjects(
-    gpu,
-    config,
-    format,
-    tokens,
-  )) {
+  for (const { name, ways, prepare, buffers: contents, bytes, flops } of [
+    ...listSubjects(gpu, config, format, tokens),
+    ...listFusedSubjects(gpu, config, format),
+  ]) {
     const made = Object.entries(contents).map(([binding, content]) => [binding, make(content)] as const);
     const buffers = Object.fromEntries(made.map(([binding, { buffer }]) => [binding, buffer]));
     for (const way of ways(gpu)) {

@@ -53,6 +53,40 @@ export interface Subject extends Cost {
   prepare(gpu: Gpu, way: string): Promise<(buffers: Buffers<string>) => Dispatch>;
 }
 
+/** An operation at a shape as a subject. */
+export function subjectOf<Shape, Binding extends string>(
+  name: string,
+  operation: Operation<Shape, Binding>,
+  shape: Shape,
+  buffers: Readonly<Record<Binding, Content>>,
+  { tokens, streams = [], ...cost }: Cost & { tokens: number; streams?: readonly Stream[] },
+): Subject {
+  return {
+    name,
+    operation: operation.name,
+    tokens,
+    ...cost,
+    bindings: operation.bindings(shape),
+    buffers,
+    streams,
+    ways: (gpu) => waysFor(gpu, operation, shape).map((way) => way.name),
+    prepare: (gpu, way) => prepare(gpu, operation, shape, way),
+  };
+}
+
+/** The matrices of a config, those of a layer stacked as the model stacks them. */
+export function matricesOf(config: Config): [label: string, rows: number, columns: number][] {
+  const { hidden_size: dim, intermediate_size: hidden, vocab_size: vocab, head_dim: headDim } = config;
+  const { num_attention_heads: heads, num_key_value_heads: kvHeads } = config;
+  return [
+    ["qkv", (heads + 2 * kvHeads) * headDim, dim],
+    ["out", dim, heads * headDim],
+    ["gate and up", 2 * hidden, dim],
+    ["down", dim, hidden],
+    ["lm_head", vocab, dim],
+  ];
+}
+
 /** Every operation at the widths of a config: for one row, and for `tokens` rows, at a full context. */
 export function listSubjects(
   gpu: Pick<Gpu, "bindingLimit" | "workgroupLimit">,
@@ -64,35 +98,12 @@ export function listSubjects(
   const attention = attentionShape(config, config.max_position_embeddings, "f16");
   const { heads, kvHeads, headDim, context } = attention;
   const subjects: Subject[] = [];
-  function add<Shape, Binding extends string>(
-    name: string,
-    operation: Operation<Shape, Binding>,
-    shape: Shape,
-    buffers: Readonly<Record<Binding, Content>>,
-    { tokens, streams = [], ...cost }: Cost & { tokens: number; streams?: readonly Stream[] },
-  ): void {
-    subjects.push({
-      name,
-      operation: operation.name,
-      tokens,
-      ...cost,
-      bindings: operation.bindings(shape),
-      buffers,
-      streams,
-      ways: (gpu) => waysFor(gpu, operation, shape).map((way) => way.name),
-      prepare: (gpu, way) => prepare(gpu, operation, shape, way),
-    });
-  }
+  const add = <Shape, Binding extends string>(...of: Parameters<typeof subjectOf<Shape, Binding>>) => {
+    subjects.push(subjectOf(...of));
+  };
 
   const pass = (position: number, rows: number): Content => ({ rows, position });
-  const matrices: [label: string, rows: number, columns: number][] = [
-    ["qkv", (heads + 2 * kvHeads) * headDim, dim],
-    ["out", dim, heads * headDim],
-    ["gate and up", 2 * hidden, dim],
-    ["down", dim, hidden],
-    ["lm_head", vocab, dim],
-  ];
-  for (const [label, outputs, columns] of matrices) {
+  for (const [label, outputs, columns] of matricesOf(config)) {
     const matrix = { label, format, rows: outputs, columns };
     const rows = Math.min(outputs, slabRows(gpu, format, columns));
     const slab: SlabShape = { format, columns, rows, firstRow: 0 };

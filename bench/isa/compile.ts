@@ -4,6 +4,7 @@ import { writeSync } from "node:fs";
 import { shapeConfig } from "../../fixtures/shapes.ts";
 import { dawnHost } from "../../node/host.ts";
 import { openDevice } from "../../src/gpu/device.ts";
+import { listFusedSubjects } from "../fused-subjects.ts";
 import { listSubjects, type Subject } from "../subjects.ts";
 import { type Compiled, MARK, type Request } from "./laboratory.ts";
 
@@ -15,7 +16,10 @@ const config = shapeConfig(request.shape, 1);
 writeSync(2, `\n${MARK}\n`);
 for (const format of request.formats) {
   const operations = new Set<string>();
-  for (const subject of listSubjects(gpu, config, format, request.tokens)) {
+  for (const subject of [
+    ...listSubjects(gpu, config, format, request.tokens),
+    ...listFusedSubjects(gpu, config, format),
+  ]) {
     const isFirst = !operations.has(subject.operation);
     operations.add(subject.operation);
     if (request.selection !== "all" && !isFirst) continue;

@@ -6,6 +6,7 @@ import {
   SPLIT_POSITIONS,
   splitBytes,
 } from "../../kernels/attention-split.ts";
+import type { AttentionShape } from "../../kernels/cache.ts";
 import { ADD, EMBED_GROUP, GATE, HEAD, QKV } from "../../kernels/fused.ts";
 import { type Matrix, type Slab, slabBuffers, slabShape } from "../../kernels/matrix.ts";
 import { type Arithmetic, canMultiply, vectorBytes } from "../../kernels/vector.ts";
@@ -26,8 +27,8 @@ export interface FusedActivations {
 }
 
 /** Workgroups that share a head's positions at the end of the context. */
-function splitsOf({ attention }: Pick<State, "attention">): number {
-  return Math.ceil(attention.context / SPLIT_POSITIONS);
+export function fusedSplits({ context }: Pick<AttentionShape, "context">): number {
+  return Math.ceil(context / SPLIT_POSITIONS);
 }
 
 /** Bytes of each. */
@@ -42,7 +43,7 @@ export function fusedBytes(
     x: 4 * dim,
     h: vectorBytes(arithmetic, dim),
     q: 4 * heads * headDim,
-    parts: splitBytes(state.attention, splitsOf(state)),
+    parts: splitBytes(state.attention, fusedSplits(state.attention)),
     attended: vectorBytes(arithmetic, heads * headDim),
     gated: vectorBytes(arithmetic, hidden),
   };
@@ -118,7 +119,7 @@ export async function fused(
     products.set(matrix, await prepareSlabs(matrix, operation, shapeOf));
   };
   const shape = (matrix: Matrix) => (slab: Slab) => ({ ...slabShape(matrix, slab), arithmetic, eps });
-  const split = { ...attention, splits: splitsOf({ attention }), arithmetic };
+  const split = { ...attention, splits: fusedSplits(attention), arithmetic };
   const [embed, head, attendSplits, merge] = await Promise.all([
     prepareSlabs(
       weights.embed,
