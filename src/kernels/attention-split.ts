@@ -4,7 +4,7 @@ import type { Arithmetic } from "./vector.ts";
 import type { Operation } from "./way.ts";
 
 /** Attention of one row, whose positions are split. */
-export type SplitShape = AttentionShape & {
+type SplitShape = AttentionShape & {
   /** Workgroups that share a head's positions. */
   readonly splits: number;
   readonly arithmetic: Arithmetic;

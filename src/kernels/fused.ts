@@ -19,7 +19,7 @@ function storing({ arithmetic }: Storing): string {
   return `store_${arithmetic}`;
 }
 
-export type QkvShape = GemvShape & Normed & { readonly attention: AttentionShape };
+type QkvShape = GemvShape & Normed & { readonly attention: AttentionShape };
 
 /**
  * q, k and v of one row from h, which is x · weight of the norm: q rotated [heads, headDim] f32, k and v appended to the

@@ -6,6 +6,7 @@ import { SLAB_ALIGNMENT } from "../kernels/matrix.ts";
 import { showBytes } from "../show.ts";
 import { storedBytes } from "../stored.ts";
 import type { Config } from "./config.ts";
+import { fusedBytes } from "./sets/fused.ts";
 import { activationBytes } from "./sets/plain.ts";
 import { attentionShape, cacheBytes, stateBytes } from "./state.ts";
 import { type FormatOf, tensorShapes } from "./weights.ts";
@@ -39,8 +40,13 @@ export function memoryOf(config: Config, { formatOf, cache, context, chunk }: St
   }
   const shape = attentionShape(config, context, cache);
   const keysAndValues = 2 * config.num_hidden_layers * cacheBytes(shape);
-  const buffers = { ...stateBytes(config, shape, chunk), ...activationBytes(config, chunk) };
-  const activations = Object.values(buffers).reduce((a, b) => a + b);
+  // Of the kernels of one row, those that take the most.
+  const buffers = [
+    stateBytes(config, shape, chunk),
+    activationBytes(config, chunk),
+    fusedBytes(config, shape, "f32"),
+  ];
+  const activations = buffers.flatMap((bytes) => Object.values(bytes)).reduce((a, b) => a + b);
   return { weights, cache: keysAndValues, activations, total: weights + keysAndValues + activations };
 }
 

@@ -2,21 +2,17 @@ import { BusyError, OptionError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type Dispatch, encode } from "../gpu/kernel.ts";
 import { Readback } from "../gpu/readback.ts";
-import { ARGMAX } from "../kernels/argmax.ts";
-import { TOP } from "../kernels/topk.ts";
-import { prepare } from "../kernels/way.ts";
 import { type Importance, recordCalibration } from "./calibrate.ts";
 import type { Config } from "./config.ts";
-import { chooseDecode, type Decode } from "./decode.ts";
+import type { Decode } from "./decode.ts";
 import { type Drawn, drawnOf } from "./drawn.ts";
 import type { Candidates, LanguageModel, Want } from "./language-model.ts";
-import { forward, type KernelSet, record } from "./llama.ts";
+import { record } from "./llama.ts";
 import type { Storage } from "./memory.ts";
+import { allocateParts, destroyParts, type Parts, type Pass, recordPasses } from "./passes.ts";
 import type { Sequence } from "./sequence.ts";
-import { createFused, type FusedActivations, fused } from "./sets/fused.ts";
-import { type Activations, createActivations, destroyActivations, plain } from "./sets/plain.ts";
-import { attentionShape, createState, destroyState, type State } from "./state.ts";
-import { allocateWeights, destroyWeights, type Weights } from "./weights.ts";
+import type { State } from "./state.ts";
+import type { Weights } from "./weights.ts";
 
 interface ModelOptions extends Storage {
   /** The tokenizer's length: logits of rows above it are never returned. */
@@ -25,29 +21,17 @@ interface ModelOptions extends Storage {
   readonly decode?: Decode;
 }
 
-/** A pass of up to T rows as flat lists of dispatches: each list is all that is encoded. */
-interface Pass {
-  readonly set: KernelSet<GPUBuffer>;
-  /** The head's input of every row [T, dim]. */
-  readonly h: GPUBuffer;
-  /** Up to h: the tokens are in the cache then. */
-  readonly append: readonly Dispatch[];
-  /** As `append`, and what is wanted of the row asked for. */
-  readonly draw: Readonly<Record<Want, readonly Dispatch[]>>;
-}
-
 /** A LLaMA on the GPU: weights, state, and its passes recorded as flat lists of dispatches. */
 export class LlamaModel implements LanguageModel {
   readonly config: Config;
   readonly tokenCount: number;
   readonly weights: Weights;
-  private readonly gpu: Gpu;
   /** What the passes share: the KV cache among it. */
   readonly state: State;
-  private readonly activations: Activations;
   /** The kernels of passes of one row. */
   readonly decoding: Decode;
-  private readonly vectors: FusedActivations | undefined;
+  private readonly gpu: Gpu;
+  private readonly parts: Parts;
   private readonly decode: Pass;
   private readonly prefill: Pass;
   private readonly readback: Readback;
@@ -56,52 +40,12 @@ export class LlamaModel implements LanguageModel {
 
   /** Allocates, compiles and records. The weights are empty: uploadWeights() fills them. */
   static async create(gpu: Gpu, config: Config, options: ModelOptions): Promise<LlamaModel> {
-    const { formatOf, context, cache, chunk, tokenCount } = options;
-    const { weights, state, activations, vectors, decoding } = gpu.allOrNone(() => {
-      const weights = allocateWeights(gpu, config, formatOf);
-      const state = createState(gpu, config, attentionShape(config, context, cache), chunk);
-      const decoding = options.decode ?? chooseDecode(gpu, config, weights);
-      const activations = createActivations(gpu, config, chunk);
-      const vectors =
-        decoding.set === "fused" ? createFused(gpu, config, state, decoding.arithmetic) : undefined;
-      return { weights, state, activations, vectors, decoding };
-    });
+    const parts = allocateParts(gpu, config, options, options.decode);
     try {
-      const limits = { vocab: config.vocab_size, limit: tokenCount };
-      const [decode, prefill, best, top] = await Promise.all([
-        decoding.set === "fused"
-          ? fused(gpu, config, weights, state, vectors!, decoding)
-          : plain(gpu, config, weights, state, activations, 1),
-        plain(gpu, config, weights, state, activations, chunk),
-        prepare(gpu, ARGMAX, limits),
-        prepare(gpu, TOP, limits),
-      ]);
-      const select = { argmax: [best(state)], candidates: [top(state)], logits: [] };
-      const passOf = (set: KernelSet<GPUBuffer>): Pass => {
-        const { dispatches: append, result: h } = record(forward(set, weights));
-        const head = [...append, ...record(set.head(h)).dispatches];
-        const draw = {
-          argmax: [...head, ...select.argmax],
-          candidates: [...head, ...select.candidates],
-          logits: head,
-        };
-        return { set, h, append, draw };
-      };
-      const parts = {
-        weights,
-        state,
-        activations,
-        vectors,
-        decoding,
-        decode: passOf(decode),
-        prefill: passOf(prefill),
-      };
-      return new LlamaModel(gpu, config, tokenCount, parts);
+      const passes = await recordPasses(gpu, config, parts, options.tokenCount);
+      return new LlamaModel(gpu, config, options.tokenCount, parts, passes);
     } catch (error) {
-      destroyActivations(activations);
-      if (vectors) destroyActivations(vectors);
-      destroyState(state);
-      destroyWeights(weights);
+      destroyParts(parts);
       throw error;
     }
   }
@@ -110,25 +54,18 @@ export class LlamaModel implements LanguageModel {
     gpu: Gpu,
     config: Config,
     tokenCount: number,
-    parts: Pick<LlamaModel, "weights"> & {
-      readonly state: State;
-      readonly activations: Activations;
-      readonly vectors: FusedActivations | undefined;
-      readonly decoding: Decode;
-      readonly decode: Pass;
-      readonly prefill: Pass;
-    },
+    parts: Parts,
+    { decode, prefill }: { readonly decode: Pass; readonly prefill: Pass },
   ) {
     this.gpu = gpu;
     this.config = config;
     this.tokenCount = tokenCount;
+    this.parts = parts;
     this.weights = parts.weights;
     this.state = parts.state;
-    this.activations = parts.activations;
-    this.vectors = parts.vectors;
     this.decoding = parts.decoding;
-    this.decode = parts.decode;
-    this.prefill = parts.prefill;
+    this.decode = decode;
+    this.prefill = prefill;
     this.readback = new Readback(gpu);
     this.drawn = drawnOf(parts.state, tokenCount);
   }
@@ -184,14 +121,13 @@ export class LlamaModel implements LanguageModel {
         async () => this.gpu.buffer("logits of every token", 4 * rows * vocab),
         (useless) => useless.destroy(),
       );
-      const { set, h } = this.prefill;
-      const head = record(set.headOfAll(h, buffer)).dispatches;
-      const lists = new Map(
-        [this.decode, this.prefill].map((pass) => [pass, [...pass.append, ...head]] as const),
-      );
+      const [one, several] = [this.decode, this.prefill].map(({ set, h, append }) => [
+        ...append,
+        ...record(set.headOfAll(h, buffer!)).dispatches,
+      ]);
       for (let at = 0; at < tokens.length; at += rows) {
         const count = Math.min(rows, tokens.length - at);
-        const list = lists.get(count === 1 ? this.decode : this.prefill)!;
+        const list = count === 1 ? one! : several!;
         const logits = new Float32Array(count * vocab);
         await this.pass(sequence, tokens, at, count, list, buffer, new Uint32Array(logits.buffer));
         yield logits;
@@ -255,10 +191,7 @@ export class LlamaModel implements LanguageModel {
   /** Releases every buffer; the device stays open. */
   destroy(): void {
     this.readback.destroy();
-    destroyActivations(this.activations);
-    if (this.vectors) destroyActivations(this.vectors);
-    destroyState(this.state);
-    destroyWeights(this.weights);
+    destroyParts(this.parts);
   }
 
   /** Refuses tokens that are not in the vocabulary or do not fit, before anything changes, and makes room for them. */

@@ -4,7 +4,7 @@ import { columnMomentsOracle } from "../oracle/linear.ts";
 import { llamaOracle } from "../oracle/llama.ts";
 import { randomFolder, storedTensors } from "../support/checkpoint.ts";
 import { expectClose } from "../support/close.ts";
-import { useGpu } from "../support/gpu.ts";
+import { useGpu, withoutDot } from "../support/gpu.ts";
 
 /** Sums and squares of f32 activations that carry errors of about 1e-5 through two layers. */
 const RELATIVE = 1e-4;
@@ -51,7 +51,8 @@ it("a model loaded with importance has the weights that were chosen by it", asyn
   const plain = await loadModel(gpu(), open, { weights: "q4", chunk: 16 });
   const importance = await plain.calibrate(WINDOWS);
   plain.destroy();
-  const model = await loadModel(gpu(), open, { weights: "q4", importance, cache: "f32", chunk: 16 });
+  const exact = withoutDot(gpu());
+  const model = await loadModel(exact, open, { weights: "q4", importance, cache: "f32", chunk: 16 });
   const { logits } = await model.forward(model.open(), WINDOWS[0]!, "logits");
   model.destroy();
   const stored = storedTensors(config, tensors, "q4", importance);

@@ -27,13 +27,13 @@ test.each([1, 2, 32].flatMap(around).filter(Boolean))(
     expect(rowsBytes(capacity)).toBe(16 + 16 * capacity);
     const cache = new KvCache({ context: 64, page: 32, pages: 2 }, () => {});
     const sequence = cache.open();
-    sequence.reserve(1);
+    sequence.reserve(capacity);
     for (const count of [capacity - 1, capacity]) {
       const tokens = Array.from({ length: count + 1 }, (_, i) => 1000 + i);
       rows.clear();
       rows.add(sequence, tokens, 1, count);
       rows.write(queue);
-      const wanted = tokens.slice(1).flatMap((token, i) => [token, i, sequence.line!, 0]);
+      const wanted = tokens.slice(1).flatMap((token, i) => [token, i, sequence.line!, i]);
       expect([...written.at(-1)!]).toEqual([count, (count - 1) >>> 0, 0, 0, ...wanted]);
     }
   },

@@ -13,7 +13,7 @@ import { WEIGHT_FORMATS } from "../../src/stored.ts";
 import { klDivergence, llamaOracle } from "../oracle/llama.ts";
 import { randomFolder, storedTensors } from "../support/checkpoint.ts";
 import { expectClose } from "../support/close.ts";
-import { useGpu } from "../support/gpu.ts";
+import { useGpu, withoutDot } from "../support/gpu.ts";
 
 /**
  * Against float64 with everything in f32, mean KL per position: f32 logits carry errors of about 1e-5, and KL goes with
@@ -313,7 +313,7 @@ it.each([
   ["binding", { bindingLimit: { value: 25_000 } }],
   ["grid", { workgroupLimit: { value: 48 } }],
 ] as const)("splits the embedding and the head where the %s limit asks for it", async (_, limit) => {
-  const small: Gpu = Object.create(gpu(), limit);
+  const small: Gpu = Object.create(withoutDot(gpu()), limit);
   const changes = { num_hidden_layers: 1, num_key_value_heads: 1, intermediate_size: 96 };
   await withModel(
     changes,

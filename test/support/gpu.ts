@@ -31,6 +31,12 @@ export function useGpu(options: DeviceOptions = testDeviceOptions()): () => Gpu 
   return () => gpu!;
 }
 
+/** A device whose models decode without rounding activations to eight bits, for comparisons to the last digits. */
+export function withoutDot(gpu: Gpu): Gpu {
+  const features = new Set([...gpu.features].filter((feature) => feature !== "dot"));
+  return Object.create(gpu, { features: { value: features } });
+}
+
 /** A storage buffer that holds `data`. */
 export function upload(gpu: Gpu, data: Float32Array | Uint32Array | Int32Array, usage = 0): GPUBuffer {
   const buffer = gpu.buffer("test", data.byteLength, usage);

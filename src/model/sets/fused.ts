@@ -34,16 +34,16 @@ export function fusedSplits({ context }: Pick<AttentionShape, "context">): numbe
 /** Bytes of each. */
 export function fusedBytes(
   config: Config,
-  state: Pick<State, "attention">,
+  attention: AttentionShape,
   arithmetic: Arithmetic,
 ): Record<keyof FusedActivations, number> {
   const { hidden_size: dim, intermediate_size: hidden } = config;
-  const { heads, headDim } = state.attention;
+  const { heads, headDim } = attention;
   return {
     x: 4 * dim,
     h: vectorBytes(arithmetic, dim),
     q: 4 * heads * headDim,
-    parts: splitBytes(state.attention, fusedSplits(state.attention)),
+    parts: splitBytes(attention, fusedSplits(attention)),
     attended: vectorBytes(arithmetic, heads * headDim),
     gated: vectorBytes(arithmetic, hidden),
   };
@@ -52,10 +52,10 @@ export function fusedBytes(
 export function createFused(
   gpu: Gpu,
   config: Config,
-  state: Pick<State, "attention">,
+  attention: AttentionShape,
   arithmetic: Arithmetic,
 ): FusedActivations {
-  const bytes = fusedBytes(config, state, arithmetic);
+  const bytes = fusedBytes(config, attention, arithmetic);
   const buffer = (name: keyof FusedActivations) => gpu.buffer(`${name} of one row`, bytes[name]);
   return {
     x: buffer("x"),

@@ -1,0 +1,93 @@
+import type { Gpu } from "../gpu/device.ts";
+import type { Dispatch } from "../gpu/kernel.ts";
+import { ARGMAX } from "../kernels/argmax.ts";
+import { TOP } from "../kernels/topk.ts";
+import { prepare } from "../kernels/way.ts";
+import type { Config } from "./config.ts";
+import { chooseDecode, type Decode } from "./decode.ts";
+import type { Want } from "./language-model.ts";
+import { forward, type KernelSet, record } from "./llama.ts";
+import type { Storage } from "./memory.ts";
+import { createFused, type FusedActivations, fused } from "./sets/fused.ts";
+import { type Activations, createActivations, destroyActivations, plain } from "./sets/plain.ts";
+import { attentionShape, createState, destroyState, type State } from "./state.ts";
+import { allocateWeights, destroyWeights, type Weights } from "./weights.ts";
+
+/** All buffers of a model, and which kernels its passes of one row run on. */
+export interface Parts {
+  readonly weights: Weights;
+  readonly state: State;
+  readonly activations: Activations;
+  readonly decoding: Decode;
+  /** What goes between the kernels of `fused`, where it decodes. */
+  readonly vectors: FusedActivations | undefined;
+}
+
+/** A pass of up to T rows as flat lists of dispatches: each list is all that is encoded. */
+export interface Pass {
+  readonly set: KernelSet<GPUBuffer>;
+  /** The head's input of every row, as the set stores it. */
+  readonly h: GPUBuffer;
+  /** Up to h: the tokens are in the cache then. */
+  readonly append: readonly Dispatch[];
+  /** As `append`, and what is wanted of the row asked for. */
+  readonly draw: Readonly<Record<Want, readonly Dispatch[]>>;
+}
+
+/**
+ * Allocates a model, its weights still empty.
+ * @param decode The kernels of passes of one row. Default: the best that fit.
+ */
+export function allocateParts(gpu: Gpu, config: Config, storage: Storage, decode?: Decode): Parts {
+  const { formatOf, context, cache, chunk } = storage;
+  return gpu.allOrNone(() => {
+    const weights = allocateWeights(gpu, config, formatOf);
+    const decoding = decode ?? chooseDecode(gpu, config, weights);
+    const attention = attentionShape(config, context, cache);
+    return {
+      weights,
+      state: createState(gpu, config, attention, chunk),
+      activations: createActivations(gpu, config, chunk),
+      decoding,
+      vectors:
+        decoding.set === "fused" ? createFused(gpu, config, attention, decoding.arithmetic) : undefined,
+    };
+  });
+}
+
+export function destroyParts({ weights, state, activations, vectors }: Parts): void {
+  destroyActivations(activations);
+  if (vectors) destroyActivations(vectors);
+  destroyState(state);
+  destroyWeights(weights);
+}
+
+/** Compiles and records the passes of one row, and of up to T. */
+export async function recordPasses(
+  gpu: Gpu,
+  config: Config,
+  { weights, state, activations, decoding, vectors }: Parts,
+  tokenCount: number,
+): Promise<{ readonly decode: Pass; readonly prefill: Pass }> {
+  const limits = { vocab: config.vocab_size, limit: tokenCount };
+  const [decode, prefill, best, top] = await Promise.all([
+    decoding.set === "fused"
+      ? fused(gpu, config, weights, state, vectors!, decoding)
+      : plain(gpu, config, weights, state, activations, 1),
+    plain(gpu, config, weights, state, activations, state.rows.capacity),
+    prepare(gpu, ARGMAX, limits),
+    prepare(gpu, TOP, limits),
+  ]);
+  const select = { argmax: [best(state)], candidates: [top(state)], logits: [] };
+  const passOf = (set: KernelSet<GPUBuffer>): Pass => {
+    const { dispatches: append, result: h } = record(forward(set, weights));
+    const head = [...append, ...record(set.head(h)).dispatches];
+    const draw = {
+      argmax: [...head, ...select.argmax],
+      candidates: [...head, ...select.candidates],
+      logits: head,
+    };
+    return { set, h, append, draw };
+  };
+  return { decode: passOf(decode), prefill: passOf(prefill) };
+}
