@@ -1,66 +1,70 @@
 // Of one row, head and split of the positions that it sees, of SPAN each: the largest score, and relative to it the sums of
 //   exp(q . keys[j] / sqrt(HEAD_DIM) - largest)  and of that times  values[j, :]
 // which attention_merge.wgsl puts together.
-// Links with rows.wgsl, pages.wgsl, a cache_*.wgsl and a reduce_*.wgsl. Grid: HEADS x SPLITS workgroups. It walks its positions
-// WORKGROUP at a time and keeps an f32 online softmax. HEAD_DIM / 4 <= WORKGROUP.
+// Links with rows.wgsl, pages.wgsl, an octet_*.wgsl and a reduce_*.wgsl. Grid: HEADS x SPLITS workgroups of 256 lanes. It walks
+// its positions 256 at a time, RUN of which stand together in a page, and keeps an f32 online softmax.
 override HEADS: u32;
 override KV_HEADS: u32;
-override HEAD_DIM: u32; // a multiple of 16, at most 128
-override CONTEXT: u32; // positions that a sequence may have
-override CACHED: u32;  // positions that the cache has, of all sequences
-override SPAN: u32;    // positions of a split
+override HEAD_DIM: u32; // a multiple of 32, at most 128
+override CONTEXT: u32;  // positions that a sequence may have
+override CACHED: u32;   // positions that the cache has, of all sequences
+override SPAN: u32;     // positions of a split, a multiple of RUN
 override SPLITS: u32;
 
-@group(0) @binding(0) var<storage, read> q: array<vec4f>;       // [HEADS, HEAD_DIM / 4], rotated
-@group(0) @binding(1) var<storage, read> keys: array<Cached>;   // [KV_HEADS, CACHED, HEAD_DIM / 4]
-@group(0) @binding(2) var<storage, read> values: array<Cached>; // [KV_HEADS, CACHED, HEAD_DIM / 4]
+@group(0) @binding(0) var<storage, read> q: array<vec4f>; // [HEADS, HEAD_DIM / 4], rotated
 // [HEADS, SPLITS, HEAD_DIM / 4 + 1]: the sums of values, then largest and the sum of weights
 @group(0) @binding(3) var<storage, read_write> parts: array<vec4f>;
 
+const LANES = 256u;
+const RUN = 16u;             // positions that a lane takes from one page
 const SLICES = 4u;           // lanes that share one key's row, so that they read neighbouring bytes
-const SLICE_LONGEST = 8u;    // vec4 of a row in one slice: 128 / 4 / SLICES
+const SLICE_LONGEST = 4u;    // octets of a row in one slice: 128 / 8 / SLICES
 const LOWEST = -3.0e38;      // below every score, and far enough from the end of f32 to subtract from
-override SLICE_STRIDE = WORKGROUP + 8u; // eight of padding, so that the slices of a key hit different banks
+const SLICE_STRIDE = LANES + 8u; // eight of padding, so that the slices of a key hit different banks
 
 var<workgroup> partialScores: array<f32, SLICES * SLICE_STRIDE>; // [slice, position]
-var<workgroup> weights: array<f32, WORKGROUP>;                   // exp(score - largest) of the positions at hand
-var<workgroup> partialSums: array<vec4f, WORKGROUP>;
+var<workgroup> weights: array<f32, LANES>;                       // exp(score - largest) of the positions at hand
+var<workgroup> partialSums: array<vec4f, LANES>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
   let head = workgroup.x;
   let split = workgroup.y;
-  let quarter = HEAD_DIM / 4u; // a head's row, in vec4
+  let eighth = HEAD_DIM / 8u; // a head's row, in octets
   let sequence = rows.row[0].sequence;
   let begin = split * SPAN;
   let end = min(min(rows.row[0].position + 1u, CONTEXT), begin + SPAN); // before begin where the split has nothing
   let cacheHead = head / (HEADS / KV_HEADS) * CACHED;
 
   let slice = lane.index % SLICES;
-  var query: array<vec4f, SLICE_LONGEST>; // the vec4 slice, slice + SLICES, ... of the row
-  for (var i = 0u; i < quarter / SLICES; i++) {
-    query[i] = q[head * quarter + i * SLICES + slice] * inverseSqrt(f32(HEAD_DIM));
+  var query: array<vec4f, 2u * SLICE_LONGEST>; // the octets slice, slice + SLICES, ... of the row
+  for (var i = 0u; i < eighth / SLICES; i++) {
+    let at = 2u * (head * eighth + i * SLICES + slice);
+    query[2u * i] = q[at] * inverseSqrt(f32(HEAD_DIM));
+    query[2u * i + 1u] = q[at + 1u] * inverseSqrt(f32(HEAD_DIM));
   }
 
-  // For the values a lane owns four columns, and shares the positions with the lanes that own the same ones.
-  let column = lane.index % quarter;
-  let share = lane.index / quarter;
-  let shares = WORKGROUP / quarter;
+  // Of the values a lane owns eight columns, of a run of positions that no other lane with these columns has.
+  let column = lane.index % eighth;
+  let run = lane.index / eighth;
 
   var largest = LOWEST;
   var denominator = 0.0; // of this lane's positions
-  var sum = vec4f(0.0);  // of this lane's columns, over its share of the positions
-  for (var first = begin; first < end; first += WORKGROUP) {
-    for (var k = lane.index / SLICES; k < min(WORKGROUP, end - first); k += WORKGROUP / SLICES) {
-      let row = (cacheHead + placeOf(sequence, first + k)) * quarter + slice;
+  var low = vec4f(0.0);  // of this lane's columns, over its runs
+  var high = vec4f(0.0);
+  for (var first = begin; first < end; first += LANES) {
+    let count = min(LANES, end - first);
+    for (var k = lane.index / SLICES; k < count; k += LANES / SLICES) {
+      let row = (cacheHead + placeOf(sequence, first + k)) * eighth + slice;
       var score = 0.0;
-      for (var i = 0u; i < quarter / SLICES; i++) {
-        score += dot(query[i], fromCached(keys[row + i * SLICES]));
+      for (var i = 0u; i < eighth / SLICES; i++) {
+        let key = keyOctet(row + i * SLICES);
+        score += dot(query[2u * i], key.low) + dot(query[2u * i + 1u], key.high);
       }
       partialScores[slice * SLICE_STRIDE + k] = score;
     }
     workgroupBarrier();
-    let isVisible = first + lane.index < end;
+    let isVisible = lane.index < count;
     var score = LOWEST;
     if (isVisible) {
       score = 0.0;
@@ -75,23 +79,39 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
     denominator = denominator * shrink + weight;
     weights[lane.index] = weight;
     workgroupBarrier();
-    sum *= shrink;
-    if (share < shares) {
-      for (var k = share; k < min(WORKGROUP, end - first); k += shares) {
-        sum += weights[k] * fromCached(values[(cacheHead + placeOf(sequence, first + k)) * quarter + column]);
+    low *= shrink;
+    high *= shrink;
+    for (var start = run * RUN; start < count; start += LANES / eighth * RUN) {
+      let row = (cacheHead + placeOf(sequence, first + start)) * eighth + column;
+      for (var i = 0u; i < min(RUN, count - start); i++) {
+        let value = valueOctet(row + i * eighth);
+        low += weights[start + i] * value.low;
+        high += weights[start + i] * value.high;
       }
     }
     // No barrier here: the next write to weights comes after those in the next round.
   }
-  partialSums[lane.index] = sum;
   let total = workgroupSum(denominator, lane);
-  if (lane.index < quarter) {
-    for (var i = lane.index + quarter; i < shares * quarter; i += quarter) {
-      sum += partialSums[i];
+  let into = (head * SPLITS + split) * (2u * eighth + 1u);
+  // The lanes with the same columns add up, one half of them after the other.
+  partialSums[lane.index] = low;
+  workgroupBarrier();
+  if (lane.index < eighth) {
+    for (var i = lane.index + eighth; i < LANES / eighth * eighth; i += eighth) {
+      low += partialSums[i];
     }
-    parts[(head * SPLITS + split) * (quarter + 1u) + lane.index] = sum;
+    parts[into + 2u * lane.index] = low;
+  }
+  workgroupBarrier();
+  partialSums[lane.index] = high;
+  workgroupBarrier();
+  if (lane.index < eighth) {
+    for (var i = lane.index + eighth; i < LANES / eighth * eighth; i += eighth) {
+      high += partialSums[i];
+    }
+    parts[into + 2u * lane.index + 1u] = high;
   }
   if (lane.index == 0u) {
-    parts[(head * SPLITS + split) * (quarter + 1u) + quarter] = vec4f(largest, total, 0.0, 0.0);
+    parts[into + 2u * eighth] = vec4f(largest, total, 0.0, 0.0);
   }
 }

@@ -1,4 +1,4 @@
-import { type AttentionShape, shapeConstants } from "./cache.ts";
+import { type AttentionShape, PAGE_ALIGNMENT, shapeConstants } from "./cache.ts";
 import { reducing } from "./reduce.ts";
 import type { Arithmetic } from "./vector.ts";
 import type { Operation } from "./way.ts";
@@ -29,12 +29,14 @@ export const ATTENTION_SPLIT: Operation<SplitShape, "q" | "keys" | "values" | "p
   name: "attention split",
   bindings: () => ["q", "keys", "values", "parts", "rows", "pages"],
   ways: reducing<SplitShape>("", (part) => ({
-    files: ({ cache }) => ["rows", "pages", `cache_${cache}`, part, "attention_split"],
+    files: ({ cache }) => ["rows", "pages", `octet_${cache}`, part, "attention_split"],
     constants: (shape) => ({
       ...shapeConstants(shape),
       SPAN: SPLIT_POSITIONS,
       SPLITS: shape.splits,
       WORKGROUP: LANES,
+      LANES,
+      RUN: PAGE_ALIGNMENT,
     }),
     grid: ({ heads, splits }) => [heads, splits],
   })),

@@ -11,8 +11,8 @@ export const GEMV_ROWS = 32;
 
 /**
  * How a workgroup shares its 32 rows out: so many lanes a row, which walk 64 columns a step each, and so many rows a
- * lane, for which it reads the vector once. Many lanes a row want few rows, to fill a GPU with a small matrix; one lane a
- * row needs no lane beside it and suits adapters that are no GPU.
+ * lane, for which it reads the vector once. The smaller a matrix, the more lanes a row fill a GPU; the last one suits
+ * adapters that are no GPU.
  */
 const TILES: readonly (readonly [lanesPerRow: number, rowsPerLane: number])[] = [
   [16, 4],
@@ -21,7 +21,7 @@ const TILES: readonly (readonly [lanesPerRow: number, rowsPerLane: number])[] = 
   [16, 2],
   [8, 2],
   [8, 1],
-  [1, 1],
+  [4, 2],
 ];
 
 /** What one kernel of the kind says of itself; what all of them have in common, gemvWays() adds. */

@@ -23,6 +23,6 @@ export function chooseDecode(gpu: Gpu, config: Config, weights: Weights): Decode
   if (arithmetic === undefined || !canFuse(config, weights)) return { set: "plain" };
   // A processor gains nothing with halves, and takes seconds to compile their kernels.
   if (gpu.info.isFallbackAdapter && !canCompute(weights, "i8")) return { set: "plain" };
-  const tile = gpu.info.isFallbackAdapter ? "1x1" : "16x4";
+  const tile = gpu.info.isFallbackAdapter ? "4x2" : "16x4";
   return { set: "fused", arithmetic, way: `${arithmetic} ${tile}` };
 }
