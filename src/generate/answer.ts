@@ -1,4 +1,4 @@
-import type { LanguageModel } from "../model/language-model.ts";
+import type { Ahead, LanguageModel } from "../model/language-model.ts";
 import type { Sequence } from "../model/sequence.ts";
 import type { StreamDecoder } from "../tokenizer/decoder.ts";
 import type { Sampler } from "./sampler.ts";
@@ -51,8 +51,8 @@ export interface Job {
 
 /**
  * An answer as it comes: `for await (const piece of stream)` yields text in whole characters. Nothing runs before the
- * first piece is asked for, and none is computed ahead: leaving the loop cancels, as does the signal. It can be
- * iterated once.
+ * first piece is asked for, and then only the few passes that the model keeps ahead of what is read: leaving the loop
+ * cancels, as does the signal. It can be iterated once.
  */
 export class GenerationStream implements AsyncIterable<string> {
   /**
@@ -69,6 +69,8 @@ export class GenerationStream implements AsyncIterable<string> {
   private cached = 0;
   private firstMilliseconds = 0;
   private laterMilliseconds = 0;
+  /** Once the prompt has run, where the model draws as the sampler would. */
+  private ahead: Ahead | undefined;
 
   constructor(job: Job) {
     this.job = job;
@@ -98,13 +100,9 @@ export class GenerationStream implements AsyncIterable<string> {
     return this.result;
   }
 
-  /**
-   * From the prompt's ids to text: each token is sampled, decoded (which holds back unfinished characters) and filtered
-   * (which holds back the beginnings of stop strings). The sequence is left with the prompt and all of the answer that
-   * ran: not its last token.
-   */
+  /** Takes the engine and a sequence for decode(), and gives them back however it ends. */
   private async *run(): AsyncGenerator<string, void> {
-    const { acquire, model, sampler, prompt, maxTokens, stopIds, decoder, stop, hidden, signal } = this.job;
+    const { acquire, model, prompt, signal } = this.job;
     let release: (() => void) | undefined;
     let sequence: Sequence | undefined;
     // Frees the engine also when nobody asks for a piece any more.
@@ -114,27 +112,10 @@ export class GenerationStream implements AsyncIterable<string> {
       sequence = model.open(prompt);
       this.cached = sequence.length;
       signal?.addEventListener("abort", cancel);
-      const filter = new StopFilter(stop);
-      const seen = new Set(sampler.usesSeen ? prompt : []);
-      const next = prompt.slice(this.cached);
-      for (let ended: FinishReason | undefined; ended === undefined; ) {
-        const id = await this.sample(sequence, next, seen);
-        if (sampler.usesSeen) seen.add(id);
-        next.length = 1;
-        next[0] = id;
-        const isStop = stopIds.has(id);
-        if (isStop) ended = "stop";
-        else if (this.sampled >= maxTokens) ended = "length";
-        let { text, stopped } = filter.push(isStop ? "" : decoder.push(id), hidden.get(id));
-        if (ended && !stopped) {
-          const last = filter.push(decoder.end());
-          text += last.stopped ? last.text : last.text + filter.end();
-          stopped = last.stopped;
-        }
-        if (stopped) ended = "stop";
-        if (ended) this.finish = ended;
-        this.text += text;
-        if (text) yield text;
+      try {
+        yield* this.decode(sequence);
+      } finally {
+        await this.ahead?.end();
       }
     } catch (error) {
       // What ran before the signal is the answer.
@@ -152,11 +133,51 @@ export class GenerationStream implements AsyncIterable<string> {
     }
   }
 
+  /**
+   * From the prompt's ids to text: each token is sampled, decoded (which holds back unfinished characters) and filtered
+   * (which holds back the beginnings of stop strings). The sequence is left with the prompt and all of the answer that
+   * ran: not its last token, nor what ran ahead of it.
+   */
+  private async *decode(sequence: Sequence): AsyncGenerator<string, void> {
+    const { sampler, prompt, maxTokens, stopIds, decoder, stop, hidden, signal } = this.job;
+    const filter = new StopFilter(stop);
+    const seen = new Set(sampler.usesSeen ? prompt : []);
+    const next = prompt.slice(this.cached);
+    for (let ended: FinishReason | undefined; ended === undefined; ) {
+      signal?.throwIfAborted();
+      const id = await this.sample(sequence, next, seen);
+      if (sampler.usesSeen) seen.add(id);
+      next.length = 1;
+      next[0] = id;
+      const isStop = stopIds.has(id);
+      if (isStop) ended = "stop";
+      else if (this.sampled >= maxTokens) ended = "length";
+      let { text, stopped } = filter.push(isStop ? "" : decoder.push(id), hidden.get(id));
+      if (ended && !stopped) {
+        const last = filter.push(decoder.end());
+        text += last.stopped ? last.text : last.text + filter.end();
+        stopped = last.stopped;
+      }
+      if (stopped) ended = "stop";
+      if (ended) this.finish = ended;
+      this.text += text;
+      if (text) yield text;
+    }
+  }
+
   /** The token after `tokens`, and the time that the model takes for it, not the time of whoever reads it. */
   private async sample(sequence: Sequence, tokens: readonly number[], seen: Set<number>): Promise<number> {
-    const { model, sampler, signal } = this.job;
+    const { model, sampler, maxTokens, signal } = this.job;
+    if (this.sampled > 0 && sampler.want === "argmax") {
+      this.ahead ??= model.ahead?.(sequence, tokens[0]!, maxTokens - this.sampled);
+    }
+    if (this.ahead) {
+      const id = sampler.sample(await this.ahead.next(), seen);
+      this.sampled++;
+      this.laterMilliseconds += this.ahead.milliseconds;
+      return id;
+    }
     const start = performance.now();
-    signal?.throwIfAborted();
     const id = sampler.sample(await model.forward(sequence, tokens, sampler.want, signal), seen);
     if (this.sampled++ === 0) this.firstMilliseconds = performance.now() - start;
     else this.laterMilliseconds += performance.now() - start;

@@ -1,3 +1,4 @@
+import { ADVANCE } from "./advance.ts";
 import { ARGMAX } from "./argmax.ts";
 import { ATTENTION } from "./attention.ts";
 import { ATTENTION_MERGE, ATTENTION_SPLIT } from "./attention-split.ts";
@@ -22,6 +23,7 @@ export const OPERATIONS: {
   readonly pick: typeof PICK;
   readonly argmax: typeof ARGMAX;
   readonly topk: typeof TOP;
+  readonly advance: typeof ADVANCE;
   readonly squares: typeof COLUMN_MOMENTS;
   readonly embedGroup: typeof EMBED_GROUP;
   readonly qkv: typeof QKV;
@@ -40,6 +42,7 @@ export const OPERATIONS: {
   pick: PICK,
   argmax: ARGMAX,
   topk: TOP,
+  advance: ADVANCE,
   squares: COLUMN_MOMENTS,
   embedGroup: EMBED_GROUP,
   qkv: QKV,

@@ -16,6 +16,19 @@ export interface Candidates {
 /** How many candidates the top-k kernel returns. */
 export const MAX_CANDIDATES: number = TOP_K;
 
+/** Tokens that the model draws by itself, its passes running ahead of those that are read. */
+export interface Ahead {
+  /** How long the model took for the token that was read last. */
+  readonly milliseconds: number;
+  /**
+   * Reads the next token, with its logit: one candidate, valid until the next call. The sequence holds the token before
+   * it from then on. Throws what forward() throws.
+   */
+  next(): Promise<Candidates>;
+  /** Forgets what was not read, before the sequence is released. The model runs no other pass until then. */
+  end(): Promise<void>;
+}
+
 /** A causal language model with a KV cache, as the generate loop sees it. */
 export interface LanguageModel {
   /** Tokens that one sequence can hold. */
@@ -39,4 +52,10 @@ export interface LanguageModel {
     want: Want,
     signal?: AbortSignal,
   ): Promise<Candidates>;
+  /**
+   * Appends `token` and goes on with the best token of each pass, up to `most` of them: the tokens that forward() would
+   * give one after the other for "argmax". Throws OptionError for a token that is not in the vocabulary, and
+   * ContextOverflowError, both before anything changes. A model that always waits for the host has none.
+   */
+  ahead?(sequence: Sequence, token: number, most: number): Ahead;
 }

@@ -2,14 +2,16 @@ import { BusyError, OptionError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type Dispatch, encode } from "../gpu/kernel.ts";
 import { Readback } from "../gpu/readback.ts";
+import { ReadbackRing } from "../gpu/readback-ring.ts";
 import { type Importance, recordCalibration } from "./calibrate.ts";
 import type { Config } from "./config.ts";
 import type { Decode } from "./decode.ts";
 import { type Drawn, drawnOf } from "./drawn.ts";
-import type { Candidates, LanguageModel, Want } from "./language-model.ts";
+import type { Ahead, Candidates, LanguageModel, Want } from "./language-model.ts";
 import { record } from "./llama.ts";
 import type { Storage } from "./memory.ts";
-import { allocateParts, destroyParts, type Parts, type Pass, recordPasses } from "./passes.ts";
+import { allocateParts, destroyParts, type Parts, type Passes, recordPasses } from "./passes.ts";
+import { RunAhead } from "./run-ahead.ts";
 import type { Sequence } from "./sequence.ts";
 import type { State } from "./state.ts";
 import type { Weights } from "./weights.ts";
@@ -19,7 +21,12 @@ interface ModelOptions extends Storage {
   readonly tokenCount: number;
   /** The kernels of passes of one row. Default: the fastest that fit. */
   readonly decode?: Decode;
+  /** Passes of a run that are submitted before the first of them is read: 1 waits for each. Default 4. */
+  readonly depth?: number;
 }
+
+/** Enough for the host to encode and read in the shadow of a pass, few to have run in vain when an answer ends. */
+const DEPTH = 4;
 
 /** A LLaMA on the GPU: weights, state, and its passes recorded as flat lists of dispatches. */
 export class LlamaModel implements LanguageModel {
@@ -32,9 +39,9 @@ export class LlamaModel implements LanguageModel {
   readonly decoding: Decode;
   private readonly gpu: Gpu;
   private readonly parts: Parts;
-  private readonly decode: Pass;
-  private readonly prefill: Pass;
+  private readonly passes: Passes;
   private readonly readback: Readback;
+  private readonly ring: ReadbackRing;
   private readonly drawn: Readonly<Record<Want, Drawn>>;
   private busy = false;
 
@@ -43,7 +50,7 @@ export class LlamaModel implements LanguageModel {
     const parts = allocateParts(gpu, config, options, options.decode);
     try {
       const passes = await recordPasses(gpu, config, parts, options.tokenCount);
-      return new LlamaModel(gpu, config, options.tokenCount, parts, passes);
+      return new LlamaModel(gpu, config, options, parts, passes);
     } catch (error) {
       destroyParts(parts);
       throw error;
@@ -53,9 +60,9 @@ export class LlamaModel implements LanguageModel {
   private constructor(
     gpu: Gpu,
     config: Config,
-    tokenCount: number,
+    { tokenCount, depth = DEPTH }: ModelOptions,
     parts: Parts,
-    { decode, prefill }: { readonly decode: Pass; readonly prefill: Pass },
+    passes: Passes,
   ) {
     this.gpu = gpu;
     this.config = config;
@@ -64,10 +71,10 @@ export class LlamaModel implements LanguageModel {
     this.weights = parts.weights;
     this.state = parts.state;
     this.decoding = parts.decoding;
-    this.decode = decode;
-    this.prefill = prefill;
+    this.passes = passes;
     this.readback = new Readback(gpu);
     this.drawn = drawnOf(parts.state, tokenCount);
+    this.ring = new ReadbackRing(gpu, depth, this.drawn.argmax.words.byteLength);
   }
 
   get contextLength(): number {
@@ -90,7 +97,7 @@ export class LlamaModel implements LanguageModel {
     for (let at = 0; ; at += capacity) {
       signal?.throwIfAborted();
       const count = Math.min(capacity, tokens.length - at);
-      const lists = count === 1 ? this.decode : this.prefill;
+      const lists = count === 1 ? this.passes.decode : this.passes.prefill;
       if (at + count < tokens.length) {
         await this.pass(sequence, tokens, at, count, lists.append);
         continue;
@@ -98,6 +105,19 @@ export class LlamaModel implements LanguageModel {
       const { source, words, candidates } = this.drawn[want];
       await this.pass(sequence, tokens, at, count, lists.draw[want], source, words);
       return candidates;
+    }
+  }
+
+  ahead(sequence: Sequence, token: number, most: number): Ahead {
+    this.acquire();
+    try {
+      this.admit(sequence, [token]);
+      const { gpu, state, ring, passes, drawn } = this;
+      const parts = { gpu, state, dispatches: passes.ahead, drawn: drawn.argmax, ring };
+      return new RunAhead(parts, sequence, token, most, this.release);
+    } catch (error) {
+      this.release();
+      throw error;
     }
   }
 
@@ -121,7 +141,7 @@ export class LlamaModel implements LanguageModel {
         async () => this.gpu.buffer("logits of every token", 4 * rows * vocab),
         (useless) => useless.destroy(),
       );
-      const [one, several] = [this.decode, this.prefill].map(({ set, h, append }) => [
+      const [one, several] = [this.passes.decode, this.passes.prefill].map(({ set, h, append }) => [
         ...append,
         ...record(set.headOfAll(h, buffer!)).dispatches,
       ]);
@@ -151,7 +171,7 @@ export class LlamaModel implements LanguageModel {
     const { capacity, buffer: rows } = state.rows;
     const pass = await gpu.guarded(
       "Calibrating",
-      () => recordCalibration(gpu, this.prefill.set, this.weights, rows),
+      () => recordCalibration(gpu, this.passes.prefill.set, this.weights, rows),
       (useless) => {
         for (const buffer of useless.sums.values()) buffer.destroy();
       },
@@ -191,6 +211,7 @@ export class LlamaModel implements LanguageModel {
   /** Releases every buffer; the device stays open. */
   destroy(): void {
     this.readback.destroy();
+    this.ring.destroy();
     destroyParts(this.parts);
   }
 
@@ -202,10 +223,21 @@ export class LlamaModel implements LanguageModel {
     sequence.reserve(tokens.length);
   }
 
+  /** @throws BusyError when a pass or a run is under way: its rows and what is read back have one place. */
+  private acquire(): void {
+    if (this.busy) {
+      throw new BusyError("The model runs a pass; await it before the next one, or end the run ahead.");
+    }
+    this.busy = true;
+  }
+
+  private readonly release = (): void => {
+    this.busy = false;
+  };
+
   /**
    * Runs a pass for `count` of `tokens` from `first` on, which follow what the sequence holds, and fills `words` with
    * what it leaves in `source`.
-   * @throws BusyError when a pass runs: its rows and what is read back have one place.
    */
   private async pass(
     sequence: Sequence,
@@ -216,8 +248,7 @@ export class LlamaModel implements LanguageModel {
     source?: GPUBuffer,
     words?: Uint32Array,
   ): Promise<void> {
-    if (this.busy) throw new BusyError("The model runs a pass; await it before the next one.");
-    this.busy = true;
+    this.acquire();
     try {
       const { device } = this.gpu;
       const { rows } = this.state;
@@ -234,7 +265,7 @@ export class LlamaModel implements LanguageModel {
       }
       sequence.append(tokens, first, count);
     } finally {
-      this.busy = false;
+      this.release();
     }
   }
 }

@@ -1,5 +1,6 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
+import { ADVANCE } from "../kernels/advance.ts";
 import { ARGMAX } from "../kernels/argmax.ts";
 import { TOP } from "../kernels/topk.ts";
 import { prepare } from "../kernels/way.ts";
@@ -34,6 +35,13 @@ export interface Pass {
   readonly draw: Readonly<Record<Want, readonly Dispatch[]>>;
 }
 
+/** A model's passes: of one row, of up to T, and of one row that leaves the row of the next. */
+export interface Passes {
+  readonly decode: Pass;
+  readonly prefill: Pass;
+  readonly ahead: readonly Dispatch[];
+}
+
 /**
  * Allocates a model, its weights still empty.
  * @param decode The kernels of passes of one row. Default: the best that fit.
@@ -62,21 +70,22 @@ export function destroyParts({ weights, state, activations, vectors }: Parts): v
   destroyWeights(weights);
 }
 
-/** Compiles and records the passes of one row, and of up to T. */
+/** Compiles and records the passes. */
 export async function recordPasses(
   gpu: Gpu,
   config: Config,
   { weights, state, activations, decoding, vectors }: Parts,
   tokenCount: number,
-): Promise<{ readonly decode: Pass; readonly prefill: Pass }> {
+): Promise<Passes> {
   const limits = { vocab: config.vocab_size, limit: tokenCount };
-  const [decode, prefill, best, top] = await Promise.all([
+  const [one, several, best, top, advance] = await Promise.all([
     decoding.set === "fused"
       ? fused(gpu, config, weights, state, vectors!, decoding)
       : plain(gpu, config, weights, state, activations, 1),
     plain(gpu, config, weights, state, activations, state.rows.capacity),
     prepare(gpu, ARGMAX, limits),
     prepare(gpu, TOP, limits),
+    prepare(gpu, ADVANCE, state.attention),
   ]);
   const select = { argmax: [best(state)], candidates: [top(state)], logits: [] };
   const passOf = (set: KernelSet<GPUBuffer>): Pass => {
@@ -89,5 +98,7 @@ export async function recordPasses(
     };
     return { set, h, append, draw };
   };
-  return { decode: passOf(decode), prefill: passOf(prefill) };
+  const decode = passOf(one);
+  const next = advance({ best: state.best, rows: state.rows.buffer, pages: state.pages });
+  return { decode, prefill: passOf(several), ahead: [...decode.draw.argmax, next] };
 }

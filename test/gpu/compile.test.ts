@@ -74,6 +74,7 @@ const CASES = [
   every(OPERATIONS.head, VECTORS),
   every(OPERATIONS.argmax, [{ vocab: 39424, limit: 39410 }]),
   every(OPERATIONS.topk, [{ vocab: 39424, limit: 39410 }]),
+  every(OPERATIONS.advance, HEADS),
 ];
 
 /** Compiles every way of an operation that each shape allows, and says how many there were. */

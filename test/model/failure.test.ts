@@ -37,6 +37,14 @@ const PASSES: Record<string, (model: LlamaModel) => Promise<unknown>> = {
   "a prefill of several passes": (model) => model.forward(model.open(), TOKENS, "argmax"),
   "a prefill of one pass": (model) => model.forward(model.open(), TOKENS.slice(0, CHUNK), "candidates"),
   "a decode": (model) => model.forward(model.open(), [5], "argmax"),
+  "a run ahead": async (model) => {
+    const run = model.ahead(model.open(), 5, 9);
+    try {
+      for (let i = 0; i < 9; i++) await run.next();
+    } finally {
+      await run.end();
+    }
+  },
   "all logits of a token": (model) => model.forward(model.open(), [5], "logits"),
   scoring: async (model) => {
     for await (const _ of model.logits(TOKENS));
@@ -58,7 +66,7 @@ it.each(Object.entries(PASSES))("%s rejects when the device reports an error in 
   }),
 );
 
-it.each(["a prefill of several passes", "a decode"])(
+it.each(["a prefill of several passes", "a decode", "a run ahead"])(
   "%s rejects when the device is lost in it",
   async (name) => {
     const host = dawnHost();
@@ -76,6 +84,21 @@ it.each(["a prefill of several passes", "a decode"])(
     lost.destroy();
     host.release();
   },
+);
+
+it.each([1, 2, 3, 6, 9])("a run ahead whose pass %i fails tells so, and ends", (failing) =>
+  withModel(gpu(), async (model, { device }) => {
+    const submit = device.queue.submit.bind(device.queue);
+    let passes = 0;
+    vi.spyOn(device.queue, "submit").mockImplementation((buffers) => {
+      if (++passes === failing) device.createBuffer({ size: 16, usage: 0xffff });
+      return submit(buffers);
+    });
+    const sequence = model.open();
+    await expect(PASSES["a run ahead"]!(model)).rejects.toThrow("WebGPU reported an error");
+    // The run gave the model back: what is refused now is the device.
+    await expect(model.forward(sequence, [1], "argmax")).rejects.toThrow("WebGPU reported an error");
+  }),
 );
 
 /** randomFolder()'s model with values `scale` times as large, and taken back in the next product. */

@@ -1,0 +1,148 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Engine, type GenerationOptions, type LlamaModel, load } from "../../node/index.ts";
+import type { GenerationResult } from "../../src/generate/answer.ts";
+import { testDeviceOptions } from "../support/gpu.ts";
+
+/** The longest prompt and answer together: four pages. */
+const CONTEXT = 128;
+const QUESTIONS = ["你好,你是谁?", "What is 12 plus 7?", "重复:苹果 香蕉 西瓜"];
+
+interface Heard extends Pick<GenerationResult, "text" | "finish_reason" | "usage"> {
+  readonly pieces: readonly string[];
+}
+
+describe("the embedded model, its passes ahead of what is read", () => {
+  let engine: Engine<LlamaModel>;
+  beforeAll(async () => {
+    engine = await load({ context: CONTEXT, ...testDeviceOptions() });
+  });
+  afterAll(() => engine.destroy());
+
+  /** Asks one question after the other, each in the cache that the last one left; `left` pieces are read, then it is left. */
+  async function hear(
+    prompts: readonly (string | readonly number[])[],
+    options: GenerationOptions,
+    { left = Infinity, by = "break" }: { left?: number; by?: "break" | "signal" } = {},
+  ): Promise<Heard[]> {
+    const heard: Heard[] = [];
+    for (const prompt of prompts) {
+      const controller = new AbortController();
+      const asked = { ...options, signal: controller.signal };
+      const stream =
+        typeof prompt === "string"
+          ? engine.chat([{ role: "user", content: prompt }], asked)
+          : engine.generate(prompt, asked);
+      const pieces: string[] = [];
+      for await (const piece of stream) {
+        pieces.push(piece);
+        if (pieces.length < left) continue;
+        if (by === "break") break;
+        controller.abort();
+      }
+      const { text, finish_reason, usage } = await stream.result;
+      heard.push({ pieces, text, finish_reason, usage });
+    }
+    return heard;
+  }
+
+  /** The same with every pass awaited before the next, from an empty cache each. */
+  async function both(...asked: Parameters<typeof hear>): Promise<[ahead: Heard[], awaited: Heard[]]> {
+    const { model } = engine;
+    await empty();
+    const ahead = await hear(...asked);
+    await empty();
+    Object.defineProperty(model, "ahead", { value: undefined, configurable: true });
+    try {
+      return [ahead, await hear(...asked)];
+    } finally {
+      Reflect.deleteProperty(model, "ahead");
+    }
+  }
+
+  /** Leaves nothing in the cache that a prompt begins with. */
+  async function empty(): Promise<void> {
+    const { model } = engine;
+    const sequence = model.open();
+    sequence.reserve(model.contextLength);
+    sequence.discard();
+    expect(model.open([1, 2, 3]).length).toBe(0);
+  }
+
+  const CASES: [string, GenerationOptions][] = [
+    ["whole", {}],
+    ["of one token", { max_tokens: 1 }],
+    ["of two tokens", { max_tokens: 2 }],
+    ["of seven tokens", { max_tokens: 7 }],
+    ["up to a stop string of a letter", { stop: ["i", "我", "果"] }],
+    ["up to a stop string over several tokens", { stop: [" is 1", "是Zi", "苹果 香"] }],
+  ];
+  it.each(CASES)("greedy answers %s are those of one pass after the other", async (_, options) => {
+    const [ahead, awaited] = await both([...QUESTIONS, QUESTIONS[0]!], { temperature: 0, ...options });
+    expect(ahead).toEqual(awaited);
+    expect(ahead.at(-1)!.usage.cached_tokens).toBeGreaterThan(0);
+    expect(ahead.every(({ usage }) => usage.completion_tokens > 0)).toBe(true);
+  });
+
+  it("a context that fills up ends it at the same token", async () => {
+    const roomy = engine;
+    const prompt = roomy.encodeChat([{ role: "user", content: QUESTIONS[0]! }]).length;
+    for (const room of [1, 6]) {
+      engine = await load({ context: prompt + room, ...testDeviceOptions() });
+      try {
+        const [ahead, awaited] = await both([QUESTIONS[0]!], { temperature: 0 });
+        expect(ahead).toEqual(awaited);
+        expect(ahead[0]).toMatchObject({ finish_reason: "length", usage: { completion_tokens: room } });
+      } finally {
+        engine.destroy();
+        engine = roomy;
+      }
+    }
+  });
+
+  it.each(["break", "signal"] as const)("%s after each of the first pieces leaves the same", async (by) => {
+    for (let left = 1; left <= 6; left++) {
+      // Asked again, it has in the cache what ran before it was left.
+      const [ahead, awaited] = await both([QUESTIONS[0]!, QUESTIONS[0]!], { temperature: 0 }, { left, by });
+      expect(ahead).toEqual(awaited);
+      expect(ahead[0]).toMatchObject({ finish_reason: "abort", pieces: { length: left } });
+    }
+  });
+});
+
+/** Bytes of heap that a token may leave: a promise alone, were it kept, is more. */
+const HEAP_PER_TOKEN = 48;
+
+it("a thousand tokens allocate nothing that stays, on the heap or on the device", async () => {
+  setFlagsFromString("--expose-gc");
+  const collectGarbage = runInNewContext("gc") as () => void;
+  const heap = async () => {
+    for (let i = 0; i < 3; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      collectGarbage();
+    }
+    return process.memoryUsage().heapUsed;
+  };
+  const engine = await load({ context: 512, ...testDeviceOptions() });
+  try {
+    const { model } = engine;
+    const sequence = model.open();
+    const { gpu } = model as unknown as { gpu: { allocated: number } };
+    const readings: { heap: number; allocated: number }[] = [];
+    for (let round = 0; round < 3; round++) {
+      sequence.truncate(0);
+      const run = model.ahead(sequence, 5, 500);
+      for (let i = 0; i < 500; i++) await run.next();
+      await run.end();
+      expect(sequence.length).toBe(500);
+      readings.push({ heap: await heap(), allocated: gpu.allocated });
+    }
+    // The first warms up.
+    const [first, , last] = readings;
+    expect(last!.allocated).toBe(first!.allocated);
+    expect(last!.heap - first!.heap).toBeLessThan(HEAP_PER_TOKEN * 1000);
+  } finally {
+    engine.destroy();
+  }
+});
