@@ -1,5 +1,6 @@
 import type { Gpu } from "../src/gpu/device.ts";
 import { compile, type Dispatch, encode } from "../src/gpu/kernel.ts";
+import { median } from "../src/model/timing.ts";
 
 /** What a subject took, and what it must at least move and compute. */
 export interface Measured {
@@ -10,11 +11,7 @@ export interface Measured {
   readonly tokensPerSecond?: number;
 }
 
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
+export { median };
 
 /** Milliseconds from submit to done of `repeats` runs of the dispatches, per run. */
 async function timeOnce(gpu: Gpu, dispatches: readonly Dispatch[], repeats: number): Promise<number> {

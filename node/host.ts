@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { DeviceError } from "../src/errors.ts";
 import type { Host } from "../src/host.ts";
 import { loadDawn } from "./dawn.ts";
+import { fileStore } from "./store.ts";
 
 /** A host that can be let go. */
 export interface DawnHost extends Host {
@@ -60,6 +61,7 @@ export function dawnHost(flags: string[] = []): DawnHost {
       return gpu;
     },
     systemMemory,
+    store: fileStore(),
     adapterAdvice: "Install a Vulkan driver; a software one is Debian's mesa-vulkan-drivers.",
     readShader: (name) => readFile(join(packageRoot, "shaders", `${name}.wgsl`), "utf8"),
     release() {

@@ -10,4 +10,16 @@ export interface Host {
   readonly adapterAdvice?: string;
   /** The text of `shaders/<name>.wgsl`. */
   readShader(name: string): Promise<string>;
+  /** Where the host has one: what was found out about an adapter need not be found out again. */
+  readonly store?: Store;
+}
+
+/** Named bytes that outlive the process. What is in it may go at any time: all of it can be made again. */
+export interface Store {
+  /**
+   * @param name Of letters, digits and dashes.
+   * @returns undefined where there is nothing of the name.
+   */
+  read(name: string): Promise<Uint8Array | undefined>;
+  write(name: string, bytes: Uint8Array): Promise<void>;
 }

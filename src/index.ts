@@ -10,7 +10,7 @@ export type { GenerationDefaults, GenerationOptions, Overflow } from "./generate
 export type { Message } from "./generate/template.ts";
 export type { DeviceOptions } from "./gpu/device.ts";
 export { RUNGS, type Rung } from "./gpu/features.ts";
-export type { Host } from "./host.ts";
+export type { Host, Store } from "./host.ts";
 export type { Importance } from "./model/calibrate.ts";
 export type { Config } from "./model/config.ts";
 export type { Candidates, LanguageModel, Want } from "./model/language-model.ts";

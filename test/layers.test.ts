@@ -13,6 +13,7 @@ const RANKS: Readonly<Record<string, number>> = {
   "src/show.ts": 0,
   "src/stored.ts": 0,
   "src/utf8.ts": 0,
+  "src/version.ts": 0,
   "src/gpu": 1,
   "src/quantize": 1,
   "src/checkpoint": 1,

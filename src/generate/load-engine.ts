@@ -4,6 +4,7 @@ import { ConfigError } from "../errors.ts";
 import { type DeviceOptions, LIMITS, openDevice } from "../gpu/device.ts";
 import { RUNGS } from "../gpu/features.ts";
 import type { Host } from "../host.ts";
+import { DECODES } from "../model/decode.ts";
 import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load-model.ts";
 import type { LlamaModel } from "../model/model.ts";
 import { WEIGHT_FORMATS } from "../stored.ts";
@@ -58,6 +59,14 @@ export const MODEL_OPTIONS = {
     flag: ["FORMAT", "How keys and values are stored: f16 or f32. Default: f16."],
   },
   chunk: { kind: "size" },
+  decode: {
+    kind: "choice",
+    choices: DECODES,
+    flag: [
+      "KERNELS",
+      `How a token is run: plain, or ARITHMETIC and TILE as in "f32 16x4". Default: auto, the fastest by timing.`,
+    ],
+  },
   strip: { kind: "boolean" },
   signal: { kind: "signal" },
   onProgress: { kind: "other" },

@@ -38,6 +38,8 @@ export class Gpu {
   readonly readShader: Host["readShader"];
   /** Bytes of the machine's memory, where the host knows them. */
   readonly systemMemory: number | undefined;
+  /** Where the host has one. */
+  readonly store: Host["store"];
   /** What was made of this device once and is kept with it, by what it was made of. */
   readonly made = new Map<string, Promise<unknown>>();
   private readonly host: Host;
@@ -59,6 +61,7 @@ export class Gpu {
     this.adapter = adapter;
     this.readShader = (name) => this.host.readShader(name);
     this.systemMemory = host.systemMemory;
+    this.store = host.store;
     this.device = device;
     this.info = adapter.info;
     this.features = features;

@@ -24,6 +24,25 @@ const TILES: readonly (readonly [lanesPerRow: number, rowsPerLane: number])[] = 
   [4, 2],
 ];
 
+/** What is the same in a way of every kernel of the kind. */
+export interface GemvWay {
+  /** "i8 16x4" has 16 lanes a row and 4 rows a lane. */
+  readonly name: string;
+  readonly arithmetic: Arithmetic;
+  readonly lanesPerRow: number;
+  readonly rowsPerLane: number;
+}
+
+/** A way for each arithmetic and tile. */
+export const GEMV_WAYS: readonly GemvWay[] = ARITHMETICS.flatMap((arithmetic) =>
+  TILES.map(([lanesPerRow, rowsPerLane]) => ({
+    name: `${arithmetic} ${lanesPerRow}x${rowsPerLane}`,
+    arithmetic,
+    lanesPerRow,
+    rowsPerLane,
+  })),
+);
+
 /** What one kernel of the kind says of itself; what all of them have in common, gemvWays() adds. */
 interface Gemv<Shape> {
   /** Parts besides those of the product, and last the kernel. */
@@ -32,26 +51,19 @@ interface Gemv<Shape> {
   readonly grid: (shape: Shape) => Workgroups;
 }
 
-/** A way for each arithmetic and tile: "i8 16x4" has 16 lanes a row and 4 rows a lane. */
+/** The ways of one kernel, in the order of GEMV_WAYS. */
 export function gemvWays<Shape extends GemvShape>({ files, constants, grid }: Gemv<Shape>): Way<Shape>[] {
-  return ARITHMETICS.flatMap((arithmetic) =>
-    TILES.map(([lanesPerRow, rowsPerLane]) => ({
-      name: `${arithmetic} ${lanesPerRow}x${rowsPerLane}`,
-      needs: ARITHMETIC_NEEDS[arithmetic],
-      fits: (shape: Shape) => shape.arithmetic === arithmetic && canMultiply(shape.format, arithmetic),
-      files: (shape: Shape) => [
-        `input_${arithmetic}`,
-        `dot_${shape.format}_${arithmetic}`,
-        "gemv",
-        ...files(shape),
-      ],
-      constants: (shape: Shape) => ({
-        COLUMNS: shape.columns,
-        LANES_PER_ROW: lanesPerRow,
-        ROWS_PER_LANE: rowsPerLane,
-        ...constants(shape),
-      }),
-      grid,
-    })),
-  );
+  return GEMV_WAYS.map(({ name, arithmetic, lanesPerRow, rowsPerLane }) => ({
+    name,
+    needs: ARITHMETIC_NEEDS[arithmetic],
+    fits: (shape) => shape.arithmetic === arithmetic && canMultiply(shape.format, arithmetic),
+    files: (shape) => [`input_${arithmetic}`, `dot_${shape.format}_${arithmetic}`, "gemv", ...files(shape)],
+    constants: (shape) => ({
+      COLUMNS: shape.columns,
+      LANES_PER_ROW: lanesPerRow,
+      ROWS_PER_LANE: rowsPerLane,
+      ...constants(shape),
+    }),
+    grid,
+  }));
 }

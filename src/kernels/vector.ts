@@ -28,3 +28,32 @@ export function vectorBytes(arithmetic: Arithmetic, columns: number): number {
 export function canMultiply(format: WeightFormat, arithmetic: Arithmetic): boolean {
   return format !== "f32" && (arithmetic === "f32" || scalesOf(format) !== undefined);
 }
+
+/**
+ * The vector scale · q as it stands in a buffer, in every arithmetic the same numbers.
+ * @param quants [columns], a multiple of 32.
+ */
+export function vectorOf(arithmetic: Arithmetic, quants: Int8Array, scale: number): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(vectorBytes(arithmetic, quants.length) / 4);
+  const [floats, bytes] = [new Float32Array(words.buffer), new Int8Array(words.buffer)];
+  const record = RECORD[arithmetic];
+  const squares = record * Math.ceil(quants.length / 64);
+  for (let group = 0; group < quants.length / 32; group++) {
+    const own = quants.subarray(32 * group, 32 * group + 32);
+    const start = record * (group >> 1);
+    const sums = start + record - 4 + 2 * (group % 2);
+    const sum = scale * own.reduce((total, q) => total + q, 0);
+    if (arithmetic === "i8") {
+      bytes.set(own, 4 * (start + 8 * (group % 2)));
+      floats[sums] = scale;
+    } else {
+      const values = Float32Array.from(own, (q) => scale * q);
+      floats.set(values, start + 32 * (group % 2));
+      // See liftedSum in store_f32.wgsl.
+      floats[sums] = values.reduce((total, value, i) => total + value * (i % 8 < 4 ? 16 : 1), 0);
+    }
+    floats[sums + 1] = sum;
+    floats[squares + group] = own.reduce((total, q) => total + (scale * q) ** 2, 0);
+  }
+  return words;
+}

@@ -1,8 +1,15 @@
+import { DeviceError } from "../errors.ts";
+import { describeAdapter } from "../gpu/adapter.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { missingFeatures } from "../gpu/features.ts";
-import { ARITHMETIC_NEEDS, ARITHMETICS, type Arithmetic } from "../kernels/vector.ts";
+import { GEMV_WAYS, type GemvWay } from "../kernels/gemv.ts";
+import { ARITHMETIC_NEEDS, type Arithmetic } from "../kernels/vector.ts";
 import type { Config } from "./config.ts";
 import { canCompute, canFuse } from "./sets/fused.ts";
+import { recall, remember } from "./store.ts";
+import type { Timing } from "./timing.ts";
+import type { Subject } from "./trials.ts";
+import { type Tuned, tune } from "./tune.ts";
 import type { Weights } from "./weights.ts";
 
 /** Which kernels a pass of one row runs on. */
@@ -11,18 +18,72 @@ export type Decode =
   | {
       readonly set: "fused";
       readonly arithmetic: Arithmetic;
-      /** How its products share their rows out: see gemvWays(). */
+      /** How its products share their rows out: one of GEMV_WAYS. */
       readonly way: string;
+      /** What it was chosen by, where it was timed: now, or when the adapter first had matrices of these sizes. */
+      readonly timings?: readonly Timing[];
     };
 
-/** The kernels that a model and an adapter allow, the best first. */
-export function chooseDecode(gpu: Gpu, config: Config, weights: Weights): Decode {
-  const arithmetic = ARITHMETICS.find(
-    (name) => missingFeatures(ARITHMETIC_NEEDS[name], gpu.features).length === 0 && canCompute(weights, name),
-  );
-  if (arithmetic === undefined || !canFuse(config, weights)) return { set: "plain" };
-  // A processor gains nothing with halves, and takes seconds to compile their kernels.
-  if (gpu.info.isFallbackAdapter && !canCompute(weights, "i8")) return { set: "plain" };
-  const tile = gpu.info.isFallbackAdapter ? "4x2" : "16x4";
-  return { set: "fused", arithmetic, way: `${arithmetic} ${tile}` };
+/** What a caller may ask for: the fastest by timing, the set `plain`, or a way of the set `fused`. */
+export const DECODES: readonly string[] = ["auto", "plain", ...GEMV_WAYS.map(({ name }) => name)];
+
+/** What was the fastest on software adapters, where nothing is timed. */
+const SOFTWARE_TILE = "4x2";
+
+/**
+ * The kernels that a model decodes with. Where several fit, they are timed on the weights' buffers, which are left empty.
+ * @param wanted One of DECODES.
+ * @throws DeviceError where the model or the adapter does not allow what is wanted.
+ */
+export async function chooseDecode(
+  gpu: Gpu,
+  config: Config,
+  weights: Weights,
+  wanted = "auto",
+): Promise<Decode> {
+  if (wanted === "plain") return { set: "plain" };
+  const ways = canFuse(config, weights)
+    ? GEMV_WAYS.filter(
+        ({ arithmetic }) =>
+          missingFeatures(ARITHMETIC_NEEDS[arithmetic], gpu.features).length === 0 &&
+          canCompute(weights, arithmetic),
+      )
+    : [];
+  if (wanted !== "auto") {
+    const way = ways.find(({ name }) => name === wanted);
+    if (way) return decodeOf(way);
+    const possible = ["plain", ...ways.map(({ name }) => name)].join(", ");
+    throw new DeviceError(
+      `decode is "${wanted}", which this model on ${describeAdapter(gpu.info)} does not allow; it allows ${possible}.`,
+    );
+  }
+  if (gpu.info.isFallbackAdapter) {
+    // Compiling one kernel there takes seconds, and with halves nothing is gained.
+    const way = canCompute(weights, "i8")
+      ? ways.find(({ name }) => name.endsWith(` ${SOFTWARE_TILE}`))
+      : undefined;
+    return way ? decodeOf(way) : { set: "plain" };
+  }
+  if (ways.length === 0) return { set: "plain" };
+  const { gateUp, down } = weights.layers[0]!;
+  const { way: name, timings } = await tuneOnce(gpu, { gateUp, down, eps: config.rms_norm_eps }, ways);
+  return { ...decodeOf(ways.find((way) => way.name === name)!), timings };
+}
+
+function decodeOf({ arithmetic, name }: GemvWay): Extract<Decode, { set: "fused" }> {
+  return { set: "fused", arithmetic, way: name };
+}
+
+/** tune(), unless it is known of this device, or in the host's store of one like it. */
+export function tuneOnce(gpu: Gpu, subject: Subject, ways: readonly GemvWay[]): Promise<Tuned> {
+  const sizes = [subject.gateUp, subject.down].map(({ format, rows, columns }) => [format, rows, columns]);
+  const names = ways.map(({ name }) => name);
+  const what = JSON.stringify([sizes, names]);
+  return gpu.once(`decode ${[...gpu.features].sort()} ${what}`, async () => {
+    const known = await recall(gpu, what, names);
+    if (known) return known;
+    const tuned = await tune(gpu, subject, ways);
+    await remember(gpu, what, tuned);
+    return tuned;
+  });
 }

@@ -5,9 +5,11 @@ import { type OpenFile, unlessAborted } from "../checkpoint/source.ts";
 import { ConfigError, OptionError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { CacheFormat } from "../kernels/cache.ts";
+import { show } from "../show.ts";
 import type { WeightFormat } from "../stored.ts";
 import type { Importance } from "./calibrate.ts";
 import { type Config, parseConfig, readConfigText } from "./config.ts";
+import { DECODES } from "./decode.ts";
 import { checkFit, describeNeed, type Storage } from "./memory.ts";
 import { LlamaModel } from "./model.ts";
 import { expectTensors } from "./tensors.ts";
@@ -24,6 +26,11 @@ export interface LoadOptions {
   readonly cache?: CacheFormat;
   /** Tokens of one prefill pass. Default 128. */
   readonly chunk?: number;
+  /**
+   * The kernels of one token's pass: "auto" takes the fastest by timing, "plain" has none that are fused, and the others
+   * are called by arithmetic and tile: "f32 16x4", "i8 16x4". Default "auto".
+   */
+  readonly decode?: string;
   /** The tokenizer's length; rows of the vocabulary above it are masked. Default vocab_size. */
   readonly tokenCount?: number;
   /** How many of these must have a row: added tokens above them (`<pad>`) may have none. Default all. */
@@ -67,6 +74,10 @@ export async function loadCheckpoint(
   const { context = config.max_position_embeddings, tokenCount: asked = config.vocab_size } = options;
   signal?.throwIfAborted();
   checkOptions(config, context, chunk, asked, options.rowsNeeded ?? asked);
+  const { decode = "auto" } = options;
+  if (!DECODES.includes(decode)) {
+    throw new OptionError(`decode is ${show(decode)}; wanted ${DECODES.join(", ")}.`);
+  }
   const tokenCount = Math.min(asked, config.vocab_size);
   const format = chooseFormat(checkpoint, options.weights);
   const storage: Storage = { formatOf: () => format, cache, context, chunk };
@@ -77,7 +88,7 @@ export async function loadCheckpoint(
   const need = describeNeed(config, storage);
   const making = gpu.guarded(
     `Making room for ${need}`,
-    () => LlamaModel.create(gpu, config, { ...storage, tokenCount }),
+    () => LlamaModel.create(gpu, config, { ...storage, tokenCount, decode }),
     (useless) => useless.destroy(),
   );
   const model = await (signal ? unlessAborted(signal, () => making) : making).catch((error: unknown) => {

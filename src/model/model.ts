@@ -19,8 +19,8 @@ import type { Weights } from "./weights.ts";
 interface ModelOptions extends Storage {
   /** The tokenizer's length: logits of rows above it are never returned. */
   readonly tokenCount: number;
-  /** The kernels of passes of one row. Default: the fastest that fit. */
-  readonly decode?: Decode;
+  /** The kernels of passes of one row, one of DECODES. Default: the fastest, by timing. */
+  readonly decode?: string;
   /** Passes of a run that are submitted before the first of them is read: 1 waits for each. Default 4. */
   readonly depth?: number;
 }
@@ -47,7 +47,7 @@ export class LlamaModel implements LanguageModel {
 
   /** Allocates, compiles and records. The weights are empty: uploadWeights() fills them. */
   static async create(gpu: Gpu, config: Config, options: ModelOptions): Promise<LlamaModel> {
-    const parts = allocateParts(gpu, config, options, options.decode);
+    const parts = await allocateParts(gpu, config, options, options.decode);
     try {
       const passes = await recordPasses(gpu, config, parts, options.tokenCount);
       return new LlamaModel(gpu, config, options, parts, passes);

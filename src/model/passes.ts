@@ -44,26 +44,35 @@ export interface Passes {
 
 /**
  * Allocates a model, its weights still empty.
- * @param decode The kernels of passes of one row. Default: the best that fit.
+ * @param decode The kernels of passes of one row, one of DECODES. Default: the fastest, by timing.
  */
-export function allocateParts(gpu: Gpu, config: Config, storage: Storage, decode?: Decode): Parts {
+export async function allocateParts(
+  gpu: Gpu,
+  config: Config,
+  storage: Storage,
+  decode?: string,
+): Promise<Parts> {
   const { formatOf, context, cache, chunk } = storage;
-  return gpu.allOrNone(() => {
-    const weights = allocateWeights(gpu, config, formatOf);
-    const decoding = decode ?? chooseDecode(gpu, config, weights);
-    const attention = attentionShape(config, context, cache);
-    return {
-      weights,
-      state: createState(gpu, config, attention, chunk),
-      activations: createActivations(gpu, config, chunk),
-      decoding,
-      vectors:
-        decoding.set === "fused" ? createFused(gpu, config, attention, decoding.arithmetic) : undefined,
-    };
-  });
+  const attention = attentionShape(config, context, cache);
+  const parts = gpu.allOrNone(() => ({
+    weights: allocateWeights(gpu, config, formatOf),
+    state: createState(gpu, config, attention, chunk),
+    activations: createActivations(gpu, config, chunk),
+  }));
+  try {
+    const decoding = await chooseDecode(gpu, config, parts.weights, decode);
+    const vectors =
+      decoding.set === "fused"
+        ? gpu.allOrNone(() => createFused(gpu, config, attention, decoding.arithmetic))
+        : undefined;
+    return { ...parts, decoding, vectors };
+  } catch (error) {
+    destroyParts({ ...parts, vectors: undefined });
+    throw error;
+  }
 }
 
-export function destroyParts({ weights, state, activations, vectors }: Parts): void {
+export function destroyParts({ weights, state, activations, vectors }: Omit<Parts, "decoding">): void {
   destroyActivations(activations);
   if (vectors) destroyActivations(vectors);
   destroyState(state);

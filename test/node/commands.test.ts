@@ -91,6 +91,7 @@ describe("the command line", () => {
     [["chat", "hi", "--overflow", "drop", "--model", "none"], 'overflow is "drop"; wanted'],
     [["generate", "--prompt", "a", "--max-tokens", "0", "--model", "none"], "max_tokens is 0; wanted"],
     [["chat", "hi", "--weights", "q5"], 'weights is "q5"; wanted '],
+    [["chat", "hi", "--decode", "fast"], 'decode is "fast"; wanted auto, plain, i8 16x4, '],
     [["chat", "hi", "--cache", "q8"], 'cache is "q8"; wanted f16, f32.'],
   ])("refuses %j with exit code 2", async (args, message) => {
     const { code, out, err } = await run(args);
@@ -266,7 +267,11 @@ describe("with the embedded model", () => {
     expect(q8.weight_bytes / q4.weight_bytes).toBeCloseTo(8.5 / 4.5, 2);
     expect(f16.weight_bytes / 1e9).toBeCloseTo(26.18, 1);
     expect(f16.cache_bytes_per_token).toBe(819_200);
+    // On software a rule chooses, and elsewhere timing.
+    expect(found.decode.way).toMatch(/^(i8|f32) \d+x\d$/);
+    expect(found.decode.timings === undefined).toBe(found.software);
     const text = (await run(["doctor", ...DEVICE_FLAGS])).out;
+    expect(text).toContain(`Stored as q4 it would decode with ${found.decode.way}, by `);
     expect(text).toContain(found.adapter);
     expect(text).toContain("Ziya-LLaMA-13B with a full KV cache of 2048 tokens");
     const refused = await run(["doctor", "--adapter", "no such adapter"]);

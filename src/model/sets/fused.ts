@@ -86,7 +86,7 @@ export function canCompute({ layers, head }: Weights, arithmetic: Arithmetic): b
 /**
  * The set for decoding, one row: the norm, the rotation, the cache, SwiGLU and the residual are in the products that make
  * and take them, six dispatches a layer.
- * @param way How the products share their rows out: see gemvWays().
+ * @param way How the products share their rows out: one of GEMV_WAYS.
  */
 export async function fused(
   gpu: Gpu,

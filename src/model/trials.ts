@@ -1,0 +1,162 @@
+import type { Gpu } from "../gpu/device.ts";
+import { type Dispatch, encode } from "../gpu/kernel.ts";
+import { Readback } from "../gpu/readback.ts";
+import { ADD, GATE } from "../kernels/fused.ts";
+import type { GemvWay } from "../kernels/gemv.ts";
+import { type Matrix, type Slab, slabBuffers, slabShape } from "../kernels/matrix.ts";
+import { type Arithmetic, vectorBytes, vectorOf } from "../kernels/vector.ts";
+import { type Buffers, prepare } from "../kernels/way.ts";
+import { packRows } from "../quantize/pack.ts";
+import { storedBytes } from "../stored.ts";
+import type { Trial } from "./timing.ts";
+
+/** What is run: two matrices of a layer, whose buffers are written to, and the norm's epsilon. */
+export interface Subject {
+  readonly gateUp: Matrix; // [2 hidden, dim], one slab
+  readonly down: Matrix; //   [dim, hidden], of which the first slab
+  readonly eps: number;
+}
+
+/** Distinct rows of a matrix of noise: no divisor of a workgroup's 32, so that rows that are mixed up show. */
+const NOISE_ROWS = 5;
+/** As many times do they stand in the buffer that a matrix is filled from. */
+const NOISE_COPIES = 64;
+/** Of the vector that the first product gets: its values are -127 to 127 times this. */
+const INPUT_SCALE = 1 / 64;
+
+/** Noise that is the same in every run: a linear congruential generator's upper bits, in [-1, 1). */
+function* noise(): Generator<number, never> {
+  for (let state = 1; ; ) {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    yield state / 2 ** 31;
+  }
+}
+
+/** down · (silu(gate h) ⊙ up h) on the GPU, the way of its products to be chosen. */
+export class Trials {
+  private readonly gpu: Gpu;
+  private readonly subject: Subject;
+  private readonly own: GPUBuffer[] = [];
+  private readonly readback: Readback;
+  private readonly x: GPUBuffer; //    [rows of down's slab] f32
+  private readonly norm: GPUBuffer; // [rows of down's slab] f32
+  private readonly quants: Int8Array; // [dim]
+  private readonly vectors = new Map<Arithmetic, Record<"h" | "gated" | "stored", GPUBuffer>>();
+
+  constructor(gpu: Gpu, subject: Subject) {
+    this.gpu = gpu;
+    this.subject = subject;
+    this.readback = new Readback(gpu);
+    const { gateUp, down } = subject;
+    const values = noise();
+    this.quants = Int8Array.from({ length: gateUp.columns }, () => Math.trunc(127 * values.next().value));
+    this.x = this.buffer("x of the trials", 4 * down.slabs[0]!.rows);
+    this.norm = this.buffer("norm of the trials", 4 * down.slabs[0]!.rows);
+    gpu.device.queue.writeBuffer(this.norm, 0, new Float32Array(down.slabs[0]!.rows).fill(1));
+    for (const matrix of [gateUp, down]) this.fill(matrix, values);
+  }
+
+  /** Compiles the products in a way. @throws ShaderError where its kernels do not compile. */
+  async prepare({ name, arithmetic }: GemvWay): Promise<Trial & { result(): Promise<Float32Array> }> {
+    const { gpu, x, norm } = this;
+    const { gateUp, down, eps } = this.subject;
+    const shape = (matrix: Matrix) => ({ ...slabShape(matrix, matrix.slabs[0]!), arithmetic, eps });
+    const [gate, add] = await Promise.all([
+      prepare(gpu, GATE, { ...shape(gateUp), storedColumns: gateUp.rows / 2 }, name),
+      prepare(gpu, ADD, { ...shape(down), storedColumns: down.rows }, name),
+    ]);
+    const { h, gated, stored } = this.vectorsOf(arithmetic);
+    const slab = <Binding extends string>(matrix: Matrix, others: Readonly<Record<string, GPUBuffer>>) =>
+      ({ ...others, ...slabBuffers(matrix.slabs[0]!) }) as Buffers<Binding>;
+    const pair = [
+      gate(slab(gateUp, { input: h, stored: gated })),
+      add(slab(down, { input: gated, x, norm, stored })),
+    ];
+    return {
+      way: name,
+      run: (repeats) => this.time(pair, repeats),
+      result: () => this.result(pair),
+    };
+  }
+
+  /** Releases what was allocated, and leaves the matrices as empty as they were. */
+  end(): void {
+    const encoder = this.gpu.device.createCommandEncoder({ label: "trials" });
+    for (const { weight, scales } of this.slabs()) {
+      encoder.clearBuffer(weight);
+      if (scales) encoder.clearBuffer(scales);
+    }
+    this.gpu.device.queue.submit([encoder.finish()]);
+    this.readback.destroy();
+    for (const buffer of this.own) buffer.destroy();
+  }
+
+  private slabs(): readonly Slab[] {
+    return [this.subject.gateUp, this.subject.down].map(({ slabs }) => slabs[0]!);
+  }
+
+  private async time(pair: readonly Dispatch[], repeats: number): Promise<number> {
+    const { device } = this.gpu;
+    const encoder = device.createCommandEncoder({ label: "trial" });
+    encode(encoder, Array.from({ length: repeats }, () => pair).flat(), "trial");
+    const commands = encoder.finish();
+    const start = performance.now();
+    device.queue.submit([commands]);
+    await this.gpu.finished();
+    return (performance.now() - start) / repeats;
+  }
+
+  /** What one run adds to an x of zeros. */
+  private async result(pair: readonly Dispatch[]): Promise<Float32Array> {
+    const encoder = this.gpu.device.createCommandEncoder({ label: "trial" });
+    encoder.clearBuffer(this.x);
+    encode(encoder, pair, "trial");
+    const words = new Uint32Array(this.subject.down.slabs[0]!.rows);
+    await this.readback.submitAndRead(encoder, this.x, words);
+    return new Float32Array(words.buffer);
+  }
+
+  private vectorsOf(arithmetic: Arithmetic): Record<"h" | "gated" | "stored", GPUBuffer> {
+    const known = this.vectors.get(arithmetic);
+    if (known) return known;
+    const { gateUp, down } = this.subject;
+    const vector = (name: string, columns: number) =>
+      this.buffer(`${name} of the trials`, vectorBytes(arithmetic, columns));
+    const made = {
+      h: vector("h", gateUp.columns),
+      gated: vector("gated", down.columns),
+      stored: vector("stored", down.rows),
+    };
+    this.gpu.device.queue.writeBuffer(made.h, 0, vectorOf(arithmetic, this.quants, INPUT_SCALE));
+    this.vectors.set(arithmetic, made);
+    return made;
+  }
+
+  private buffer(label: string, bytes: number): GPUBuffer {
+    const buffer = this.gpu.buffer(label, bytes);
+    this.own.push(buffer);
+    return buffer;
+  }
+
+  /** Fills a matrix's first slab with noise in its format, of a size that keeps products near the input's. */
+  private fill({ format, columns, slabs: [slab] }: Matrix, values: Generator<number, never>): void {
+    const { device } = this.gpu;
+    const size = columns ** -0.5;
+    const rows = Float32Array.from({ length: NOISE_ROWS * columns }, () => size * values.next().value);
+    const packed = packRows(format, rows, columns);
+    const stride = storedBytes(format, 1, columns);
+    const encoder = device.createCommandEncoder({ label: "noise" });
+    const repeat = (target: GPUBuffer, pattern: Uint32Array, bytes: number) => {
+      const copies = new Uint32Array(NOISE_COPIES * pattern.length);
+      for (let i = 0; i < NOISE_COPIES; i++) copies.set(pattern, i * pattern.length);
+      const source = this.buffer("noise", copies.byteLength);
+      device.queue.writeBuffer(source, 0, copies);
+      for (let at = 0; at < bytes; at += copies.byteLength) {
+        encoder.copyBufferToBuffer(source, 0, target, at, Math.min(copies.byteLength, bytes - at));
+      }
+    };
+    repeat(slab!.weight, packed.words, slab!.rows * stride.words);
+    if (slab!.scales && packed.scales) repeat(slab!.scales, packed.scales, slab!.rows * stride.scales);
+    device.queue.submit([encoder.finish()]);
+  }
+}
