@@ -168,11 +168,12 @@ export class GenerationStream implements AsyncIterable<string> {
   /** The token after `tokens`, and the time that the model takes for it, not the time of whoever reads it. */
   private async sample(sequence: Sequence, tokens: readonly number[], seen: Set<number>): Promise<number> {
     const { model, sampler, maxTokens, signal } = this.job;
-    if (this.sampled > 0 && sampler.want === "argmax") {
-      this.ahead ??= model.ahead?.(sequence, tokens[0]!, maxTokens - this.sampled);
+    if (this.sampled > 0 && !this.ahead && sampler.want !== "logits") {
+      const draws = sampler.draws && { options: sampler.draws, before: this.sampled };
+      this.ahead = model.ahead?.(sequence, tokens[0]!, maxTokens - this.sampled, draws);
     }
     if (this.ahead) {
-      const id = sampler.sample(await this.ahead.next(), seen);
+      const id = sampler.accept(await this.ahead.next());
       this.sampled++;
       this.laterMilliseconds += this.ahead.milliseconds;
       return id;

@@ -1,4 +1,5 @@
 import { LogitsError } from "../errors.ts";
+import { type DrawOptions, drawIndex, drawSettings } from "../kernels/sample.ts";
 import { type Candidates, MAX_CANDIDATES, type Want } from "../model/language-model.ts";
 import type { Sampling } from "./options.ts";
 import { uniform } from "./random.ts";
@@ -6,6 +7,8 @@ import { uniform } from "./random.ts";
 export interface Sampler {
   /** The least that `sample` needs of the logits; asking for more gives the same tokens. */
   readonly want: Want;
+  /** What the model draws by where it draws by itself, if `want` is "candidates". */
+  readonly draws: DrawOptions | undefined;
   /** Whether `sample` looks at `seen`. */
   readonly usesSeen: boolean;
   /**
@@ -15,6 +18,8 @@ export interface Sampler {
    * @throws LogitsError when a logit is NaN or infinite, or all are -Infinity.
    */
   sample(candidates: Candidates, seen: ReadonlySet<number>): number;
+  /** The token that the model drew by itself; throws as `sample` does. */
+  accept(drawn: Candidates): number;
 }
 
 /**
@@ -26,11 +31,12 @@ export function makeSampler(sampling: Sampling): Sampler {
   const { temperature, top_k, repetition_penalty: penalty, seed, suppress_tokens: suppressed } = sampling;
   const greedy = temperature === 0;
   const usesSeen = penalty !== 1;
-  const want =
-    usesSeen || suppressed ? "logits" : greedy ? "argmax" : isCandidateCount(top_k) ? "candidates" : "logits";
+  const want = wantOf(sampling);
+  const settings = want === "candidates" ? drawSettings(sampling) : undefined;
   let draws = 0;
   return {
     want,
+    draws: want === "candidates" ? sampling : undefined,
     usesSeen,
     sample(all, seen) {
       const candidates = suppressed ? without(all, suppressed) : all;
@@ -38,13 +44,22 @@ export function makeSampler(sampling: Sampling): Sampler {
       const best = indexOfBest(scores, candidates.ids);
       if (greedy) return candidates.ids[best]!;
       const kept = rank(scores, top_k === 0 ? scores.length : top_k);
-      return candidates.ids[kept[draw(kept, scores, sampling, uniform(seed, draws++))]!]!;
+      const position = uniform(seed, draws++);
+      const index = settings
+        ? drawIndex(scores, kept, settings, Math.floor(position * 2 ** 32))
+        : draw(kept, scores, sampling, position);
+      return candidates.ids[kept[index]!]!;
     },
+    accept: ({ ids, logits }) => ids[indexOfBest(logits, ids)]!,
   };
 }
 
-function isCandidateCount(topK: number): boolean {
-  return topK > 0 && topK <= MAX_CANDIDATES;
+/** What the kernels do not do by themselves needs all logits. */
+function wantOf(sampling: Sampling): Want {
+  const { temperature, top_k, repetition_penalty, suppress_tokens } = sampling;
+  if (repetition_penalty !== 1 || suppress_tokens) return "logits";
+  if (temperature === 0) return "argmax";
+  return top_k > 0 && top_k <= MAX_CANDIDATES ? "candidates" : "logits";
 }
 
 /** The candidates that may be chosen. */
@@ -112,7 +127,7 @@ function rank(scores: Float32Array, count: number): Uint32Array {
   return order;
 }
 
-/** Where in `kept` (best first) the draw falls; `position` in [0, 1). Float64 throughout. */
+/** Where in `kept` (best first) the draw falls; `position` in [0, 1). Float64 throughout: for more than drawIndex() takes. */
 function draw(kept: Uint32Array, scores: Float32Array, sampling: Sampling, position: number): number {
   const { temperature, top_p: topP, min_p: minP } = sampling;
   const highest = scores[kept[0]!]!;

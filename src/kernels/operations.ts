@@ -9,6 +9,7 @@ import { COLUMN_MOMENTS } from "./moments.ts";
 import { PICK } from "./pick.ts";
 import { RMSNORM } from "./rmsnorm.ts";
 import { ROPE } from "./rope.ts";
+import { SAMPLE } from "./sample.ts";
 import { SWIGLU } from "./swiglu.ts";
 import { TOP } from "./topk.ts";
 
@@ -23,6 +24,7 @@ export const OPERATIONS: {
   readonly pick: typeof PICK;
   readonly argmax: typeof ARGMAX;
   readonly topk: typeof TOP;
+  readonly sample: typeof SAMPLE;
   readonly advance: typeof ADVANCE;
   readonly squares: typeof COLUMN_MOMENTS;
   readonly embedGroup: typeof EMBED_GROUP;
@@ -42,6 +44,7 @@ export const OPERATIONS: {
   pick: PICK,
   argmax: ARGMAX,
   topk: TOP,
+  sample: SAMPLE,
   advance: ADVANCE,
   squares: COLUMN_MOMENTS,
   embedGroup: EMBED_GROUP,

@@ -1,3 +1,4 @@
+import type { DrawOptions } from "../kernels/sample.ts";
 import { TOP_K } from "../kernels/topk.ts";
 import type { Sequence } from "./sequence.ts";
 
@@ -16,7 +17,14 @@ export interface Candidates {
 /** How many candidates the top-k kernel returns. */
 export const MAX_CANDIDATES: number = TOP_K;
 
-/** Tokens that the model draws by itself, its passes running ahead of those that are read. */
+/** How the model draws tokens from the best candidates. */
+export interface Draws {
+  readonly options: DrawOptions;
+  /** Draws of this seed before the first. */
+  readonly before: number;
+}
+
+/** Tokens that the model chooses by itself, its passes running ahead of those that are read. */
 export interface Ahead {
   /** How long the model took for the token that was read last. */
   readonly milliseconds: number;
@@ -54,8 +62,8 @@ export interface LanguageModel {
   ): Promise<Candidates>;
   /**
    * Appends `token` and goes on with the best token of each pass, up to `most` of them: the tokens that forward() would
-   * give one after the other for "argmax". Throws OptionError for a token that is not in the vocabulary, and
+   * give one after the other for "argmax"; or with one that is drawn from its "candidates", as drawIndex() has it. Throws OptionError for a token that is not in the vocabulary, and
    * ContextOverflowError, both before anything changes. A model that always waits for the host has none.
    */
-  ahead?(sequence: Sequence, token: number, most: number): Ahead;
+  ahead?(sequence: Sequence, token: number, most: number, draws?: Draws): Ahead;
 }

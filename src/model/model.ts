@@ -3,11 +3,12 @@ import type { Gpu } from "../gpu/device.ts";
 import { type Dispatch, encode } from "../gpu/kernel.ts";
 import { Readback } from "../gpu/readback.ts";
 import { ReadbackRing } from "../gpu/readback-ring.ts";
+import { drawSettings } from "../kernels/sample.ts";
 import { type Importance, recordCalibration } from "./calibrate.ts";
 import type { Config } from "./config.ts";
 import type { Decode } from "./decode.ts";
 import { type Drawn, drawnOf } from "./drawn.ts";
-import type { Ahead, Candidates, LanguageModel, Want } from "./language-model.ts";
+import type { Ahead, Candidates, Draws, LanguageModel, Want } from "./language-model.ts";
 import { record } from "./llama.ts";
 import type { Storage } from "./memory.ts";
 import { allocateParts, destroyParts, type Parts, type Passes, recordPasses } from "./passes.ts";
@@ -108,12 +109,18 @@ export class LlamaModel implements LanguageModel {
     }
   }
 
-  ahead(sequence: Sequence, token: number, most: number): Ahead {
+  ahead(sequence: Sequence, token: number, most: number, draws?: Draws): Ahead {
     this.acquire();
     try {
       this.admit(sequence, [token]);
       const { gpu, state, ring, passes, drawn } = this;
-      const parts = { gpu, state, dispatches: passes.ahead, drawn: drawn.argmax, ring };
+      if (draws) {
+        // The pass of the row at `origin` would have made draw 0.
+        const settings = drawSettings(draws.options, sequence.length - draws.before);
+        gpu.device.queue.writeBuffer(state.settings, 0, settings);
+      }
+      const dispatches = passes.ahead[draws ? "candidates" : "argmax"];
+      const parts = { gpu, state, dispatches, drawn: drawn.argmax, ring };
       return new RunAhead(parts, sequence, token, most, this.release);
     } catch (error) {
       this.release();

@@ -2,6 +2,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
 import { ADVANCE } from "../kernels/advance.ts";
 import { ARGMAX } from "../kernels/argmax.ts";
+import { SAMPLE } from "../kernels/sample.ts";
 import { TOP } from "../kernels/topk.ts";
 import { prepare } from "../kernels/way.ts";
 import type { Config } from "./config.ts";
@@ -39,7 +40,7 @@ export interface Pass {
 export interface Passes {
   readonly decode: Pass;
   readonly prefill: Pass;
-  readonly ahead: readonly Dispatch[];
+  readonly ahead: Readonly<Record<"argmax" | "candidates", readonly Dispatch[]>>;
 }
 
 /**
@@ -87,13 +88,14 @@ export async function recordPasses(
   tokenCount: number,
 ): Promise<Passes> {
   const limits = { vocab: config.vocab_size, limit: tokenCount };
-  const [one, several, best, top, advance] = await Promise.all([
+  const [one, several, best, top, sample, advance] = await Promise.all([
     decoding.set === "fused"
       ? fused(gpu, config, weights, state, vectors!, decoding)
       : plain(gpu, config, weights, state, activations, 1),
     plain(gpu, config, weights, state, activations, state.rows.capacity),
     prepare(gpu, ARGMAX, limits),
     prepare(gpu, TOP, limits),
+    prepare(gpu, SAMPLE, {}),
     prepare(gpu, ADVANCE, state.attention),
   ]);
   const select = { argmax: [best(state)], candidates: [top(state)], logits: [] };
@@ -108,6 +110,11 @@ export async function recordPasses(
     return { set, h, append, draw };
   };
   const decode = passOf(one);
-  const next = advance({ best: state.best, rows: state.rows.buffer, pages: state.pages });
-  return { decode, prefill: passOf(several), ahead: [...decode.draw.argmax, next] };
+  const chosen = { ...state, rows: state.rows.buffer };
+  const next = advance(chosen);
+  const ahead = {
+    argmax: [...decode.draw.argmax, next],
+    candidates: [...decode.draw.candidates, sample(chosen), next],
+  };
+  return { decode, prefill: passOf(several), ahead };
 }

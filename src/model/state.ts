@@ -1,6 +1,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import { type AttentionShape, type CacheFormat, sequencePages } from "../kernels/cache.ts";
 import { ropeTable } from "../kernels/rope.ts";
+import { SETTINGS } from "../kernels/sample.ts";
 import type { Config } from "./config.ts";
 import { MAX_CANDIDATES } from "./language-model.ts";
 import { Rows, rowsBytes } from "./rows.ts";
@@ -16,6 +17,7 @@ export interface State {
   readonly ropeTable: GPUBuffer; // [context, headDim / 2] cos and sin; constant
   readonly logits: GPUBuffer; //    [vocab] of the row asked for
   readonly best: GPUBuffer; //      argmax: id and logit; top-k: MAX_CANDIDATES ids, then their logits
+  readonly settings: GPUBuffer; //  of the draws of a run ahead: what drawSettings() makes
 }
 
 /** The sizes of attention over a cache of `context` positions. */
@@ -44,6 +46,7 @@ export function stateBytes(config: Config, shape: AttentionShape, tokens: number
     ropeTable: 4 * shape.context * shape.headDim,
     logits: 4 * config.vocab_size,
     best: 8 * MAX_CANDIDATES,
+    settings: 4 * SETTINGS,
   };
 }
 
@@ -70,6 +73,7 @@ export function createState(gpu: Gpu, config: Config, attention: AttentionShape,
     ropeTable: table,
     logits: gpu.buffer("logits", bytes.logits),
     best: gpu.buffer("best", bytes.best),
+    settings: gpu.buffer("settings of the draws", bytes.settings),
     layers: Array.from({ length: config.num_hidden_layers }, (_, l) => ({
       keys: gpu.buffer(`keys of layer ${l}`, layerBytes),
       values: gpu.buffer(`values of layer ${l}`, layerBytes),
@@ -78,8 +82,8 @@ export function createState(gpu: Gpu, config: Config, attention: AttentionShape,
 }
 
 /** Releases every buffer of a state. */
-export function destroyState({ rows, pages, ropeTable, logits, best, layers }: State): void {
-  for (const buffer of [rows.buffer, pages, ropeTable, logits, best]) buffer.destroy();
+export function destroyState({ rows, pages, ropeTable, logits, best, settings, layers }: State): void {
+  for (const buffer of [rows.buffer, pages, ropeTable, logits, best, settings]) buffer.destroy();
   for (const { keys, values } of layers) {
     keys.destroy();
     values.destroy();

@@ -7,6 +7,8 @@ import { testDeviceOptions } from "../support/gpu.ts";
 
 /** The longest prompt and answer together: four pages. */
 const CONTEXT = 128;
+/** At which a small model that knows its answers well says something else for every seed. */
+const HOT = 6;
 const QUESTIONS = ["你好,你是谁?", "What is 12 plus 7?", "重复:苹果 香蕉 西瓜"];
 
 interface Heard extends Pick<GenerationResult, "text" | "finish_reason" | "usage"> {
@@ -84,6 +86,31 @@ describe("the embedded model, its passes ahead of what is read", () => {
     expect(ahead.at(-1)!.usage.cached_tokens).toBeGreaterThan(0);
     expect(ahead.every(({ usage }) => usage.completion_tokens > 0)).toBe(true);
   });
+
+  it.each([
+    ["the card's settings", { temperature: 1 }],
+    ["every candidate", { top_k: 64, top_p: 1 }],
+    ["min_p", { min_p: 0.02, top_p: 1 }],
+    ["a stop string", { stop: ["i", "是", "果"] }],
+    ["one token", { max_tokens: 1 }],
+    ["penalties, which the host applies", { repetition_penalty: 1.2 }],
+  ] as [string, GenerationOptions][])(
+    "sampled answers with %s are those of one pass after the other",
+    async (_, options) => {
+      const texts = new Set<string>();
+      for (const seed of [1, 2 ** 40 + 77]) {
+        const [ahead, awaited] = await both([QUESTIONS[0]!, QUESTIONS[0]!], {
+          temperature: HOT,
+          max_tokens: 12,
+          seed,
+          ...options,
+        });
+        expect(ahead).toEqual(awaited);
+        texts.add(ahead[0]!.text);
+      }
+      if (options.temperature !== 1 && options.max_tokens !== 1) expect(texts.size).toBe(2);
+    },
+  );
 
   it("a context that fills up ends it at the same token", async () => {
     const roomy = engine;

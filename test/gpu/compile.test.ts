@@ -74,6 +74,7 @@ const CASES = [
   every(OPERATIONS.head, VECTORS),
   every(OPERATIONS.argmax, [{ vocab: 39424, limit: 39410 }]),
   every(OPERATIONS.topk, [{ vocab: 39424, limit: 39410 }]),
+  every(OPERATIONS.sample, [{}]),
   every(OPERATIONS.advance, HEADS),
 ];
 

@@ -1,0 +1,120 @@
+// best = the id of the candidate that is drawn, and its logit, where best were the 64 largest logits: see topk.wgsl. If
+// the largest is no finite number: its id, and that. Everything is in integers, so that every adapter draws the same
+// token from the same logits, and so does the host: src/kernels/sample.ts has the same steps and their bounds.
+// Grid: one workgroup of 64 lanes.
+struct Best {
+  ids: array<u32, K>,
+  logits: array<u32, K>, // the bits of f32
+}
+
+struct Settings {
+  inverse: u32,  // log2(e) / temperature, the bits of f32
+  count: u32,    // candidates that may come: top_k
+  dropped: u32,  // 1 - top_p, in 2^-32
+  least: u32,    // min_p, as weights are
+  seedLow: u32,
+  seedHigh: u32,
+  origin: u32,   // position of the row whose draw is number 0
+  padding: u32,
+}
+
+@group(0) @binding(0) var<storage, read_write> best: Best;
+@group(0) @binding(1) var<storage, read> settings: Settings;
+@group(0) @binding(4) var<storage, read> rows: array<u32>; // HEADER words, then the row, as rows.wgsl has them
+
+const K = 64u;
+const HEADER = 4u;
+const LN2 = 2977044472u; // ln 2 in 2^-32
+
+var<workgroup> weights: array<u32, K>;
+
+// The upper word of the product.
+fn multiplyHigh(a: u32, b: u32) -> u32 {
+  let low = (a & 0xffffu) * (b & 0xffffu);
+  let first = (a >> 16u) * (b & 0xffffu) + (low >> 16u);
+  let second = (a & 0xffffu) * (b >> 16u) + (first & 0xffffu);
+  return (a >> 16u) * (b >> 16u) + (first >> 16u) + (second >> 16u);
+}
+
+// 2^-y in 2^-25, where y = distance * inverse, both the bits of f32 that are no less than 0.
+fn weightOf(distance: u32, inverse: u32) -> u32 {
+  let exponent = i32(distance >> 23u) + i32(inverse >> 23u) - 254;
+  // The product of two mantissas in [1, 2), in 2^-31 each: its upper word is in 2^-30. y is in 2^-24.
+  let product = multiplyHigh((distance << 8u) | 0x80000000u, (inverse << 8u) | 0x80000000u);
+  if (distance < 0x00800000u || exponent < -25) {
+    return 1u << 25u;
+  }
+  if (exponent >= 5) {
+    return 0u;
+  }
+  let y = product >> u32(6 - exponent);
+  if ((y >> 24u) > 25u) {
+    return 0u;
+  }
+  let x = multiplyHigh(y << 8u, LN2); // the fraction's, in 2^-32
+  var power = 0x80000000u;            // exp(-x) in 2^-31, by Horner's rule
+  for (var k = 11u; k > 0u; k--) {
+    power = 0x80000000u - multiplyHigh(x, power) / k;
+  }
+  return (power >> 6u) >> (y >> 24u);
+}
+
+fn advanced(word: u32) -> u32 {
+  return word * 1664525u + 1013904223u;
+}
+
+// The upper 32 bits of the number that src/generate/random.ts draws: pcg3d of Jarzynski and Olano (2020).
+fn uniform(counter: u32) -> u32 {
+  var v = vec3u(advanced(settings.seedLow), advanced(settings.seedHigh), advanced(counter));
+  v.x += v.y * v.z;
+  v.y += v.z * v.x;
+  v.z += v.x * v.y;
+  v ^= v >> vec3u(16u);
+  v.x += v.y * v.z;
+  v.y += v.z * v.x;
+  return (v.x & 0xffffffe0u) | (v.y >> 27u);
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(local_invocation_index) lane: u32) {
+  let largest = best.logits[0];
+  // What is no finite number has no weight; the host is told by the largest.
+  let logit = best.logits[lane];
+  let distance = bitcast<u32>(bitcast<f32>(largest) - bitcast<f32>(logit));
+  weights[lane] = select(0u, weightOf(distance, settings.inverse), lane < settings.count && logit != 0xff800000u);
+  workgroupBarrier();
+  if (lane != 0u || (largest & 0x7f800000u) == 0x7f800000u) {
+    if (lane == 0u) {
+      best.ids[1] = largest;
+    }
+    return;
+  }
+  var total = 0u;
+  for (var i = 0u; i < K; i++) {
+    total += weights[i];
+  }
+  // top_p: from the smallest up, those whose sum does not exceed what is dropped go.
+  let dropped = multiplyHigh(settings.dropped, total);
+  var count = K;
+  var tail = 0u;
+  while (count > 1u && tail + weights[count - 1u] <= dropped) {
+    count--;
+    tail += weights[count];
+  }
+  while (count > 1u && weights[count - 1u] < settings.least) {
+    count--;
+    tail += weights[count];
+  }
+  let position = rows[HEADER + 1u] - settings.origin;
+  let drawn = multiplyHigh(uniform(position), total - tail);
+  var chosen = 0u;
+  var sum = weights[0];
+  while (sum <= drawn && chosen + 1u < count) {
+    chosen++;
+    sum += weights[chosen];
+  }
+  let id = best.ids[chosen];
+  let drawnLogit = best.logits[chosen];
+  best.ids[0] = id;
+  best.ids[1] = drawnLogit;
+}
