@@ -46,6 +46,8 @@ export async function timeWays(trials: readonly Trial[], elapsed: () => number):
   let best = Number.POSITIVE_INFINITY;
   for (const one of timed) {
     one.once = await one.trial.run(1);
+    // Once more, where something else may have held it up.
+    if (one.once > SLOW * best) one.once = Math.min(one.once, await one.trial.run(1));
     best = Math.min(best, one.once);
     one.slow = one.once > SLOW * best;
   }
