@@ -2,9 +2,9 @@
 // writes what is read here.
 override COLUMNS: u32; // a multiple of 32
 
-// A record for each two groups of 32: 64 x in sixteen vec4f, then (lifted sum, sum of x) of the first group and of the
-// second; see liftedSum in store_f32.wgsl. Behind the records, of each group the sum of the squares of what the norm is
-// taken of. The second group of a last record may be missing: zeros.
+// A record for each two groups of 32: 64 x in sixteen vec4f, then the sums of x of the first group and of the second, and
+// two that nobody reads. Behind the records, of each group the sum of the squares of what the norm is taken of. The second
+// group of a last record may be missing: zeros.
 @group(0) @binding(0) var<storage, read> input: array<vec4f>;
 
 const RECORD = 17u;
@@ -12,12 +12,12 @@ override PAIRS = (COLUMNS + 63u) / 64u;
 
 struct Step {
   at: u32,     // the record
-  sums: vec4f, // lifted sum, sum, lifted sum, sum
+  sums: vec2f, // of each group
 }
 
 fn stepOf(pair: u32) -> Step {
   let at = pair * RECORD;
-  return Step(at, input[at + 16u]);
+  return Step(at, input[at + 16u].xy);
 }
 
 fn squareOf(group: u32) -> f32 {

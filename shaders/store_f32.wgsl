@@ -28,16 +28,11 @@ fn storeGroup(group: u32, value: f32, square: f32, lane: u32) {
   }
   workgroupBarrier();
   if (lane == 0u) {
-    var even = vec2f(0.0);
-    var odd = vec2f(0.0);
-    for (var i = 0u; i < 8u; i += 2u) {
-      even += fourSums[i];
-      odd += fourSums[i + 1u];
+    var sums = vec2f(0.0);
+    for (var i = 0u; i < 8u; i++) {
+      sums += fourSums[i];
     }
-    // dot_q4_f32.wgsl reads four-bit q as 16 + q / 16 for the first four of eight values and as 1 + q / 16 for the others:
-    // the lifted sum is what that adds to the sum of q * x / 16.
-    stored[record + 64u + 2u * (group % 2u)] = 16.0 * even.x + odd.x;
-    stored[record + 65u + 2u * (group % 2u)] = even.x + odd.x;
-    stored[(STORED_COLUMNS + 63u) / 64u * STORED_RECORD + group] = even.y + odd.y;
+    stored[record + 64u + group % 2u] = sums.x;
+    stored[(STORED_COLUMNS + 63u) / 64u * STORED_RECORD + group] = sums.y;
   }
 }

@@ -9,7 +9,9 @@ import { listSubjects, type Subject } from "../subjects.ts";
 import { type Compiled, MARK, type Request } from "./laboratory.ts";
 
 const request = JSON.parse(process.argv[2]!) as Request;
-const host = dawnHost(request.isChecked ? [] : ["enable-dawn-features=disable_robustness"]);
+// NVIDIA's cards have f16 with other hosts; Dawn offers it under Vulkan only where asked.
+const toggles = ["vulkan_enable_f16_on_nvidia", ...(request.isChecked ? [] : ["disable_robustness"])];
+const host = dawnHost([`enable-dawn-features=${toggles.join(",")}`]);
 const gpu = await openDevice(host);
 
 const config = shapeConfig(request.shape, 1);

@@ -4,17 +4,20 @@ const FEATURES = {
   subgroups: { device: "subgroups", wgsl: "subgroup_id" },
   /** Dot products of four 8-bit integers in a u32. A language feature alone: where the hardware has none it is emulated. */
   dot: { device: undefined, wgsl: "packed_4x8_integer_dot_product" },
+  /** Arithmetic of halves, two in a u32 at once where the hardware has that. A feature of devices alone. */
+  f16: { device: "shader-f16", wgsl: undefined },
 } as const;
 export type Feature = keyof typeof FEATURES;
 
 /**
  * Sets of features by name. "core" runs on WebGPU without any optional feature; "subgroups" reduces with subgroup
- * operations of any size from 4 to 128; "dot" multiplies 8-bit activations as well.
+ * operations of any size from 4 to 128; "dot" multiplies 8-bit activations as well, and "half" activations in f16.
  */
 export const PRESETS = {
   core: [],
   subgroups: ["subgroups"],
   dot: ["subgroups", "dot"],
+  half: ["subgroups", "dot", "f16"],
 } as const satisfies Record<string, readonly Feature[]>;
 export type Rung = keyof typeof PRESETS;
 export const RUNGS: readonly Rung[] = Object.keys(PRESETS) as Rung[];
@@ -35,7 +38,10 @@ export function featuresOf(gpu: GPU, adapter: GPUAdapter): ReadonlySet<Feature> 
   return new Set(
     names.filter((name) => {
       const { device, wgsl } = FEATURES[name];
-      return (device === undefined || adapter.features.has(device)) && gpu.wgslLanguageFeatures.has(wgsl);
+      return (
+        (device === undefined || adapter.features.has(device)) &&
+        (wgsl === undefined || gpu.wgslLanguageFeatures.has(wgsl))
+      );
     }),
   );
 }

@@ -3,16 +3,22 @@ import { scalesOf, type WeightFormat } from "../stored.ts";
 
 /**
  * What a matrix is multiplied with, one vector at a time: "i8" is 8-bit groups of 32, each with a scale, multiplied by
- * packed integer dot products; "f32" is floats.
+ * packed integer dot products; "f32" is floats; "f16" is halves in groups of 32, each with a scale, multiplied two at a
+ * time and added up in f32. The order is that of preference where nothing is measured. Every adapter has "f32", so "f16"
+ * is taken only where measuring says so: where halves are emulated it is the slowest.
  */
-export const ARITHMETICS = ["i8", "f32"] as const;
+export const ARITHMETICS = ["i8", "f32", "f16"] as const;
 export type Arithmetic = (typeof ARITHMETICS)[number];
 
 /** What the adapter must have for it. */
-export const ARITHMETIC_NEEDS: Readonly<Record<Arithmetic, readonly Feature[]>> = { i8: ["dot"], f32: [] };
+export const ARITHMETIC_NEEDS: Readonly<Record<Arithmetic, readonly Feature[]>> = {
+  i8: ["dot"],
+  f32: [],
+  f16: ["f16"],
+};
 
 /** u32 of the record that two groups of 32 values take: input_<arithmetic>.wgsl has the layout. */
-const RECORD = { i8: 20, f32: 68 } as const satisfies Record<Arithmetic, number>;
+const RECORD = { i8: 20, f32: 68, f16: 36 } as const satisfies Record<Arithmetic, number>;
 
 /** Bytes of a vector of `columns` values, the squares that its norm needs included. */
 export function vectorBytes(arithmetic: Arithmetic, columns: number): number {
@@ -22,8 +28,8 @@ export function vectorBytes(arithmetic: Arithmetic, columns: number): number {
 }
 
 /**
- * Whether a matrix stored as `format` can be multiplied in `arithmetic`: integers want a scale for each group, and f32
- * weights, which nobody decodes with for speed, have no way.
+ * Whether a matrix stored as `format` can be multiplied in `arithmetic`: integers and halves want weights with
+ * scales, and f32 weights, which nobody decodes with for speed, have no way.
  */
 export function canMultiply(format: WeightFormat, arithmetic: Arithmetic): boolean {
   return format !== "f32" && (arithmetic === "f32" || scalesOf(format) !== undefined);

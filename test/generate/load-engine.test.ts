@@ -119,7 +119,7 @@ test("config.json says what ends an answer where there is no generation_config.j
 test.each([
   [{ speed: 1 }, 'There is no option of loading "speed"; there are adapter, rung, limits, weights,'],
   [{ adapter: 5 }, "adapter is 5; wanted a text."],
-  [{ rung: "top" }, 'rung is "top"; wanted core, subgroups, dot.'],
+  [{ rung: "top" }, 'rung is "top"; wanted core, subgroups, dot, half.'],
   [{ limits: "none" }, 'limits is "none"; wanted adapter, default.'],
   [{ weights: "q5" }, 'weights is "q5"; wanted f32, f16, q8, q4.'],
   [{ cache: "q8" }, 'cache is "q8"; wanted f16, f32.'],

@@ -1,9 +1,16 @@
 import { describe, expect, it } from "vitest";
 import type { Gpu } from "../../src/gpu/device.ts";
+import { missingFeatures } from "../../src/gpu/features.ts";
 import { ADD, EMBED_GROUP, GATE, HEAD, QKV } from "../../src/kernels/fused.ts";
 import { type Matrix, slabBuffers, slabShape } from "../../src/kernels/matrix.ts";
 import { ropeTable } from "../../src/kernels/rope.ts";
-import { ARITHMETICS, type Arithmetic, canMultiply, vectorBytes } from "../../src/kernels/vector.ts";
+import {
+  ARITHMETIC_NEEDS,
+  ARITHMETICS,
+  type Arithmetic,
+  canMultiply,
+  vectorBytes,
+} from "../../src/kernels/vector.ts";
 import { type Buffers, type Operation, prepare, type Way, waysFor } from "../../src/kernels/way.ts";
 import { WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
 import { ropeAngle, rotateOracle } from "../oracle/attention.ts";
@@ -17,10 +24,17 @@ import { onePage, uploadRows } from "../support/rows.ts";
 import { readVector, storeVector } from "../support/vector.ts";
 
 /**
- * f32 sums of up to 13,824 products in another order than the oracle's, as in linear.test.ts. q4 as f32 sums 1 + q / 16
- * and 16 + q / 16 and takes the ones away again, which loses three to four bits more.
+ * f32 sums of up to 13,824 products in another order than the oracle's, as in linear.test.ts. q4 as f32 sums 64 + q
+ * and takes 64 times the sum of x away again, which loses three bits more.
  */
 const RELATIVE = 1e-4;
+/**
+ * Halves add up eight products at a time, each sum rounded to eleven bits. With normal weights that leaves 5e-4 of q4's rows.
+ * A weight in 97 is a far outlier here, and the others of its group have levels far from the 8 that is taken from them:
+ * their sums are large and cancel with the minimum's, which leaves up to 4e-3.
+ */
+const HALF_SUMS = 2 ** -7;
+const TOLERANCES: Readonly<Record<Arithmetic, number>> = { i8: RELATIVE, f32: RELATIVE, f16: HALF_SUMS };
 /** f16's eleven bits, of k and v in the cache. */
 const HALF = 2 ** -11;
 const EPS = 1e-6;
@@ -62,7 +76,8 @@ function someWays<Shape extends { readonly format: WeightFormat }>(
 }
 
 /** The kinds whose arithmetic the adapter has. */
-const has = (arithmetic: Arithmetic) => arithmetic === "f32" || gpu().features.has("dot");
+const has = (arithmetic: Arithmetic) =>
+  missingFeatures(ARITHMETIC_NEEDS[arithmetic], gpu().features).length === 0;
 
 /** A random matrix and a random vector, and float64's product of what both stand for. */
 function product(
@@ -87,6 +102,7 @@ function onlySlab(matrix: Matrix) {
 }
 
 describe.each(KINDS)("of weights as %s times a vector as %s,", (format, arithmetic) => {
+  const relative = TOLERANCES[arithmetic];
   it.each(format === "q4" ? SHAPES : SHAPES.slice(1, 3))(
     "add agrees with float64 at [%i, %i]",
     async (rows, columns) => {
@@ -110,7 +126,7 @@ describe.each(KINDS)("of weights as %s times a vector as %s,", (format, arithmet
         expectClose(
           after,
           wanted.map((v, i) => v + before[i]!),
-          { relative: RELATIVE },
+          { relative },
         );
         const vector = readVector(arithmetic, words, rows);
         expectVector(
@@ -169,7 +185,7 @@ describe.each(KINDS)("of weights as %s times a vector as %s,", (format, arithmet
       expectClose(
         got,
         wanted.map((v) => v * inverseRms(columns)),
-        { relative: RELATIVE },
+        { relative },
       );
     }
   });
@@ -232,7 +248,7 @@ describe.each(KINDS)("of weights as %s times a vector as %s,", (format, arithmet
         expectClose(
           q,
           turned.slice(0, queries).flatMap((y) => [...y]),
-          { relative: RELATIVE },
+          { relative },
         );
         for (const [binding, first] of [
           ["keys", queries],
@@ -241,8 +257,9 @@ describe.each(KINDS)("of weights as %s times a vector as %s,", (format, arithmet
           const held = cacheValues(await runAndRead(gpu(), [], buffers[binding]), cache);
           for (let head = 0; head < kvHeads; head++) {
             const at = (head * context + position + 2) * headDim;
-            const relative = cache === "f16" ? HALF : RELATIVE;
-            expectClose(held.subarray(at, at + headDim), turned[first + head]!, { relative });
+            expectClose(held.subarray(at, at + headDim), turned[first + head]!, {
+              relative: Math.max(relative, cache === "f16" ? HALF : 0),
+            });
             held.fill(0, at, at + headDim);
           }
           expect(held.every((v) => v === 0)).toBe(true);
@@ -295,7 +312,9 @@ it("add agrees with float64 in every way of sharing the rows out", async () => {
         norm: upload(gpu(), new Float32Array(rows)),
         stored: gpu().buffer("stored", vectorBytes(arithmetic, rows)),
       } as Buffers<"input" | "weight" | "scales" | "x" | "norm" | "stored">);
-      expectClose(await runAndReadFloats(gpu(), [dispatch], x), wanted, { relative: RELATIVE });
+      expectClose(await runAndReadFloats(gpu(), [dispatch], x), wanted, {
+        relative: TOLERANCES[arithmetic],
+      });
     }
   }
 });
@@ -303,20 +322,17 @@ it("add agrees with float64 in every way of sharing the rows out", async () => {
 /** A stored vector stands for `wanted`, each value rounded to its group's step, and its sums are those of what it stands for. */
 function expectVector(
   arithmetic: Arithmetic,
-  { values, halfSteps, lifted, sums }: ReturnType<typeof readVector>,
+  { values, halfSteps, sums }: ReturnType<typeof readVector>,
   wanted: ArrayLike<number>,
 ): void {
   const scale = Math.sqrt(Array.from(wanted).reduce((sum, v) => sum + v * v, 0) / wanted.length);
   for (let i = 0; i < wanted.length; i++) {
-    const most = 1.001 * halfSteps[i]! + RELATIVE * (scale + Math.abs(wanted[i]!));
+    const most = 1.001 * halfSteps[i]! + TOLERANCES[arithmetic] * (scale + Math.abs(wanted[i]!));
     expect(Math.abs(values[i]! - wanted[i]!), `value ${i}`).toBeLessThanOrEqual(most);
   }
   for (const [group, sum] of sums.entries()) {
     const own = values.subarray(32 * group, 32 * group + 32);
     const magnitude = own.reduce((total, v) => total + Math.abs(v), 0);
     expect(Math.abs(sum - own.reduce((a, b) => a + b))).toBeLessThanOrEqual(RELATIVE * magnitude);
-    if (arithmetic === "i8") continue;
-    const raised = own.reduce((total, v, i) => total + v * (i % 8 < 4 ? 16 : 1), 0);
-    expect(Math.abs(lifted[group]! - raised)).toBeLessThanOrEqual(16 * RELATIVE * magnitude);
   }
 }

@@ -31,9 +31,9 @@ export function useGpu(options: DeviceOptions = testDeviceOptions()): () => Gpu 
   return () => gpu!;
 }
 
-/** A device whose models decode without rounding activations to eight bits, for comparisons to the last digits. */
+/** A device whose models decode without rounding activations, for comparisons to the last digits. */
 export function withoutDot(gpu: Gpu): Gpu {
-  const features = new Set([...gpu.features].filter((feature) => feature !== "dot"));
+  const features = new Set([...gpu.features].filter((feature) => feature !== "dot" && feature !== "f16"));
   return Object.create(gpu, { features: { value: features } });
 }
 

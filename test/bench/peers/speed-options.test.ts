@@ -39,7 +39,7 @@ test.each([
   [["--threads", "0"], '--threads has "0"'],
   [["--backends", "vulkan,metal"], '--backends has "metal"; wanted vulkan, cuda.'],
   [["--types", "Q8_0"], '--types has "Q8_0"; wanted Q4_K, Q4_0.'],
-  [["--rung", "top"], '--rung has "top"; wanted core, subgroups.'],
+  [["--rung", "top"], '--rung has "top"; wanted core, subgroups, dot, half.'],
   [["--speed", "1"], "--speed"],
   [["stray"], "stray"],
 ])("%j is refused by name", (args, message) => {
