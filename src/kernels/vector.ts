@@ -1,3 +1,4 @@
+import { toHalf } from "../f16.ts";
 import type { Feature } from "../gpu/features.ts";
 import { scalesOf, type WeightFormat } from "../stored.ts";
 
@@ -42,24 +43,35 @@ export function canMultiply(format: WeightFormat, arithmetic: Arithmetic): boole
 export function vectorOf(arithmetic: Arithmetic, quants: Int8Array, scale: number): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(vectorBytes(arithmetic, quants.length) / 4);
   const [floats, bytes] = [new Float32Array(words.buffer), new Int8Array(words.buffer)];
+  const halves = new Uint16Array(words.buffer);
   const record = RECORD[arithmetic];
   const squares = record * Math.ceil(quants.length / 64);
   for (let group = 0; group < quants.length / 32; group++) {
     const own = quants.subarray(32 * group, 32 * group + 32);
     const start = record * (group >> 1);
-    const sums = start + record - 4 + 2 * (group % 2);
+    const sums = start + record - 4;
     const sum = scale * own.reduce((total, q) => total + q, 0);
-    if (arithmetic === "i8") {
-      bytes.set(own, 4 * (start + 8 * (group % 2)));
-      floats[sums] = scale;
-    } else {
+    if (arithmetic === "f32") {
       const values = Float32Array.from(own, (q) => scale * q);
       floats.set(values, start + 32 * (group % 2));
-      // See liftedSum in store_f32.wgsl.
-      floats[sums] = values.reduce((total, value, i) => total + value * (i % 8 < 4 ? 16 : 1), 0);
+      floats[sums + (group % 2)] = sum;
+    } else {
+      if (arithmetic === "i8") bytes.set(own, 4 * (start + 8 * (group % 2)));
+      // A quarter of 127 is a half within the bound that input_f16.wgsl has.
+      else
+        halves.set(
+          Array.from(own, (_, i) => toHalf(own[halfAt(i)]! / 4)),
+          2 * (start + 16 * (group % 2)),
+        );
+      floats[sums + 2 * (group % 2)] = arithmetic === "i8" ? scale : 4 * scale;
+      floats[sums + 2 * (group % 2) + 1] = sum;
     }
-    floats[sums + 1] = sum;
     floats[squares + group] = own.reduce((total, q) => total + (scale * q) ** 2, 0);
   }
   return words;
+}
+
+/** Which value of a group is the half at a place: see input_f16.wgsl. */
+function halfAt(place: number): number {
+  return place - (place % 8) + [0, 2, 1, 3, 4, 6, 5, 7][place % 8]!;
 }

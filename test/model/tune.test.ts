@@ -2,10 +2,11 @@ import { readFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { DeviceError, OptionError, ShaderError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
+import { missingFeatures } from "../../src/gpu/features.ts";
 import type { Store } from "../../src/host.ts";
 import { GEMV_WAYS, type GemvWay } from "../../src/kernels/gemv.ts";
 import { allocateMatrix, slabBuffers } from "../../src/kernels/matrix.ts";
-import { ARITHMETICS, vectorBytes, vectorOf } from "../../src/kernels/vector.ts";
+import { ARITHMETIC_NEEDS, ARITHMETICS, vectorBytes, vectorOf } from "../../src/kernels/vector.ts";
 import { chooseDecode, type Decode, tuneOnce } from "../../src/model/decode.ts";
 import { loadModel } from "../../src/model/load-model.ts";
 import type { Subject } from "../../src/model/trials.ts";
@@ -29,7 +30,8 @@ const subject = (format: WeightFormat): Subject => ({
 /** The ways of the smallest tile, the quickest to compile, which the adapter has. */
 const shortWays = () =>
   GEMV_WAYS.filter(
-    ({ name, arithmetic }) => name.endsWith(" 4x2") && (arithmetic === "f32" || gpu().features.has("dot")),
+    ({ name, arithmetic }) =>
+      name.endsWith(" 4x2") && missingFeatures(ARITHMETIC_NEEDS[arithmetic], gpu().features).length === 0,
   );
 
 describe("tune", () => {
@@ -68,7 +70,7 @@ describe("tune", () => {
 });
 
 describe("tryWays", () => {
-  const ways = GEMV_WAYS.filter(({ name }) => / (16x4|8x4)$/.test(name));
+  const ways = GEMV_WAYS.filter(({ name }) => /^(i8|f32) (16x4|8x4)$/.test(name));
   const good = Float32Array.from({ length: 64 }, (_, i) => Math.sin(i));
   const off = (share: number) => good.map((value, i) => value * (1 + (i % 2 ? share : -share)));
 
