@@ -23,7 +23,7 @@ measured next to it; then decode and prefill of a model of random weights.
   --tokens N       tokens of a prefill pass (default 128; 32 on a software adapter)
   --only PART      kernels or model
   --adapter NAME   part of an adapter's name
-  --rung NAME      core or subgroups
+  --rung NAME      core, subgroups, dot or half
   --out FILE       where the JSON goes (default bench/results/bench-<shape>-<weights>-<adapter>-<date>.json, with --only
                    its PART too; "-" for none)
 `;
