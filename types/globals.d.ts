@@ -10,6 +10,7 @@ interface GPUBuffer {}
 interface GPUCommandEncoder {}
 interface GPUComputePipeline {}
 interface GPUDevice {}
+interface GPUQueue {}
 interface RequestInit {}
 interface Response {}
 interface URL {}

@@ -32,7 +32,10 @@ export const DEVICE_OPTIONS = {
   rung: {
     kind: "choice",
     choices: RUNGS,
-    flag: ["NAME", "Which of the adapter's features are used: core (none), subgroups, dot or half. Default: all."],
+    flag: [
+      "NAME",
+      "Which of the adapter's features are used: core (none), subgroups, dot or half. Default: all.",
+    ],
   },
   limits: {
     kind: "choice",

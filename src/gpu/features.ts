@@ -47,6 +47,8 @@ export function featuresOf(gpu: GPU, adapter: GPUAdapter): ReadonlySet<Feature> 
 }
 
 /** What a device has to be asked for, to have them. */
-export function deviceFeatures(features: ReadonlySet<Feature>): GPUFeatureName[] {
+export function deviceFeatures(
+  features: ReadonlySet<Feature>,
+): Exclude<(typeof FEATURES)[Feature]["device"], undefined>[] {
   return [...features].flatMap((name) => FEATURES[name].device ?? []);
 }
