@@ -18,7 +18,7 @@ interface Heard extends Pick<GenerationResult, "text" | "finish_reason" | "usage
 describe("the embedded model, its passes ahead of what is read", () => {
   let engine: Engine<LlamaModel>;
   beforeAll(async () => {
-    engine = await load({ context: CONTEXT, ...testDeviceOptions() });
+    engine = await load({ weights: "q4", context: CONTEXT, ...testDeviceOptions() });
   });
   afterAll(() => engine.destroy());
 
@@ -116,7 +116,7 @@ describe("the embedded model, its passes ahead of what is read", () => {
     const roomy = engine;
     const prompt = roomy.encodeChat([{ role: "user", content: QUESTIONS[0]! }]).length;
     for (const room of [1, 6]) {
-      engine = await load({ context: prompt + room, ...testDeviceOptions() });
+      engine = await load({ weights: "q4", context: prompt + room, ...testDeviceOptions() });
       try {
         const [ahead, awaited] = await both([QUESTIONS[0]!], { temperature: 0 });
         expect(ahead).toEqual(awaited);
@@ -151,7 +151,7 @@ it("a thousand tokens allocate nothing that stays, on the heap or on the device"
     }
     return process.memoryUsage().heapUsed;
   };
-  const engine = await load({ context: 512, ...testDeviceOptions() });
+  const engine = await load({ weights: "q4", context: 512, ...testDeviceOptions() });
   try {
     const { model } = engine;
     const sequence = model.open();
