@@ -20,7 +20,7 @@ async function timeOnce(gpu: Gpu, dispatches: readonly Dispatch[], repeats: numb
   const commands = encoder.finish();
   const start = performance.now();
   gpu.device.queue.submit([commands]);
-  await gpu.device.queue.onSubmittedWorkDone();
+  await gpu.wait(gpu.device.queue.onSubmittedWorkDone());
   gpu.check();
   return (performance.now() - start) / repeats;
 }

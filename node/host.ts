@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { DeviceError } from "../src/errors.ts";
 import type { Host } from "../src/host.ts";
 import { loadDawn } from "./dawn.ts";
+import { napUntil } from "./nap.ts";
 import { fileStore } from "./store.ts";
 
 /** A host that can be let go. */
@@ -61,6 +62,7 @@ export function dawnHost(flags: string[] = []): DawnHost {
       return gpu;
     },
     systemMemory,
+    wait: napUntil,
     store: fileStore(),
     adapterAdvice: "Install a Vulkan driver; a software one is Debian's mesa-vulkan-drivers.",
     readShader: (name) => readFile(join(packageRoot, "shaders", `${name}.wgsl`), "utf8"),

@@ -8,6 +8,11 @@ export interface Host {
   readonly systemMemory?: number;
   /** What to do here where WebGPU has no adapter: a sentence for people. */
   readonly adapterAdvice?: string;
+  /**
+   * Waits for what the GPU is at; left out, it is awaited as it is. A host whose event loop asks over and over whether it
+   * is done leaves the processor to others in between.
+   */
+  wait?<T>(work: Promise<T>): Promise<T>;
   /** The text of `shaders/<name>.wgsl`. */
   readShader(name: string): Promise<string>;
   /** Where the host has one: what was found out about an adapter need not be found out again. */

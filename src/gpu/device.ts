@@ -91,6 +91,11 @@ export class Gpu {
     return pending;
   }
 
+  /** What `work` gives, which the GPU is at: its host may have something better to do meanwhile than to ask. */
+  wait<T>(work: Promise<T>): Promise<T> {
+    return this.host.wait?.(work) ?? work;
+  }
+
   /** Throws the first error that the device reported since it was opened, if there was one. */
   check(): void {
     if (this.failure) throw this.failure;
@@ -181,7 +186,7 @@ export class Gpu {
    * @throws DeviceError or DeviceLostError when the device failed meanwhile.
    */
   async finished(): Promise<void> {
-    await this.device.queue.onSubmittedWorkDone().catch((error) => this.explain(error));
+    await this.wait(this.device.queue.onSubmittedWorkDone()).catch((error) => this.explain(error));
     this.check();
   }
 

@@ -151,12 +151,14 @@ async function createPipeline(
   constants: Record<string, number>,
 ): Promise<GPUComputePipeline> {
   try {
-    return await gpu.device.createComputePipelineAsync({
-      // Matrices of one shape share a pipeline: its name is the shader's, not that of the first of them.
-      label: files.join(" + "),
-      layout: "auto",
-      compute: { module, entryPoint: "main", constants },
-    });
+    return await gpu.wait(
+      gpu.device.createComputePipelineAsync({
+        // Matrices of one shape share a pipeline: its name is the shader's, not that of the first of them.
+        label: files.join(" + "),
+        layout: "auto",
+        compute: { module, entryPoint: "main", constants },
+      }),
+    );
   } catch (error) {
     await gpu.settled();
     throw new ShaderError(

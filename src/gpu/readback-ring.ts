@@ -82,7 +82,7 @@ export class ReadbackRing {
   async take(words: Uint32Array): Promise<number> {
     const slot = this.slots[this.taken % this.slots.length]!;
     try {
-      await slot.mapped;
+      await this.gpu.wait(slot.mapped);
       // A device that goes in between takes the mapping along.
       words.set(new Uint32Array(slot.staging.getMappedRange(0, this.bytes)));
       slot.staging.unmap();

@@ -30,7 +30,7 @@ export class Readback {
     encoder.copyBufferToBuffer(source, 0, staging, 0, bytes);
     device.queue.submit([encoder.finish()]);
     try {
-      await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+      await this.gpu.wait(staging.mapAsync(GPUMapMode.READ, 0, bytes));
       // A device that goes in between takes the mapping along.
       words.set(new Uint32Array(staging.getMappedRange(0, bytes)));
       staging.unmap();

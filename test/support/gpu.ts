@@ -58,7 +58,7 @@ export async function runAndRead(
   encode(encoder, dispatches, "test");
   encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size);
   gpu.device.queue.submit([encoder.finish()]);
-  await staging.mapAsync(GPUMapMode.READ);
+  await gpu.wait(staging.mapAsync(GPUMapMode.READ));
   const words = new Uint32Array(staging.getMappedRange().slice(0));
   staging.destroy();
   gpu.check();
