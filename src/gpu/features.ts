@@ -1,12 +1,23 @@
+interface Need {
+  /** What a device has to be asked for. */
+  readonly device?: "subgroups" | "shader-f16";
+  /** Of WGSL's language features. */
+  readonly wgsl?: string;
+  /** The fewest and the most lanes that a subgroup may have. */
+  readonly lanes?: readonly [fewest: number, most: number];
+}
+
 /** What kernels may ask of an adapter beyond WebGPU's guarantees. */
 const FEATURES = {
   /** Subgroup operations. Without subgroup_id a lane cannot tell which subgroup of its workgroup it is in. */
   subgroups: { device: "subgroups", wgsl: "subgroup_id" },
+  /** Subgroups of 8 or 16 lanes and no others, as processors have. In no preset: a preset is what one goes without it. */
+  narrow: { device: "subgroups", lanes: [8, 16] },
   /** Dot products of four 8-bit integers in a u32. A language feature alone: where the hardware has none it is emulated. */
-  dot: { device: undefined, wgsl: "packed_4x8_integer_dot_product" },
+  dot: { wgsl: "packed_4x8_integer_dot_product" },
   /** Arithmetic of halves, two in a u32 at once where the hardware has that. A feature of devices alone. */
-  f16: { device: "shader-f16", wgsl: undefined },
-} as const;
+  f16: { device: "shader-f16" },
+} as const satisfies Record<string, Need>;
 export type Feature = keyof typeof FEATURES;
 
 /**
@@ -35,20 +46,20 @@ export function missingFeatures(wanted: readonly Feature[], features: ReadonlySe
 /** The features that an adapter and its WGSL compiler have. */
 export function featuresOf(gpu: GPU, adapter: GPUAdapter): ReadonlySet<Feature> {
   const names = Object.keys(FEATURES) as Feature[];
+  const { subgroupMinSize: fewest = 0, subgroupMaxSize: most = Number.POSITIVE_INFINITY } = adapter.info;
   return new Set(
     names.filter((name) => {
-      const { device, wgsl } = FEATURES[name];
+      const { device, wgsl, lanes }: Need = FEATURES[name];
       return (
         (device === undefined || adapter.features.has(device)) &&
-        (wgsl === undefined || gpu.wgslLanguageFeatures.has(wgsl))
+        (wgsl === undefined || gpu.wgslLanguageFeatures.has(wgsl)) &&
+        (lanes === undefined || (fewest >= lanes[0] && most <= lanes[1]))
       );
     }),
   );
 }
 
 /** What a device has to be asked for, to have them. */
-export function deviceFeatures(
-  features: ReadonlySet<Feature>,
-): Exclude<(typeof FEATURES)[Feature]["device"], undefined>[] {
-  return [...features].flatMap((name) => FEATURES[name].device ?? []);
+export function deviceFeatures(features: ReadonlySet<Feature>): NonNullable<Need["device"]>[] {
+  return [...new Set([...features].flatMap((name) => (FEATURES[name] as Need).device ?? []))];
 }

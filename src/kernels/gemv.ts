@@ -1,4 +1,6 @@
+import type { Feature } from "../gpu/features.ts";
 import type { Constants, Workgroups } from "../gpu/kernel.ts";
+import type { WeightFormat } from "../stored.ts";
 import type { SlabShape } from "./matrix.ts";
 import { ARITHMETIC_NEEDS, ARITHMETICS, type Arithmetic, canMultiply } from "./vector.ts";
 import type { Way } from "./way.ts";
@@ -28,20 +30,37 @@ const TILES: readonly (readonly [lanesPerRow: number, rowsPerLane: number])[] = 
 export interface GemvWay {
   /** "i8 16x4" has 16 lanes a row and 4 rows a lane. */
   readonly name: string;
+  /** How it shares the rows out: the name without the arithmetic. */
+  readonly tile: string;
   readonly arithmetic: Arithmetic;
-  readonly lanesPerRow: number;
-  readonly rowsPerLane: number;
+  /** What the adapter must have. */
+  readonly needs: readonly Feature[];
+  /** Parts of the product with a matrix in a format. */
+  readonly files: (format: WeightFormat) => readonly string[];
+  readonly constants: Constants;
 }
 
-/** A way for each arithmetic and tile. */
-export const GEMV_WAYS: readonly GemvWay[] = ARITHMETICS.flatMap((arithmetic) =>
-  TILES.map(([lanesPerRow, rowsPerLane]) => ({
-    name: `${arithmetic} ${lanesPerRow}x${rowsPerLane}`,
-    arithmetic,
-    lanesPerRow,
-    rowsPerLane,
-  })),
-);
+/** A way for each arithmetic and tile, and one for the vector units of processors. */
+export const GEMV_WAYS: readonly GemvWay[] = [
+  ...ARITHMETICS.flatMap((arithmetic) =>
+    TILES.map(([lanesPerRow, rowsPerLane]) => ({
+      name: `${arithmetic} ${lanesPerRow}x${rowsPerLane}`,
+      tile: `${lanesPerRow}x${rowsPerLane}`,
+      arithmetic,
+      needs: ARITHMETIC_NEEDS[arithmetic],
+      files: (format: WeightFormat) => [`input_${arithmetic}`, `dot_${format}_${arithmetic}`, "gemv"],
+      constants: { LANES_PER_ROW: lanesPerRow, ROWS_PER_LANE: rowsPerLane },
+    })),
+  ),
+  {
+    name: "i8 narrow",
+    tile: "narrow",
+    arithmetic: "i8",
+    needs: [...ARITHMETIC_NEEDS.i8, "narrow"],
+    files: (format) => ["input_i8", "gemv_narrow", `dot_${format}_narrow`],
+    constants: {},
+  },
+];
 
 /** What one kernel of the kind says of itself; what all of them have in common, gemvWays() adds. */
 interface Gemv<Shape> {
@@ -53,17 +72,12 @@ interface Gemv<Shape> {
 
 /** The ways of one kernel, in the order of GEMV_WAYS. */
 export function gemvWays<Shape extends GemvShape>({ files, constants, grid }: Gemv<Shape>): Way<Shape>[] {
-  return GEMV_WAYS.map(({ name, arithmetic, lanesPerRow, rowsPerLane }) => ({
+  return GEMV_WAYS.map(({ name, arithmetic, needs, files: product, constants: tile }) => ({
     name,
-    needs: ARITHMETIC_NEEDS[arithmetic],
+    needs,
     fits: (shape) => shape.arithmetic === arithmetic && canMultiply(shape.format, arithmetic),
-    files: (shape) => [`input_${arithmetic}`, `dot_${shape.format}_${arithmetic}`, "gemv", ...files(shape)],
-    constants: (shape) => ({
-      COLUMNS: shape.columns,
-      LANES_PER_ROW: lanesPerRow,
-      ROWS_PER_LANE: rowsPerLane,
-      ...constants(shape),
-    }),
+    files: (shape) => [...product(shape.format), ...files(shape)],
+    constants: (shape) => ({ COLUMNS: shape.columns, ...tile, ...constants(shape) }),
     grid,
   }));
 }

@@ -3,7 +3,7 @@ import { describeAdapter } from "../gpu/adapter.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { missingFeatures } from "../gpu/features.ts";
 import { GEMV_WAYS, type GemvWay } from "../kernels/gemv.ts";
-import { ARITHMETIC_NEEDS, type Arithmetic } from "../kernels/vector.ts";
+import type { Arithmetic } from "../kernels/vector.ts";
 import type { Config } from "./config.ts";
 import { canCompute, canFuse } from "./sets/fused.ts";
 import { recall, remember } from "./store.ts";
@@ -27,8 +27,8 @@ export type Decode =
 /** What a caller may ask for: the fastest by timing, the set `plain`, or a way of the set `fused`. */
 export const DECODES: readonly string[] = ["auto", "plain", ...GEMV_WAYS.map(({ name }) => name)];
 
-/** What was the fastest on software adapters, where nothing is timed. */
-const SOFTWARE_TILE = "4x2";
+/** What was the fastest on software adapters, where nothing is timed: the first that the adapter allows. */
+const SOFTWARE_TILES = ["narrow", "4x2"];
 
 /**
  * The kernels that a model decodes with. Where several fit, they are timed on the weights' buffers, which are left empty.
@@ -44,9 +44,8 @@ export async function chooseDecode(
   if (wanted === "plain") return { set: "plain" };
   const ways = canFuse(config, weights)
     ? GEMV_WAYS.filter(
-        ({ arithmetic }) =>
-          missingFeatures(ARITHMETIC_NEEDS[arithmetic], gpu.features).length === 0 &&
-          canCompute(weights, arithmetic),
+        ({ arithmetic, needs }) =>
+          missingFeatures(needs, gpu.features).length === 0 && canCompute(weights, arithmetic),
       )
     : [];
   if (wanted !== "auto") {
@@ -59,9 +58,8 @@ export async function chooseDecode(
   }
   if (gpu.info.isFallbackAdapter) {
     // Compiling one kernel there takes seconds, and with halves nothing is gained.
-    const way = canCompute(weights, "i8")
-      ? ways.find(({ name }) => name.endsWith(` ${SOFTWARE_TILE}`))
-      : undefined;
+    const tile = SOFTWARE_TILES.find((tile) => ways.some((way) => way.tile === tile));
+    const way = canCompute(weights, "i8") ? ways.find((way) => way.tile === tile) : undefined;
     return way ? decodeOf(way) : { set: "plain" };
   }
   if (ways.length === 0) return { set: "plain" };

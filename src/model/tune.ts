@@ -87,12 +87,8 @@ function batches(ways: readonly GemvWay[]): GemvWay[][] {
   const exactFirst = [...ways].sort(
     (a, b) => Number(a.arithmetic !== "f32") - Number(b.arithmetic !== "f32"),
   );
-  const tiles = new Set(ways.map(tileOf));
-  return Array.from(tiles, (tile) => exactFirst.filter((way) => tileOf(way) === tile));
-}
-
-function tileOf({ lanesPerRow, rowsPerLane }: GemvWay): string {
-  return `${lanesPerRow}x${rowsPerLane}`;
+  const tiles = new Set(ways.map(({ tile }) => tile));
+  return Array.from(tiles, (tile) => exactFirst.filter((way) => way.tile === tile));
 }
 
 /** The first result of an arithmetic. */

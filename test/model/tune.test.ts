@@ -252,7 +252,10 @@ describe("chooseDecode", () => {
     const one = (arithmetic: string) => ({ set: "fused", arithmetic, way: `${arithmetic} 4x2` });
     const { decode, candidates } = await choose(withoutDot(gpu()), "q4", undefined);
     expect({ decode, candidates }).toEqual({ decode: one("f32"), candidates: undefined });
-    if (gpu().features.has("dot")) expect((await choose(gpu(), "q4", undefined)).decode).toEqual(one("i8"));
+    if (gpu().features.has("dot")) {
+      const i8 = gpu().features.has("narrow") ? { ...one("i8"), way: "i8 narrow" } : one("i8");
+      expect((await choose(gpu(), "q4", undefined)).decode).toEqual(i8);
+    }
     expect((await choose(gpu(), "f16", undefined)).decode).toEqual({ set: "plain" });
   });
 
