@@ -1,11 +1,12 @@
 import type { Gpu } from "../src/gpu/device.ts";
 import { splitBytes } from "../src/kernels/attention-split.ts";
+import { cacheBytes } from "../src/kernels/cache.ts";
 import { weightBindings } from "../src/kernels/matrix.ts";
 import { OPERATIONS } from "../src/kernels/operations.ts";
 import { ARITHMETICS, canMultiply, vectorBytes } from "../src/kernels/vector.ts";
 import type { Config } from "../src/model/config.ts";
 import { fusedSplits } from "../src/model/sets/fused.ts";
-import { attentionShape, cacheBytes } from "../src/model/state.ts";
+import { attentionShape } from "../src/model/state.ts";
 import { STORED, storedBytes, type WeightFormat } from "../src/stored.ts";
 import { type Content, matricesOf, type Subject, subjectOf } from "./subjects.ts";
 

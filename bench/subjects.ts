@@ -1,10 +1,11 @@
 import type { Gpu } from "../src/gpu/device.ts";
 import type { Dispatch } from "../src/gpu/kernel.ts";
+import { cacheBytes } from "../src/kernels/cache.ts";
 import { type SlabShape, slabRows, weightBindings } from "../src/kernels/matrix.ts";
 import { OPERATIONS } from "../src/kernels/operations.ts";
 import { type Buffers, type Operation, prepare, waysFor } from "../src/kernels/way.ts";
 import type { Config } from "../src/model/config.ts";
-import { attentionShape, cacheBytes } from "../src/model/state.ts";
+import { attentionShape } from "../src/model/state.ts";
 import { STORED, storedBytes, type WeightFormat } from "../src/stored.ts";
 
 /** What a buffer of a subject holds. */

@@ -1,6 +1,6 @@
 // y[t, h, :] = sum over j <= position of row t of softmax_j(q[t, h, :] . keys[g, j, :] / sqrt(HEAD_DIM)) * values[g, j, :]
 // where g = h / (HEADS / KV_HEADS), for one query row or a few: nothing is shared between rows.
-// Links with rows.wgsl, pages.wgsl, a cache_*.wgsl and a reduce_*.wgsl. Grid: HEADS x T workgroups, each one head of one row. It
+// Links with rows.wgsl, pages.wgsl, a quartet_*.wgsl and a reduce_*.wgsl. Grid: HEADS x T workgroups, each one head of one row. It
 // walks the cache WORKGROUP positions at a time and keeps an f32 online softmax: the largest score so far, and sums
 // relative to it. HEAD_DIM / 4 <= WORKGROUP. Rows that are no tokens write nothing.
 override HEADS: u32;
@@ -10,8 +10,6 @@ override CONTEXT: u32; // positions that a sequence may have
 override CACHED: u32;  // positions that the cache has, of all sequences
 
 @group(0) @binding(0) var<storage, read> qkv: array<vec4f>;     // [T, (HEADS + 2 * KV_HEADS) * HEAD_DIM / 4]
-@group(0) @binding(1) var<storage, read> keys: array<Cached>;   // [KV_HEADS, CACHED, HEAD_DIM / 4]
-@group(0) @binding(2) var<storage, read> values: array<Cached>; // [KV_HEADS, CACHED, HEAD_DIM / 4]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>; // [T, HEADS * HEAD_DIM / 4]
 
 const SLICES = 4u;           // lanes that share one key's row, so that they read neighbouring bytes
@@ -55,7 +53,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
       let row = (cacheHead + placeOf(sequence, first + k)) * quarter + slice;
       var score = 0.0;
       for (var i = 0u; i < quarter / SLICES; i++) {
-        score += dot(query[i], fromCached(keys[row + i * SLICES]));
+        score += dot(query[i], keyQuartet(row + i * SLICES));
       }
       partialScores[slice * SLICE_STRIDE + k] = score;
     }
@@ -78,7 +76,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
     sum *= shrink;
     if (share < shares) {
       for (var k = share; k < min(WORKGROUP, length - first); k += shares) {
-        sum += weights[k] * fromCached(values[(cacheHead + placeOf(sequence, first + k)) * quarter + column]);
+        sum += weights[k] * valueQuartet((cacheHead + placeOf(sequence, first + k)) * quarter + column);
       }
     }
     // No barrier here: the next write to weights comes after those in the next round.

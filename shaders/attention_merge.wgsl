@@ -1,5 +1,5 @@
 // Attention of one row from the shares of attention_split.wgsl, as the input of the next matrix.
-// Links with a store_*.wgsl. Grid: HEADS * HEAD_DIM / 32 workgroups of 32 lanes, each 32 values of a head.
+// Links with a store_*.wgsl and a merged_*.wgsl. Grid: HEADS * HEAD_DIM / 32 workgroups of 32 lanes, each 32 values of a head.
 override HEADS: u32;
 override HEAD_DIM: u32; // a multiple of 32
 override SPLITS: u32;
@@ -25,5 +25,5 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     sum += weight * shares[at + column];
     total += weight * shares[at + HEAD_DIM + 1u];
   }
-  storeGroup(workgroup.x, sum / total, 0.0, lane);
+  storeGroup(workgroup.x, merged(sum / total, lane), 0.0, lane);
 }

@@ -1,6 +1,6 @@
 // y[t, h, :] = sum over j <= position of row t of softmax_j(q[t, h, :] . keys[g, j, :] / sqrt(HEAD_DIM)) * values[g, j, :]
 // where g = h / (HEADS / KV_HEADS), for many query rows, which share tiles of keys and values in workgroup memory.
-// Links with rows.wgsl, pages.wgsl and a cache_*.wgsl. Grid: HEADS x ceil(T / ROWS) workgroups of 64 lanes, each ROWS
+// Links with rows.wgsl, pages.wgsl and a quartet_*.wgsl. Grid: HEADS x ceil(T / ROWS) workgroups of 64 lanes, each ROWS
 // rows of one head. Rows of one sequence share its keys; where there are several sequences, one comes after the other.
 // It walks the cache 16 positions at a time, which are of one page, and keeps an f32 online softmax for every row: the
 // largest score so far, and sums relative to it. Rows that are no tokens write nothing. 12.7 KiB of workgroup memory at
@@ -12,8 +12,6 @@ override CONTEXT: u32; // positions that a sequence may have
 override CACHED: u32;  // positions that the cache has, of all sequences
 
 @group(0) @binding(0) var<storage, read> qkv: array<vec4f>;     // [T, (HEADS + 2 * KV_HEADS) * HEAD_DIM / 4]
-@group(0) @binding(1) var<storage, read> keys: array<Cached>;   // [KV_HEADS, CACHED, HEAD_DIM / 4]
-@group(0) @binding(2) var<storage, read> values: array<Cached>; // [KV_HEADS, CACHED, HEAD_DIM / 4]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>; // [T, HEADS * HEAD_DIM / 4]
 
 const ROWS = 32u;        // query rows of a workgroup
@@ -76,7 +74,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
       let place = cacheHead + placeOf(sequence, first);
       for (var i = lane; i < KEYS * quarter; i += LANES) {
         let k = min(first + i / quarter, length - 1u);
-        tile[i / quarter * TILE_STRIDE + i % quarter] = fromCached(keys[(place + k - first) * quarter + i % quarter]);
+        tile[i / quarter * TILE_STRIDE + i % quarter] = keyQuartet((place + k - first) * quarter + i % quarter);
       }
       workgroupBarrier();
       // Without the initializer Dawn on Mesa zeroes the array once, not in every round.
@@ -99,7 +97,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
       // The values take the keys' place while each row finds its largest score and its exponentials.
       for (var i = lane; i < KEYS * quarter; i += LANES) {
         let k = min(first + i / quarter, length - 1u);
-        tile[i / quarter * TILE_STRIDE + i % quarter] = fromCached(values[(place + k - first) * quarter + i % quarter]);
+        tile[i / quarter * TILE_STRIDE + i % quarter] = valueQuartet((place + k - first) * quarter + i % quarter);
       }
       var larger = largest;
       for (var k = 0u; k < KEYS && first + k < visible; k++) {

@@ -9,7 +9,3 @@ fn toCached(v: vec4f) -> Cached {
   let nan = select(vec4u(0x7e00u), vec4u(0u), fits);
   return Cached(pack2x16float(held.xy) | nan.x | (nan.y << 16u), pack2x16float(held.zw) | nan.z | (nan.w << 16u));
 }
-
-fn fromCached(c: Cached) -> vec4f {
-  return vec4f(unpack2x16float(c.x), unpack2x16float(c.y));
-}

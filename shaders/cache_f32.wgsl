@@ -4,7 +4,3 @@ alias Cached = vec4f; // four consecutive values
 fn toCached(v: vec4f) -> Cached {
   return v;
 }
-
-fn fromCached(c: Cached) -> vec4f {
-  return c;
-}

@@ -4,6 +4,7 @@ import { ConfigError } from "../errors.ts";
 import { type DeviceOptions, LIMITS, openDevice } from "../gpu/device.ts";
 import { RUNGS } from "../gpu/features.ts";
 import type { Host } from "../host.ts";
+import { CACHE_FORMATS } from "../kernels/cache.ts";
 import { DECODES } from "../model/decode.ts";
 import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load-model.ts";
 import type { LlamaModel } from "../model/model.ts";
@@ -58,8 +59,8 @@ export const MODEL_OPTIONS = {
   context: { kind: "size", flag: ["N", "Tokens the KV cache holds. Default: what the model was made for."] },
   cache: {
     kind: "choice",
-    choices: ["f16", "f32"],
-    flag: ["FORMAT", "How keys and values are stored: f16 or f32. Default: f16."],
+    choices: CACHE_FORMATS,
+    flag: ["FORMAT", `How keys and values are stored: ${CACHE_FORMATS.join(", ")}. Default: f16.`],
   },
   chunk: { kind: "size" },
   decode: {

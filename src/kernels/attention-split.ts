@@ -1,4 +1,4 @@
-import { type AttentionShape, PAGE_ALIGNMENT, shapeConstants } from "./cache.ts";
+import { type AttentionShape, isMixed, PAGE_ALIGNMENT, shapeConstants } from "./cache.ts";
 import { reducing } from "./reduce.ts";
 import type { Arithmetic } from "./vector.ts";
 import type { Operation } from "./way.ts";
@@ -42,7 +42,7 @@ export const ATTENTION_SPLIT: Operation<SplitShape, "q" | "keys" | "values" | "p
   })),
 };
 
-/** y = the shares put together, as the vector `stored` of heads · headDim values. headDim is a multiple of 32. */
+/** y = the shares put together, mixed back where the cache is mixed, as the vector `stored` of heads · headDim values. headDim is a multiple of 32. */
 export const ATTENTION_MERGE: Operation<SplitShape, "shares" | "stored"> = {
   name: "attention merge",
   bindings: () => ["shares", "stored"],
@@ -50,7 +50,11 @@ export const ATTENTION_MERGE: Operation<SplitShape, "shares" | "stored"> = {
     {
       name: "plain",
       needs: [],
-      files: ({ arithmetic }) => [`store_${arithmetic}`, "attention_merge"],
+      files: ({ arithmetic, cache }) => [
+        ...(isMixed(cache) ? ["hadamard", "merged_mixed"] : ["merged_plain"]),
+        `store_${arithmetic}`,
+        "attention_merge",
+      ],
       constants: ({ heads, headDim, splits }) => ({
         HEADS: heads,
         HEAD_DIM: headDim,

@@ -16,7 +16,7 @@ const PREFILL_ROWS = 32;
 
 /**
  * Causal attention: y[t] = softmax(q[t] · keys / √headDim) · values over the positions of row t's sequence up to its
- * own. Bindings: qkv [T, (heads + 2 kvHeads) headDim] f32, of which only q, already rotated, is read; keys and values
+ * own, mixed as values are where the cache is. Bindings: qkv [T, (heads + 2 kvHeads) headDim] f32, of which only q, already rotated, is read; keys and values
  * [kvHeads, page · pages, headDim] in the cache's format, this pass's included; y [T, heads headDim] f32; rows; pages.
  */
 export const ATTENTION: Operation<AttentionPass, "qkv" | "keys" | "values" | "y" | "rows" | "pages"> = {
@@ -25,14 +25,14 @@ export const ATTENTION: Operation<AttentionPass, "qkv" | "keys" | "values" | "y"
   ways: [
     ...reducing<AttentionPass>("rows ", (part) => ({
       fits: ({ tokens }) => tokens <= FEW_ROWS,
-      files: ({ cache }) => ["rows", "pages", `cache_${cache}`, part, "attention_decode"],
+      files: ({ cache }) => ["rows", "pages", `quartet_${cache}`, part, "attention_decode"],
       constants: (shape) => ({ ...shapeConstants(shape), WORKGROUP: DECODE_LANES }),
       grid: ({ heads, tokens }) => [heads, tokens],
     })),
     {
       name: "tiles",
       needs: [],
-      files: ({ cache }) => ["rows", "pages", `cache_${cache}`, "attention_prefill"],
+      files: ({ cache }) => ["rows", "pages", `quartet_${cache}`, "attention_prefill"],
       constants: (shape) => ({ ...shapeConstants(shape), ROWS: PREFILL_ROWS, KEYS: PAGE_ALIGNMENT }),
       grid: ({ heads, tokens }) => [heads, Math.ceil(tokens / PREFILL_ROWS)],
     },

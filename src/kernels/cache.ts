@@ -1,8 +1,18 @@
 import { ConfigError } from "../errors.ts";
 import type { Constants } from "../gpu/kernel.ts";
 
+/**
+ * Bits that a value takes. q8 and q4 have groups of 32 values of a head, mixed by a Hadamard transform and rounded to codes, and
+ * beside each group a u32 with its scale and minimum as halves: `shaders/hadamard.wgsl` and `shaders/round_group.wgsl`.
+ */
+const BITS = { f16: 16, f32: 32, q8: 8 + 32 / 32, q4: 4 + 32 / 32 } as const;
+
 /** How keys and values are stored. */
-export type CacheFormat = "f16" | "f32";
+export type CacheFormat = keyof typeof BITS;
+export const CACHE_FORMATS = Object.keys(BITS) as readonly CacheFormat[];
+
+/** Values of a group of q8 and q4. */
+const GROUP = 32;
 
 /** The sizes that rope and the attention kernels share. */
 export interface AttentionShape {
@@ -21,6 +31,16 @@ export interface AttentionShape {
   readonly pages: number;
 }
 
+/** Whether keys, values and queries are mixed in groups, and what attention sums up has to be mixed back. */
+export function isMixed(cache: CacheFormat): boolean {
+  return cache === "q8" || cache === "q4";
+}
+
+/** Bytes of one layer's keys, or values: all codes first, then the groups' words, of which shaders read two at a time. */
+export function cacheBytes({ kvHeads, headDim, page, pages, cache }: AttentionShape): number {
+  return Math.ceil((kvHeads * page * pages * headDim * BITS[cache]) / 64) * 8;
+}
+
 /** Positions that attention takes from one page at a time. */
 export const PAGE_ALIGNMENT = 16;
 
@@ -29,15 +49,16 @@ export function sequencePages({ context, page }: Pick<AttentionShape, "context" 
   return Math.ceil(context / page);
 }
 
-/**
- * The overrides of a kernel that takes the shape.
- * @throws ConfigError when the kernels do not take it.
- */
-export function shapeConstants(shape: AttentionShape): Constants {
-  const { heads, kvHeads, headDim, context, page, pages } = shape;
+/** @throws ConfigError when the kernels do not take a shape. */
+export function checkShape({ heads, kvHeads, headDim, context, cache, page, pages }: AttentionShape): void {
   if (!(headDim % 16 === 0 && headDim >= 16 && headDim <= 128)) {
     throw new ConfigError(
       `Attention takes heads of 16 to 128 values, a multiple of 16; these have ${headDim}.`,
+    );
+  }
+  if (isMixed(cache) && headDim % GROUP !== 0) {
+    throw new ConfigError(
+      `A KV cache in ${cache} has heads in groups of ${GROUP} values; these have ${headDim}. Choose f16.`,
     );
   }
   if (!(kvHeads >= 1 && heads >= 1 && heads % kvHeads === 0)) {
@@ -55,6 +76,15 @@ export function shapeConstants(shape: AttentionShape): Constants {
       `Pages of a KV cache hold a multiple of ${PAGE_ALIGNMENT} positions; asked for ${page}.`,
     );
   }
+}
+
+/**
+ * The overrides of a kernel that takes the shape.
+ * @throws ConfigError when the kernels do not take it.
+ */
+export function shapeConstants(shape: AttentionShape): Constants {
+  checkShape(shape);
+  const { heads, kvHeads, headDim, context, page, pages } = shape;
   return {
     HEADS: heads,
     KV_HEADS: kvHeads,

@@ -1,4 +1,4 @@
-import { type AttentionShape, shapeConstants } from "./cache.ts";
+import { type AttentionShape, isMixed, shapeConstants } from "./cache.ts";
 import { GEMV_ROWS, type GemvShape, gemvWays } from "./gemv.ts";
 import { weightsPart } from "./linear.ts";
 import { type SlabShape, weightBindings } from "./matrix.ts";
@@ -33,7 +33,14 @@ export const QKV: Operation<
   name: "qkv",
   bindings: ({ format }) => ["input", ...weightBindings(format), "table", "rows", "keys", "values", "q"],
   ways: gemvWays({
-    files: ({ attention }) => ["input_norm", "rows", `cache_${attention.cache}`, "qkv"],
+    files: ({ attention: { cache } }) => [
+      "input_norm",
+      "rows",
+      ...(isMixed(cache)
+        ? ["hadamard", `codes_${cache}`, "round_group", "put_mixed"]
+        : [`cache_${cache}`, "put_plain"]),
+      "qkv",
+    ],
     constants: ({ eps, attention }) => {
       const { PAGE: _, SEQUENCE_PAGES: __, ...constants } = shapeConstants(attention);
       return { EPS: eps, ...constants };

@@ -5,6 +5,7 @@ import { ATTENTION_MERGE, ATTENTION_SPLIT } from "./attention-split.ts";
 import { EMBED } from "./embed.ts";
 import { ADD, EMBED_GROUP, GATE, HEAD, QKV } from "./fused.ts";
 import { LINEAR } from "./linear.ts";
+import { MIX } from "./mix.ts";
 import { COLUMN_MOMENTS } from "./moments.ts";
 import { PICK } from "./pick.ts";
 import { RMSNORM } from "./rmsnorm.ts";
@@ -20,6 +21,7 @@ export const OPERATIONS: {
   readonly linear: typeof LINEAR;
   readonly rope: typeof ROPE;
   readonly attention: typeof ATTENTION;
+  readonly mix: typeof MIX;
   readonly swiglu: typeof SWIGLU;
   readonly pick: typeof PICK;
   readonly argmax: typeof ARGMAX;
@@ -40,6 +42,7 @@ export const OPERATIONS: {
   linear: LINEAR,
   rope: ROPE,
   attention: ATTENTION,
+  mix: MIX,
   swiglu: SWIGLU,
   pick: PICK,
   argmax: ARGMAX,

@@ -1,13 +1,16 @@
 import type { AttentionPass } from "./attention.ts";
-import { shapeConstants } from "./cache.ts";
+import { isMixed, shapeConstants } from "./cache.ts";
 import { elementwise } from "./elementwise.ts";
 import type { Operation } from "./way.ts";
 
 /** Four pairs of one head a lane. */
 const LANES = elementwise(8);
 
+/** Lanes of a workgroup that has one head of one row, four values a lane: 128 values at most. */
+const HEAD_LANES = 32;
+
 /**
- * Rotates q and k of every row by its position and appends k and v to the cache. Bindings: qkv [T, (heads + 2 kvHeads)
+ * Rotates q and k of every row by its position and appends k and v to the cache; q too is mixed where the cache is. Bindings: qkv [T, (heads + 2 kvHeads)
  * headDim] f32, of which q is rotated in place; table, what ropeTable() makes; keys and values [kvHeads, page · pages,
  * headDim] in the cache's format; rows; pages.
  */
@@ -18,9 +21,18 @@ export const ROPE: Operation<AttentionPass, "qkv" | "table" | "keys" | "values" 
     {
       name: "pairs",
       needs: [],
+      fits: ({ cache }) => !isMixed(cache),
       files: ({ cache }) => ["rows", "pages", `cache_${cache}`, "rope"],
       constants: (shape) => ({ ...shapeConstants(shape), ...LANES.constants }),
       grid: ({ heads, kvHeads, headDim, tokens }) => LANES.grid((heads + 2 * kvHeads) * headDim, tokens),
+    },
+    {
+      name: "mixed",
+      needs: [],
+      fits: ({ cache }) => isMixed(cache),
+      files: ({ cache }) => ["rows", "pages", "hadamard", `codes_${cache}`, "round_group", "rope_mixed"],
+      constants: (shape) => ({ ...shapeConstants(shape), HADAMARD_LANES: HEAD_LANES }),
+      grid: ({ heads, kvHeads, tokens }) => [heads + 2 * kvHeads, tokens],
     },
   ],
 };

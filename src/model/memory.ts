@@ -1,14 +1,14 @@
 import { DeviceError } from "../errors.ts";
 import { describeAdapter } from "../gpu/adapter.ts";
 import type { Gpu } from "../gpu/device.ts";
-import type { CacheFormat } from "../kernels/cache.ts";
+import { type CacheFormat, cacheBytes, checkShape } from "../kernels/cache.ts";
 import { SLAB_ALIGNMENT } from "../kernels/matrix.ts";
 import { showBytes } from "../show.ts";
 import { storedBytes } from "../stored.ts";
 import type { Config } from "./config.ts";
 import { fusedBytes } from "./sets/fused.ts";
 import { activationBytes } from "./sets/plain.ts";
-import { attentionShape, cacheBytes, stateBytes } from "./state.ts";
+import { attentionShape, stateBytes } from "./state.ts";
 import { type FormatOf, tensorShapes } from "./weights.ts";
 
 /** How a model is stored on an adapter. */
@@ -53,12 +53,13 @@ export function memoryOf(config: Config, { formatOf, cache, context, chunk }: St
 /**
  * Refuses a model that cannot fit, before anything is allocated. How much memory a graphics card has, WebGPU does not
  * tell: whether all of it fits there, only allocating tells.
- * @throws DeviceError saying what is needed and what there is.
+ * @throws DeviceError saying what is needed and what there is, ConfigError where the cache cannot be stored as asked.
  */
 export function checkFit(gpu: Gpu, config: Config, storage: Storage): void {
   const { formatOf, cache, context, chunk } = storage;
   const name = describeAdapter(gpu.info);
   const shape = attentionShape(config, context, cache);
+  checkShape(shape);
   const { ropeTable, ...state } = stateBytes(config, shape, chunk);
   const activations = { ...state, ...activationBytes(config, chunk) };
   const slabs = Array.from(tensorShapes(config), ([tensor, [, columns]]) => {

@@ -1,5 +1,5 @@
 import type { Gpu } from "../gpu/device.ts";
-import { type AttentionShape, type CacheFormat, sequencePages } from "../kernels/cache.ts";
+import { type AttentionShape, type CacheFormat, cacheBytes, sequencePages } from "../kernels/cache.ts";
 import { ropeTable } from "../kernels/rope.ts";
 import { SETTINGS } from "../kernels/sample.ts";
 import type { Config } from "./config.ts";
@@ -31,11 +31,6 @@ export function attentionShape(config: Config, context: number, cache: CacheForm
     page: PAGE,
     pages: Math.ceil(context / PAGE),
   };
-}
-
-/** Bytes of one layer's keys, or values. */
-export function cacheBytes({ kvHeads, headDim, page, pages, cache }: AttentionShape): number {
-  return kvHeads * page * pages * headDim * (cache === "f16" ? 2 : 4);
 }
 
 /** Bytes of a state's other buffers, by name, for passes of `tokens` rows. */

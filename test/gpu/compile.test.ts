@@ -3,6 +3,7 @@ import { type DawnHost, dawnHost } from "../../node/host.ts";
 import { type Gpu, openDevice } from "../../src/gpu/device.ts";
 import { RUNGS } from "../../src/gpu/features.ts";
 import { compile } from "../../src/gpu/kernel.ts";
+import { CACHE_FORMATS, isMixed } from "../../src/kernels/cache.ts";
 import { OPERATIONS } from "../../src/kernels/operations.ts";
 import { ARITHMETICS } from "../../src/kernels/vector.ts";
 import { type Operation, prepare, waysFor } from "../../src/kernels/way.ts";
@@ -14,8 +15,8 @@ const SLABS = WEIGHT_FORMATS.map((format) => ({
   columns: 96,
   firstRow: 0,
 }));
-const HEADS = (["f16", "f32"] as const).flatMap((cache) =>
-  [32, 64, 80, 128].flatMap((headDim) =>
+const HEADS = CACHE_FORMATS.flatMap((cache) =>
+  [32, 64, isMixed(cache) ? 96 : 80, 128].flatMap((headDim) =>
     [1, 40].map((tokens) => ({
       heads: 8,
       kvHeads: 2,
@@ -61,6 +62,7 @@ const CASES = [
   ),
   every(OPERATIONS.rope, HEADS),
   every(OPERATIONS.attention, HEADS),
+  every(OPERATIONS.mix, [{ width: 96, tokens: 3 }]),
   every(OPERATIONS.rmsnorm, [{ dim: 5120, eps: 1e-6, tokens: 3 }]),
   every(OPERATIONS.swiglu, [{ hidden: 13824, tokens: 3 }]),
   every(OPERATIONS.pick, [{ dim: 5120 }]),

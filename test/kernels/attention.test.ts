@@ -61,6 +61,10 @@ const HEADS = [
   [3, 3, 80, "f16"],
   [2, 1, 96, "f16"],
   [8, 2, 128, "f32"],
+  [1, 1, 32, "q4"],
+  [4, 2, 64, "q8"],
+  [3, 3, 96, "q4"],
+  [2, 1, 128, "q8"],
 ] as const;
 
 /** The passes that a way is held to: few rows where it takes no more. */
@@ -114,77 +118,85 @@ describe("attention", () => {
     expectClose(got.subarray(0, wanted.length), wanted, { relative: RELATIVE });
   });
 
-  it("gives NaN, and no number, where a key that a row sees is NaN", async () => {
-    const shape = onePage({ heads: 1, kvHeads: 1, headDim: 32, context: 40, cache: "f32" });
-    for (const { name } of waysFor(gpu(), ATTENTION, { ...shape, tokens: 3 })) {
-      const pass = randomPass(shape, 3, 3, 20);
-      pass.keys[21 * 32 + 5] = 0x7fc00000;
-      const got = await run(gpu(), name, shape, pass);
-      const isNan = (row: number) => got.subarray(row * 32, (row + 1) * 32).every(Number.isNaN);
-      expect([0, 1, 2].map(isNan)).toEqual([false, true, true]);
-    }
-  });
+  it.each(["f32", "q8", "q4"] as const)(
+    "gives NaN, and no number, where a key of a cache in %s that a row sees is NaN",
+    async (cache) => {
+      const shape = onePage({ heads: 1, kvHeads: 1, headDim: 32, context: 40, cache });
+      for (const { name } of waysFor(gpu(), ATTENTION, { ...shape, tokens: 3 })) {
+        const pass = randomPass(shape, 3, 3, 20);
+        const keys = cacheValues(pass.keys, cache);
+        keys[21 * 32 + 5] = Number.NaN;
+        pass.keys.set(cacheWords(keys, cache));
+        const got = await run(gpu(), name, shape, pass);
+        const isNan = (row: number) => got.subarray(row * 32, (row + 1) * 32).every(Number.isNaN);
+        expect([0, 1, 2].map(isNan)).toEqual([false, true, true]);
+      }
+    },
+  );
 
-  it("takes rows of several sequences, whose pages stand anywhere, each as if it were alone", async () => {
-    const [page, count] = [16, 23];
-    const sizes = { heads: 4, kvHeads: 2, headDim: 64, context: 100, cache: "f32" } as const;
-    const shape: AttentionShape = { ...sizes, page, pages: count };
-    const alone = onePage(sizes);
-    // [position of the first row, rows] of each sequence; the first row of the second is in a later tile of rows.
-    for (const parts of [
-      [
-        [0, 3],
-        [17, 2],
-        [95, 2],
-      ],
-      [
-        [40, 30],
-        [3, 9],
-        [64, 20],
-        [0, 7],
-      ],
-    ] as const) {
-      const table = new Uint32Array(parts.length * 7);
-      const free = Array.from({ length: count }, (_, i) => (i * 7 + 3) % count);
-      const size = 2 * page * count * 64;
-      const [keys, values] = [
-        new Float32Array(size).fill(Number.NaN),
-        new Float32Array(size).fill(Number.NaN),
-      ];
-      const rows: Row[] = [];
-      const queries: number[] = [];
-      const wanted: number[] = [];
-      for (const [sequence, [position, tokens]] of parts.entries()) {
-        const pass = randomPass(alone, tokens, tokens, position, sequence);
-        queries.push(...pass.qkv);
-        rows.push(...rowsFrom(position, tokens).map((row) => ({ ...row, sequence })));
-        wanted.push(...oracle(alone, pass));
-        for (let p = 0; p < position + tokens; p++) {
-          const line = sequence * 7 + Math.floor(p / page);
-          if (p % page === 0) table[line] = free.pop()!;
-          for (let head = 0; head < 2; head++) {
-            const into = (head * page * count + table[line]! * page + (p % page)) * 64;
-            const from = (head * 100 + p) * 64;
-            keys.set(cacheValues(pass.keys, "f32").subarray(from, from + 64), into);
-            values.set(cacheValues(pass.values, "f32").subarray(from, from + 64), into);
+  it.each(["f32", "q8", "q4"] as const)(
+    "takes rows of several sequences, whose pages stand anywhere, each as if it were alone, from a cache in %s",
+    async (cache) => {
+      const [page, count] = [16, 23];
+      const sizes = { heads: 4, kvHeads: 2, headDim: 64, context: 100, cache };
+      const shape: AttentionShape = { ...sizes, page, pages: count };
+      const alone = onePage(sizes);
+      // [position of the first row, rows] of each sequence; the first row of the second is in a later tile of rows.
+      for (const parts of [
+        [
+          [0, 3],
+          [17, 2],
+          [95, 2],
+        ],
+        [
+          [40, 30],
+          [3, 9],
+          [64, 20],
+          [0, 7],
+        ],
+      ] as const) {
+        const table = new Uint32Array(parts.length * 7);
+        const free = Array.from({ length: count }, (_, i) => (i * 7 + 3) % count);
+        const size = 2 * page * count * 64;
+        const [keys, values] = [
+          new Float32Array(size).fill(Number.NaN),
+          new Float32Array(size).fill(Number.NaN),
+        ];
+        const rows: Row[] = [];
+        const queries: number[] = [];
+        const wanted: number[] = [];
+        for (const [sequence, [position, tokens]] of parts.entries()) {
+          const pass = randomPass(alone, tokens, tokens, position, sequence);
+          queries.push(...pass.qkv);
+          rows.push(...rowsFrom(position, tokens).map((row) => ({ ...row, sequence })));
+          wanted.push(...oracle(alone, pass));
+          for (let p = 0; p < position + tokens; p++) {
+            const line = sequence * 7 + Math.floor(p / page);
+            if (p % page === 0) table[line] = free.pop()!;
+            for (let head = 0; head < 2; head++) {
+              const into = (head * page * count + table[line]! * page + (p % page)) * 64;
+              const from = (head * 100 + p) * 64;
+              keys.set(cacheValues(pass.keys, cache).subarray(from, from + 64), into);
+              values.set(cacheValues(pass.values, cache).subarray(from, from + 64), into);
+            }
           }
         }
+        for (const { name } of waysFor(gpu(), ATTENTION, { ...shape, tokens: rows.length })) {
+          const y = upload(gpu(), new Float32Array(wanted.length));
+          const kernel = await prepare(gpu(), ATTENTION, { ...shape, tokens: rows.length }, name);
+          const buffers = {
+            qkv: upload(gpu(), new Float32Array(queries)),
+            keys: upload(gpu(), cacheWords(keys, cache)),
+            values: upload(gpu(), cacheWords(values, cache)),
+            pages: upload(gpu(), table),
+            rows: uploadRows(gpu(), rows),
+          };
+          const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y })], y);
+          expectClose(got.subarray(0, wanted.length), wanted, { relative: RELATIVE });
+        }
       }
-      for (const { name } of waysFor(gpu(), ATTENTION, { ...shape, tokens: rows.length })) {
-        const y = upload(gpu(), new Float32Array(wanted.length));
-        const kernel = await prepare(gpu(), ATTENTION, { ...shape, tokens: rows.length }, name);
-        const buffers = {
-          qkv: upload(gpu(), new Float32Array(queries)),
-          keys: upload(gpu(), keys),
-          values: upload(gpu(), values),
-          pages: upload(gpu(), table),
-          rows: uploadRows(gpu(), rows),
-        };
-        const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y })], y);
-        expectClose(got.subarray(0, wanted.length), wanted, { relative: RELATIVE });
-      }
-    }
-  });
+    },
+  );
 
   it("refuses the shapes that the kernels do not take, by number", async () => {
     const shape = { ...onePage({ heads: 4, kvHeads: 2, headDim: 64, context: 8, cache: "f16" }), tokens: 2 };
@@ -192,6 +204,9 @@ describe("attention", () => {
       prepare(gpu(), ATTENTION, { ...shape, ...changes });
     await expect(preparing({ headDim: 144 })).rejects.toThrow("144");
     await expect(preparing({ headDim: 40 })).rejects.toThrow("40");
+    await expect(preparing({ headDim: 48, cache: "q4" })).rejects.toThrow(
+      "groups of 32 values; these have 48",
+    );
     await expect(preparing({ kvHeads: 3 })).rejects.toThrow("found 4 and 3");
     await expect(preparing({ context: 0 })).rejects.toThrow("asked for 0");
     await expect(preparing({ page: 24, pages: 2 })).rejects.toThrow("asked for 24");

@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { embed } from "../../src/kernels/embed.ts";
+import { MIX } from "../../src/kernels/mix.ts";
 import { PICK } from "../../src/kernels/pick.ts";
 import { RMSNORM } from "../../src/kernels/rmsnorm.ts";
 import { SWIGLU } from "../../src/kernels/swiglu.ts";
 import { prepare } from "../../src/kernels/way.ts";
 import { storedBytes, WEIGHT_FORMATS } from "../../src/stored.ts";
+import { mixOracle } from "../oracle/attention.ts";
 import { rmsNormOracle, swigluOracle } from "../oracle/linear.ts";
 import { expectClose } from "../support/close.ts";
 import { runAndReadFloats, upload, useGpu } from "../support/gpu.ts";
@@ -16,6 +18,8 @@ import { rowsFrom, uploadRows } from "../support/rows.ts";
 const NORM_RELATIVE = 2e-6;
 /** WGSL bounds exp to 3 + 2 |x| units in the last place; |x| reaches 40 with outliers, where silu is near x or 0. */
 const SWIGLU_RELATIVE = 1e-5;
+/** Sums of 32 values, an outlier twenty times the others among them. */
+const MIX_RELATIVE = 1e-5;
 
 const gpu = useGpu();
 
@@ -50,6 +54,20 @@ describe("rmsNorm", () => {
     const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y })], y);
     expectClose(got, rmsNormOracle(x, weight, 1e-6), { relative: NORM_RELATIVE });
   });
+});
+
+it("mix agrees with float64, gives back what was mixed twice, and leaves rows that are no tokens alone", async () => {
+  const [recorded, tokens, width] = [5, 3, 1120]; // workgroups of eight groups, and a last one of three
+  const x = randomFloats(recorded * width, 1);
+  const y = upload(gpu(), x);
+  const kernel = await prepare(gpu(), MIX, { width, tokens: recorded });
+  const dispatch = kernel({ y, rows: uploadRows(gpu(), rowsFrom(0, tokens)) });
+  const end = tokens * width;
+  for (const wanted of [mixOracle(x.subarray(0, end)), x.subarray(0, end)]) {
+    const got = await runAndReadFloats(gpu(), [dispatch], y);
+    expectClose(got.subarray(0, end), wanted, { relative: MIX_RELATIVE });
+    expect(got.subarray(end)).toEqual(x.subarray(end));
+  }
 });
 
 it("pick takes the row whose logits are asked for", async () => {

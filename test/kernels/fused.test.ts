@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { missingFeatures } from "../../src/gpu/features.ts";
+import { cacheBytes, isMixed } from "../../src/kernels/cache.ts";
 import { ADD, EMBED_GROUP, GATE, HEAD, QKV } from "../../src/kernels/fused.ts";
 import { type Matrix, slabBuffers, slabShape } from "../../src/kernels/matrix.ts";
 import { ropeTable } from "../../src/kernels/rope.ts";
@@ -13,9 +14,9 @@ import {
 } from "../../src/kernels/vector.ts";
 import { type Buffers, type Operation, prepare, type Way, waysFor } from "../../src/kernels/way.ts";
 import { WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
-import { ropeAngle, rotateOracle } from "../oracle/attention.ts";
+import { groupPairs, mixOracle, ropeAngle, rotateOracle } from "../oracle/attention.ts";
 import { matmulOracle } from "../oracle/linear.ts";
-import { cacheValues } from "../support/cache.ts";
+import { cacheValues, expectStored } from "../support/cache.ts";
 import { expectClose } from "../support/close.ts";
 import { runAndRead, runAndReadFloats, upload, useGpu } from "../support/gpu.ts";
 import { storeMatrix } from "../support/matrix.ts";
@@ -35,8 +36,6 @@ const RELATIVE = 1e-4;
  */
 const HALF_SUMS = 2 ** -7;
 const TOLERANCES: Readonly<Record<Arithmetic, number>> = { i8: RELATIVE, f32: RELATIVE, f16: HALF_SUMS };
-/** f16's eleven bits, of k and v in the cache. */
-const HALF = 2 ** -11;
 const EPS = 1e-6;
 /** A sum of squares far from that of the vector itself: the norm is taken of another one. */
 const SQUARES = 700;
@@ -54,6 +53,8 @@ const HEADS = [
   [4, 2, 32, "f32"],
   [2, 1, 128, "f16"],
   [3, 3, 96, "f32"],
+  [2, 1, 128, "q4"],
+  [3, 3, 96, "q8"],
 ] as const;
 
 /** Every format in every arithmetic that it has. */
@@ -232,13 +233,15 @@ describe.each(KINDS)("of weights as %s times a vector as %s,", (format, arithmet
       const angles = Array.from({ length: headDim / 2 }, (_, i) => ropeAngle(position, i, headDim, 10000, 1));
       const turned = Array.from({ length: count }, (_, head) => {
         const y = wanted.slice(head * headDim, (head + 1) * headDim).map((v) => v * inverseRms(columns));
-        return head < queries + kvHeads ? rotateOracle(y, angles) : y;
+        const isKey = head < queries + kvHeads;
+        const rotated = isKey ? rotateOracle(y, angles) : y;
+        return !isMixed(cache) ? rotated : mixOracle(isKey ? groupPairs(rotated) : rotated);
       });
-      const cacheBytes = kvHeads * context * headDim * (cache === "f16" ? 2 : 4);
+      const bytes = cacheBytes(attention);
       for (const { name } of someWays(QKV, shape)) {
         const buffers = {
-          keys: gpu().buffer("keys", cacheBytes),
-          values: gpu().buffer("values", cacheBytes),
+          keys: gpu().buffer("keys", bytes),
+          values: gpu().buffer("values", bytes),
           q: gpu().buffer("q", 4 * queries * headDim),
         };
         const dispatch = (await prepare(gpu(), QKV, shape, name))({
@@ -261,9 +264,7 @@ describe.each(KINDS)("of weights as %s times a vector as %s,", (format, arithmet
           const held = cacheValues(await runAndRead(gpu(), [], buffers[binding]), cache);
           for (let head = 0; head < kvHeads; head++) {
             const at = (head * context + position + 2) * headDim;
-            expectClose(held.subarray(at, at + headDim), turned[first + head]!, {
-              relative: Math.max(relative, cache === "f16" ? HALF : 0),
-            });
+            expectStored(held.subarray(at, at + headDim), turned[first + head]!, cache, relative);
             held.fill(0, at, at + headDim);
           }
           expect(held.every((v) => v === 0)).toBe(true);

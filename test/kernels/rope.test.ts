@@ -1,9 +1,16 @@
 import { describe, expect, it } from "vitest";
-import type { AttentionShape, CacheFormat } from "../../src/kernels/cache.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import {
+  type AttentionShape,
+  CACHE_FORMATS,
+  type CacheFormat,
+  cacheBytes,
+  isMixed,
+} from "../../src/kernels/cache.ts";
 import { ROPE, ropeTable } from "../../src/kernels/rope.ts";
 import { prepare } from "../../src/kernels/way.ts";
-import { ropeAngle, rotateOracle } from "../oracle/attention.ts";
-import { cacheValues, cacheWords } from "../support/cache.ts";
+import { groupPairs, mixOracle, ropeAngle, rotateOracle } from "../oracle/attention.ts";
+import { cacheValues, cacheWords, expectStored } from "../support/cache.ts";
 import { expectClose } from "../support/close.ts";
 import { runAndRead, runAndReadFloats, upload, useGpu } from "../support/gpu.ts";
 import { randomFloats } from "../support/random.ts";
@@ -11,9 +18,6 @@ import { onePage, rowsFrom, uploadRows } from "../support/rows.ts";
 
 /** Two products and a sum in f32, of numbers twenty times the usual where an outlier is in the pair. */
 const RELATIVE = 1e-5;
-
-/** Half a unit of f16's eleven bits, or a whole one: WGSL leaves the direction of rounding to the adapter. */
-const F16_RELATIVE = 2 ** -10;
 
 /** One unit of f32 below 1, from the rounding of the cosine itself. */
 const TABLE_ABSOLUTE = 1.2e-7;
@@ -60,58 +64,63 @@ describe("ropeTable", () => {
   );
 });
 
-describe.each(["f16", "f32"] as const)("rope with a cache stored as %s", (cache: CacheFormat) => {
+describe.each(CACHE_FORMATS)("rope with a cache stored as %s", (cache: CacheFormat) => {
   const gpu = useGpu();
-  const stored = cache === "f16" ? F16_RELATIVE : 0;
-
-  it.each([
+  const sizes = [
     { heads: 1, kvHeads: 1, headDim: 32, rows: 1, tokens: 1, position: 0 },
     { heads: 3, kvHeads: 3, headDim: 80, rows: 7, tokens: 5, position: 1 },
+    { heads: 3, kvHeads: 3, headDim: 96, rows: 7, tokens: 5, position: 15 },
     { heads: 8, kvHeads: 2, headDim: 64, rows: 33, tokens: 33, position: 64 },
     { heads: 4, kvHeads: 1, headDim: 48, rows: 17, tokens: 16, position: 200 },
     { heads: 40, kvHeads: 40, headDim: 128, rows: 3, tokens: 2, position: 65 },
     { heads: 2, kvHeads: 1, headDim: 128, rows: 128, tokens: 128, position: 1920 },
-  ])("$heads:$kvHeads heads of $headDim, $tokens tokens of $rows rows at $position", async (sizes) => {
-    const { heads, kvHeads, headDim, rows, tokens, position } = sizes;
-    const shape = onePage({ heads, kvHeads, headDim, context: position + tokens + 1, cache });
-    const qkv = randomFloats(rows * (heads + 2 * kvHeads) * headDim, 1);
-    const before = randomFloats(kvHeads * shape.context * headDim, 2);
-    const got = await run(shape, rows, qkv, before, position, tokens);
+  ].filter(({ headDim }) => !isMixed(cache) || headDim % 32 === 0);
+  it.each(sizes)(
+    "$heads:$kvHeads heads of $headDim, $tokens tokens of $rows rows at $position",
+    async (sizes) => {
+      const { heads, kvHeads, headDim, rows, tokens, position } = sizes;
+      const shape = onePage({ heads, kvHeads, headDim, context: position + tokens + 1, cache });
+      const qkv = randomFloats(rows * (heads + 2 * kvHeads) * headDim, 1);
+      const before = randomFloats(kvHeads * shape.context * headDim, 2);
+      const got = await run(shape, rows, qkv, before, position, tokens);
 
-    const wanted = Float64Array.from(qkv);
-    const [keys, values] = [0, 1].map(() => Float64Array.from(cacheValues(cacheWords(before, cache), cache)));
-    for (let t = 0; t < tokens; t++) {
-      const angles = Array.from({ length: headDim / 2 }, (_, i) =>
-        ropeAngle(position + t, i, headDim, THETA, 1),
+      const wanted = Float64Array.from(qkv);
+      const [keys, values] = [0, 1].map(() =>
+        Float64Array.from(cacheValues(cacheWords(before, cache), cache)),
       );
-      for (let head = 0; head < heads + 2 * kvHeads; head++) {
-        const from = (t * (heads + 2 * kvHeads) + head) * headDim;
-        const x = qkv.subarray(from, from + headDim);
-        if (head < heads) {
-          wanted.set(rotateOracle(x, angles), from);
-        } else {
+      for (let t = 0; t < tokens; t++) {
+        const angles = Array.from({ length: headDim / 2 }, (_, i) =>
+          ropeAngle(position + t, i, headDim, THETA, 1),
+        );
+        for (let head = 0; head < heads + 2 * kvHeads; head++) {
+          const from = (t * (heads + 2 * kvHeads) + head) * headDim;
+          const x = Float64Array.from(qkv.subarray(from, from + headDim));
           const isKey = head < heads + kvHeads;
-          const cacheHead = head - heads - (isKey ? 0 : kvHeads);
-          const into = (cacheHead * shape.context + position + t) * headDim;
-          if (isKey) keys!.set(rotateOracle(x, angles), into);
-          else values!.set(x, into);
+          const turned = isKey ? rotateOracle(x, angles) : x;
+          const held = !isMixed(cache) ? turned : mixOracle(isKey ? groupPairs(turned) : turned);
+          if (head < heads) {
+            wanted.set(held, from);
+          } else {
+            const cacheHead = head - heads - (isKey ? 0 : kvHeads);
+            (isKey ? keys! : values!).set(held, (cacheHead * shape.context + position + t) * headDim);
+          }
         }
       }
-    }
-    // Only q changes in qkv, and in the cache only the places of this pass's tokens.
-    const relative = RELATIVE + ANGLE_RELATIVE * (position + tokens);
-    expectClose(got.qkv.subarray(0, qkv.length), wanted, { relative });
-    expectClose(got.keys, keys!, { relative: relative + stored });
-    expectClose(got.values, values!, { relative: stored });
-    const isOld = (i: number) => {
-      const place = Math.floor(i / headDim) % shape.context;
-      return place < position || place >= position + tokens;
-    };
-    const old = cacheValues(cacheWords(before, cache), cache);
-    for (const after of [got.keys, got.values]) {
-      expect(old.every((value, i) => !isOld(i) || after[i] === value)).toBe(true);
-    }
-  });
+      // Only q changes in qkv, and in the cache only the places of this pass's tokens.
+      const relative = RELATIVE + ANGLE_RELATIVE * (position + tokens);
+      expectClose(got.qkv.subarray(0, qkv.length), wanted, { relative });
+      expectStored(got.keys, keys!, cache, relative);
+      expectStored(got.values, values!, cache, isMixed(cache) ? RELATIVE : 0);
+      const isOld = (i: number) => {
+        const place = Math.floor(i / headDim) % shape.context;
+        return place < position || place >= position + tokens;
+      };
+      const old = cacheValues(cacheWords(before, cache), cache);
+      for (const after of [got.keys, got.values]) {
+        expect(old.every((value, i) => !isOld(i) || after[i] === value)).toBe(true);
+      }
+    },
+  );
 
   it("writes nothing past the cache", async () => {
     const shape = onePage({ heads: 2, kvHeads: 2, headDim: 32, context: 4, cache });
@@ -152,44 +161,76 @@ describe.each(["f16", "f32"] as const)("rope with a cache stored as %s", (cache:
   }
 });
 
+/** The values of a cache of one position and one head, of which the first are given and the others 1. */
+async function valuesStored(
+  gpu: Gpu,
+  cache: CacheFormat,
+  headDim: number,
+  first: readonly number[],
+): Promise<Float32Array> {
+  const shape = onePage({ heads: 1, kvHeads: 1, headDim, context: 1, cache });
+  const qkv = new Float32Array(3 * headDim).fill(1);
+  qkv.set(first, 2 * headDim);
+  const buffers = {
+    qkv: upload(gpu, qkv),
+    table: upload(gpu, ropeTable(headDim, 1, THETA)),
+    keys: gpu.buffer("keys", cacheBytes(shape)),
+    values: gpu.buffer("values", cacheBytes(shape)),
+    rows: uploadRows(gpu, rowsFrom(0, 1)),
+    pages: upload(gpu, new Uint32Array(1)),
+  };
+  const dispatch = (await prepare(gpu, ROPE, { ...shape, tokens: 1 }))(buffers);
+  return cacheValues(await runAndRead(gpu, [dispatch], buffers.values), cache);
+}
+
 describe("a cache stored as f16", () => {
   const gpu = useGpu();
 
   it("holds what rounds to the largest half", async () => {
-    const values = await valuesStored([65504, -65504, 65519.99, -65519.99]);
+    const values = await valuesStored(gpu(), "f16", 16, [65504, -65504, 65519.99, -65519.99]);
     expect([...values.subarray(0, 5)]).toEqual([65504, -65504, 65504, -65504, 1]);
   });
 
   // A clamped value would be a number again, and a wrong token: NaN comes out at the end as an error.
   it("holds NaN where a value is larger", async () => {
-    const values = await valuesStored([65520, -65520, 70000, -1e6, 3.4e38]);
+    const values = await valuesStored(gpu(), "f16", 16, [65520, -65520, 70000, -1e6, 3.4e38]);
     expect([...values.subarray(0, 6)]).toEqual([...Array(5).fill(Number.NaN), 1]);
   });
 
   it("holds NaN where a value is not finite", async () => {
     const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;
-    const values = await valuesStored([nan, 1, 2, infinity, -infinity, 3]);
+    const values = await valuesStored(gpu(), "f16", 16, [nan, 1, 2, infinity, -infinity, 3]);
     expect([...values.subarray(0, 6)]).toEqual([nan, 1, 2, nan, nan, 3]);
   });
+});
 
-  /** The 16 values of a cache of one position, of which the first are given and the others 1. */
-  async function valuesStored(first: readonly number[]): Promise<Float32Array> {
-    const shape = onePage({ heads: 1, kvHeads: 1, headDim: 16, context: 1, cache: "f16" });
-    const qkv = new Float32Array(3 * 16).fill(1);
-    qkv.set(first, 2 * 16);
-    const buffers = {
-      qkv: upload(gpu(), qkv),
-      table: upload(gpu(), ropeTable(16, 1, THETA)),
-      keys: upload(gpu(), new Uint32Array(8)),
-      values: upload(gpu(), new Uint32Array(8)),
-      rows: uploadRows(gpu(), rowsFrom(0, 1)),
-      pages: upload(gpu(), new Uint32Array(1)),
-    };
-    const words = await runAndRead(
-      gpu(),
-      [(await prepare(gpu(), ROPE, { ...shape, tokens: 1 }))(buffers)],
-      buffers.values,
-    );
-    return cacheValues(words, "f16");
-  }
+describe.each(["q8", "q4"] as const)("a cache stored as %s", (cache) => {
+  const gpu = useGpu();
+  const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;
+
+  it("holds a group of equal values, and one of zeros", async () => {
+    const values = await valuesStored(gpu(), cache, 64, Array(32).fill(0));
+    expect([...values.subarray(0, 32)]).toEqual(Array(32).fill(0));
+    expectClose(mixOracle(values.subarray(32)), Array(32).fill(1), { relative: 2 ** -10 });
+  });
+
+  it("holds what mixes to no more than the largest half", async () => {
+    // All signs are those of a row of the transform: one value of the group is √32 times as large, the others are 0.
+    const values = await valuesStored(gpu(), cache, 64, Array(32).fill(-11580));
+    expectStored(values.subarray(0, 32), mixOracle(Array(32).fill(-11580)), cache, RELATIVE);
+  });
+
+  // The group's scale and minimum are no numbers: what went wrong shows in the logits.
+  it.each([
+    ["a larger value", -11590],
+    ["a value far too large", 3e38],
+    ["NaN", nan],
+    ["infinity", infinity],
+    ["its opposite", -infinity],
+  ])("holds NaN in all of a group with %s, and not in the next", async (_, value) => {
+    const group = Math.abs(value) === 11590 ? Array(32).fill(value) : [1, value, 2];
+    const values = await valuesStored(gpu(), cache, 64, group);
+    expect(values.subarray(0, 32).every(Number.isNaN)).toBe(true);
+    expect(values.subarray(32).some(Number.isNaN)).toBe(false);
+  });
 });

@@ -29,6 +29,23 @@ export function rotateOracle(x: ArrayLike<number>, angles: readonly number[]): F
   return y;
 }
 
+/** Each 32 values in turn by the formula: y_i = Σ_j (-1)^popcount(i & j) x_j / √32. */
+export function mixOracle(x: ArrayLike<number>): Float64Array {
+  const isOdd = (n: number): boolean => n > 0 && (n % 2 === 1) !== isOdd(n >> 1);
+  return Float64Array.from({ length: x.length }, (_, at) => {
+    const [start, i] = [at - (at % 32), at % 32];
+    let sum = 0;
+    for (let j = 0; j < 32; j++) sum += isOdd(i & j) ? -x[start + j]! : x[start + j]!;
+    return sum / Math.sqrt(32);
+  });
+}
+
+/** A head of q or k in the order of its groups: 16 values of the first half and the 16 that they are pairs with, and so on. */
+export function groupPairs(x: Float64Array): Float64Array {
+  const half = x.length / 2;
+  return x.map((_, at) => x[Math.floor(at / 32) * 16 + (at % 16) + (at % 32 < 16 ? 0 : half)]!);
+}
+
 /**
  * Causal attention of the queries in the rows of qkv [T, (heads + 2 kvHeads) headDim], the first at `position`, over
  * keys and values [kvHeads, context, headDim] → [T, heads headDim].

@@ -6,13 +6,15 @@ export type Tensors = ReadonlyMap<string, Float32Array>;
 
 /**
  * The forward pass of HF's LlamaForCausalLM in float64: logits [T, vocab] of every position, from an empty cache.
- * Shares no code with the runtime. `observe` is told what each matrix is multiplied with, [T, columns].
+ * Shares no code with the runtime. `observe` is told what each matrix is multiplied with, [T, columns]; `keep` gives what a
+ * cache stands for that holds keys or values [T, kvHeads, headDim].
  */
 export function llamaOracle(
   config: Config,
   tensors: Tensors,
   tokens: readonly number[],
   observe: (tensor: string, x: Float64Array) => void = () => {},
+  keep: (x: Float64Array, of: "keys" | "values") => Float64Array = (x) => x,
 ): Float64Array {
   const { hidden_size: dim, intermediate_size: hidden, head_dim: headDim, rms_norm_eps: eps } = config;
   const { num_attention_heads: heads, num_key_value_heads: kvHeads, vocab_size: vocab } = config;
@@ -31,7 +33,7 @@ export function llamaOracle(
     const q = rotate(config, linear(`${layer}.self_attn.q_proj`, h, heads * headDim, dim), heads);
     const k = rotate(config, linear(`${layer}.self_attn.k_proj`, h, kvHeads * headDim, dim), kvHeads);
     const v = linear(`${layer}.self_attn.v_proj`, h, kvHeads * headDim, dim);
-    const attended = attend(config, q, k, v, tokens.length);
+    const attended = attend(config, q, keep(k, "keys"), keep(v, "values"), tokens.length);
     x = add(x, linear(`${layer}.self_attn.o_proj`, attended, dim, heads * headDim));
     const m = rmsNormOracle(x, get(`${layer}.post_attention_layernorm`), eps);
     const [gate, up] = ["gate", "up"].map((p) => linear(`${layer}.mlp.${p}_proj`, m, hidden, dim));

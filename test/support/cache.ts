@@ -1,14 +1,87 @@
+import { expect } from "vitest";
 import { fromHalf, toHalf } from "../../src/f16.ts";
-import type { CacheFormat } from "../../src/kernels/cache.ts";
+import { type CacheFormat, isMixed } from "../../src/kernels/cache.ts";
+import { groupPairs, mixOracle } from "../oracle/attention.ts";
+import { expectClose } from "./close.ts";
 
-/** The words of a KV cache that holds `values`, as near as its format can. */
+const GROUP = 32;
+/** Half a unit of f16's eleven bits, or a whole one: WGSL leaves the direction of rounding to the adapter. */
+const HALF = 2 ** -10;
+
+/** The words of a KV cache that holds `values`, as near as its format can; of q8 and q4 the values as they are mixed. */
 export function cacheWords(values: Float32Array, format: CacheFormat): Uint32Array {
   if (format === "f32") return new Uint32Array(values.slice().buffer);
-  return new Uint32Array(Uint16Array.from(values, toHalf).buffer);
+  if (format === "f16") return new Uint32Array(Uint16Array.from(values, toHalf).buffer);
+  const { bits, largest } = codesOf(format);
+  const groups = values.length / GROUP;
+  const words = new Uint32Array(2 * Math.ceil((groups * (bits + 1)) / 2));
+  for (let group = 0; group < groups; group++) {
+    const own = values.subarray(GROUP * group, GROUP * (group + 1));
+    const [least, most] = [Math.min(...own), Math.max(...own)];
+    const m = toHalf(least);
+    const d = toHalf(Math.max(most - fromHalf(m), 0) / largest);
+    words[groups * bits + group] = d | (m << 16);
+    for (const [i, value] of own.entries()) {
+      const code = fromHalf(d) > 0 ? Math.round((value - fromHalf(m)) / fromHalf(d)) : 0;
+      const at = GROUP * group + i;
+      words[Math.floor((at * bits) / 32)]! |= Math.min(Math.max(code, 0), largest) << ((at * bits) % 32);
+    }
+  }
+  return words;
 }
 
-/** The numbers that the words of a KV cache stand for. */
+/** The numbers that the words of a KV cache stand for; of q8 and q4 mixed as they are stored. */
 export function cacheValues(words: Uint32Array, format: CacheFormat): Float32Array {
   if (format === "f32") return new Float32Array(words.slice().buffer);
-  return Float32Array.from(new Uint16Array(words.slice().buffer), fromHalf);
+  if (format === "f16") return Float32Array.from(new Uint16Array(words.slice().buffer), fromHalf);
+  const { bits, largest } = codesOf(format);
+  const groups = Math.floor(words.length / (bits + 1)); // the words are an even number
+  return Float32Array.from({ length: GROUP * groups }, (_, at) => {
+    const word = words[groups * bits + Math.floor(at / GROUP)]!;
+    const code = (words[Math.floor((at * bits) / 32)]! >>> ((at * bits) % 32)) & largest;
+    return fromHalf(word) * code + fromHalf(word >>> 16);
+  });
+}
+
+/** What a KV cache stands for that holds the keys or values of some heads, back in their own order and no longer mixed. */
+export function keptValues(
+  x: Float64Array,
+  headDim: number,
+  format: CacheFormat,
+  of: "keys" | "values",
+): Float64Array {
+  const order = groupPairs(Float64Array.from({ length: headDim }, (_, i) => i));
+  const place = (at: number) => (of === "keys" ? at - (at % headDim) + order[at % headDim]! : at);
+  const stored = mixOracle(x.map((_, at) => x[place(at)]!));
+  const kept = mixOracle(cacheValues(cacheWords(Float32Array.from(stored), format), format));
+  const back = new Float64Array(x.length);
+  for (const at of back.keys()) back[place(at)] = kept[at]!;
+  return back;
+}
+
+/** Stored values are the wanted ones: within a half's rounding, or half the step of their group. */
+export function expectStored(
+  got: Float32Array,
+  wanted: Float64Array,
+  format: CacheFormat,
+  relative: number,
+): void {
+  if (!isMixed(format)) {
+    expectClose(got, wanted, { relative: relative + (format === "f16" ? HALF : 0) });
+    return;
+  }
+  expect(got).toHaveLength(wanted.length);
+  for (let start = 0; start < wanted.length; start += GROUP) {
+    const own = wanted.subarray(start, start + GROUP);
+    const [least, most] = [Math.min(...own), Math.max(...own)];
+    const size = Math.max(Math.abs(least), Math.abs(most)) + most - least;
+    const bound = (0.5 * (most - least)) / codesOf(format).largest + (relative + HALF) * size;
+    const off = own.reduce((worst, value, i) => Math.max(worst, Math.abs(got[start + i]! - value)), 0);
+    expect(off, `group at ${start}`).toBeLessThanOrEqual(bound);
+  }
+}
+
+function codesOf(format: CacheFormat): { bits: number; largest: number } {
+  const bits = format === "q4" ? 4 : 8;
+  return { bits, largest: 2 ** bits - 1 };
 }

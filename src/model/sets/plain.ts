@@ -1,8 +1,10 @@
 import type { Gpu } from "../../gpu/device.ts";
 import { ATTENTION } from "../../kernels/attention.ts";
+import { isMixed } from "../../kernels/cache.ts";
 import { embed } from "../../kernels/embed.ts";
 import { linear } from "../../kernels/linear.ts";
 import type { Matrix } from "../../kernels/matrix.ts";
+import { MIX } from "../../kernels/mix.ts";
 import { PICK } from "../../kernels/pick.ts";
 import { RMSNORM } from "../../kernels/rmsnorm.ts";
 import { ROPE } from "../../kernels/rope.ts";
@@ -82,13 +84,16 @@ export async function plain(
   function linearOf(matrix: Matrix, accumulate = false) {
     return linear(gpu, matrix, tokens, { accumulate }).then((product) => [matrix, product] as const);
   }
-  const [linears, lookUp, normalise, rotate, attend, activate, pick, headOfOne, headOfAll] =
+  const [linears, lookUp, normalise, rotate, attend, mixBack, activate, pick, headOfOne, headOfAll] =
     await Promise.all([
       Promise.all(products).then((all) => new Map(all)),
       embed(gpu, weights.embed, tokens),
       prepare(gpu, RMSNORM, { dim, eps, tokens }),
       prepare(gpu, ROPE, pass),
       prepare(gpu, ATTENTION, pass),
+      isMixed(attention.cache)
+        ? prepare(gpu, MIX, { width: attention.heads * attention.headDim, tokens })
+        : undefined,
       prepare(gpu, SWIGLU, { hidden, tokens }),
       prepare(gpu, PICK, { dim }),
       linear(gpu, weights.head, 1),
@@ -108,6 +113,7 @@ export async function plain(
     },
     *attend(qkv, layer) {
       yield attend({ qkv, ...layers[layer]!, y: attended, rows, pages });
+      if (mixBack) yield mixBack({ y: attended, rows });
       return attended;
     },
     *addInto(x, y, weight, norm) {
