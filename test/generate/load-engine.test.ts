@@ -122,7 +122,7 @@ test.each([
   [{ rung: "top" }, 'rung is "top"; wanted core, subgroups, dot, half.'],
   [{ limits: "none" }, 'limits is "none"; wanted adapter, default.'],
   [{ weights: "q5" }, 'weights is "q5"; wanted f32, f16, q8, q4.'],
-  [{ cache: "q8" }, 'cache is "q8"; wanted f16, f32.'],
+  [{ cache: "q5" }, 'cache is "q5"; wanted f16, f32, q8, q4.'],
   [{ decode: "fast" }, 'decode is "fast"; wanted auto, plain, i8 16x4, '],
   [{ strip: "no" }, 'strip is "no"; wanted true or false.'],
   [{ signal: {} }, "signal is {}; wanted an AbortSignal."],

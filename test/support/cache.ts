@@ -59,7 +59,10 @@ export function keptValues(
   return back;
 }
 
-/** Stored values are the wanted ones: within a half's rounding, or half the step of their group. */
+/**
+ * Stored values are the wanted ones: within a half's rounding, or half the step of their group, whose ends are as near as the
+ * nearest halves.
+ */
 export function expectStored(
   got: Float32Array,
   wanted: Float64Array,
@@ -75,7 +78,7 @@ export function expectStored(
     const own = wanted.subarray(start, start + GROUP);
     const [least, most] = [Math.min(...own), Math.max(...own)];
     const size = Math.max(Math.abs(least), Math.abs(most)) + most - least;
-    const bound = (0.5 * (most - least)) / codesOf(format).largest + (relative + HALF) * size;
+    const bound = (0.5 * (most - least)) / codesOf(format).largest + (relative + HALF / 2) * size;
     const off = own.reduce((worst, value, i) => Math.max(worst, Math.abs(got[start + i]! - value)), 0);
     expect(off, `group at ${start}`).toBeLessThanOrEqual(bound);
   }
