@@ -2,10 +2,11 @@ import { DeviceError } from "../../src/errors.ts";
 import { describeAdapter, listAdapters } from "../../src/gpu/adapter.ts";
 import { type Gpu, openDevice } from "../../src/gpu/device.ts";
 import { presetOf } from "../../src/gpu/features.ts";
+import { CACHE_FORMATS, type CacheFormat } from "../../src/kernels/cache.ts";
 import { type Config, parseConfig } from "../../src/model/config.ts";
 import { chooseDecode, type Decode } from "../../src/model/decode.ts";
 import { CHUNK } from "../../src/model/load-model.ts";
-import { memoryOf } from "../../src/model/memory.ts";
+import { memoryOf, type Storage } from "../../src/model/memory.ts";
 import { allocateWeights, destroyWeights, tensorShapes } from "../../src/model/weights.ts";
 import { showBytes } from "../../src/show.ts";
 import { GROUP_SIZE, storedBytes, WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
@@ -73,6 +74,9 @@ function examine(gpu: Gpu, adapters: readonly string[]) {
     binding_limit_bytes: gpu.bindingLimit,
     system_memory_bytes: systemMemory,
     ziya_13b: FORMATS.map((format) => needs(ZIYA_13B, format, gpu.bindingLimit)),
+    ziya_13b_cache_bytes: Object.fromEntries(
+      CACHE_FORMATS.map((cache) => [cache, memoryOf(ZIYA_13B, storage(ZIYA_13B, "q4", cache)).cache]),
+    ),
   };
 }
 
@@ -97,13 +101,7 @@ async function findDecode(gpu: Gpu): Promise<Decode | { readonly failed: string 
 
 /** What a model of `config` takes, in bytes, with a KV cache in f16 of its whole context. */
 function needs(config: Config, format: WeightFormat, bindingLimit: number) {
-  const context = config.max_position_embeddings;
-  const { weights, cache, total } = memoryOf(config, {
-    formatOf: () => format,
-    cache: "f16",
-    context,
-    chunk: CHUNK,
-  });
+  const { weights, cache, total } = memoryOf(config, storage(config, format, "f16"));
   const matrices = Array.from(tensorShapes(config).values(), ([rows, columns]) =>
     columns === undefined ? 0 : storedBytes(format, rows!, columns).words,
   );
@@ -112,12 +110,16 @@ function needs(config: Config, format: WeightFormat, bindingLimit: number) {
     weights: format,
     weight_bytes: weights,
     cache_bytes: cache,
-    cache_bytes_per_token: cache / context,
+    cache_bytes_per_token: cache / config.max_position_embeddings,
     total_bytes: total,
     largest_matrix_bytes: largest,
     // Matrices are split by rows into as many bindings as it takes.
     largest_matrix_bindings: Math.ceil(largest / bindingLimit),
   };
+}
+
+function storage(config: Config, format: WeightFormat, cache: CacheFormat): Storage {
+  return { formatOf: () => format, cache, context: config.max_position_embeddings, chunk: CHUNK };
 }
 
 type Findings = ReturnType<typeof examine> & { readonly decode: Awaited<ReturnType<typeof findDecode>> };
@@ -138,6 +140,9 @@ function describe(found: Findings): string {
     "",
     `Ziya-LLaMA-13B with a full KV cache of ${ZIYA_13B.max_position_embeddings} tokens would need`,
     ...found.ziya_13b.map((need) => `  ${describeNeeds(need, found)}`),
+    `The cache as ${Object.entries(found.ziya_13b_cache_bytes)
+      .map(([cache, bytes]) => `${cache} ${showBytes(bytes)}`)
+      .join(", ")}: --kv chooses.`,
     found.software
       ? `A software adapter takes it from the machine's ${showBytes(found.system_memory_bytes)} of memory.`
       : "WebGPU does not tell how much memory an adapter has; compare with the graphics card's.",

@@ -1,20 +1,23 @@
-import type { OptionTable } from "../../src/generate/option.ts";
+import type { Option, OptionTable } from "../../src/generate/option.ts";
 import type { Flags, Values } from "./command.ts";
 
-const flagOf = (name: string) => name.replaceAll("_", "-");
+const flagOf = (name: string, flag: Option["flag"]) => flag?.[2] ?? name.replaceAll("_", "-");
 
 /** The flags of those options that have one. */
 export function flagsOf(table: OptionTable): Flags {
   const flags = Object.entries(table).flatMap(([name, { kind, flag }]) =>
-    flag ? [[flagOf(name), { value: flag[0], help: flag[1], multiple: kind === "texts" }] as const] : [],
+    flag
+      ? [[flagOf(name, flag), { value: flag[0], help: flag[1], multiple: kind === "texts" }] as const]
+      : [],
   );
   return Object.fromEntries(flags);
 }
 
 /** The options that `flagsOf` made flags of, as they were given. What no option may be the library refuses by name. */
 export function optionsOf(values: Values, table: OptionTable): object {
-  const given = Object.entries(table).map(([name, { kind }]) => {
-    const flag = flagOf(name);
+  const given = Object.entries(table).map(([name, option]) => {
+    const { kind } = option;
+    const flag = flagOf(name, option.flag);
     if (kind === "number" || kind === "size") return [name, values.number(flag)];
     return [name, kind === "texts" ? values.texts(flag) : values.text(flag)];
   });

@@ -60,7 +60,7 @@ export const MODEL_OPTIONS = {
   cache: {
     kind: "choice",
     choices: CACHE_FORMATS,
-    flag: ["FORMAT", `How keys and values are stored: ${CACHE_FORMATS.join(", ")}. Default: f16.`],
+    flag: ["FORMAT", `How keys and values are stored: ${CACHE_FORMATS.join(", ")}. Default: f16.`, "kv"],
   },
   chunk: { kind: "size" },
   decode: {

@@ -25,8 +25,8 @@ type Kind =
 
 /** Of an option: what the library takes for it, and what the command line and generation_config.json call it. */
 export type Option = Kind & {
-  /** What a value stands for in the command line's help, and that help: "top_k" is --top-k there. */
-  readonly flag?: readonly [value: string, help: string];
+  /** What a value stands for in the command line's help, that help, and the flag where it is no --top-k of "top_k". */
+  readonly flag?: readonly [value: string, help: string, name?: string];
   /** The key in generation_config.json. */
   readonly key?: string;
 };

@@ -16,6 +16,8 @@ interface Golden {
 
 const golden = JSON.parse(await readFile(join(embeddedModel, "golden.json"), "utf8")) as Golden[];
 const EOS = 2;
+/** Answers of a model whose cache is rounded: as many as take a few seconds. */
+const SOME = 5;
 
 describe("the embedded model", () => {
   let engine: Engine<LlamaModel>;
@@ -43,6 +45,17 @@ describe("the embedded model", () => {
       expect(finish_reason).toBe(g.answer_ids.at(-1) === EOS ? "stop" : "length");
     },
   );
+
+  it.each(["q8", "q4"] as const)("answers as PyTorch does over a KV cache in %s", async (cache) => {
+    const rounded = await load({ weights: "f16", cache, decode: "f32 4x2", ...testDeviceOptions() });
+    for (const { messages, answer, answer_ids } of golden
+      .filter(({ near_tie }) => !near_tie)
+      .slice(0, SOME)) {
+      const options = { temperature: 0, max_tokens: answer_ids.length };
+      expect((await rounded.chat(messages, options).complete()).text).toBe(answer);
+    }
+    rounded.destroy();
+  });
 
   // The cache had two owners: what the model was used for beside made the next answer empty.
   it("answers the same after calibrating and scoring on its model, with what it had cached", async () => {

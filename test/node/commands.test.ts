@@ -92,7 +92,7 @@ describe("the command line", () => {
     [["generate", "--prompt", "a", "--max-tokens", "0", "--model", "none"], "max_tokens is 0; wanted"],
     [["chat", "hi", "--weights", "q5"], 'weights is "q5"; wanted '],
     [["chat", "hi", "--decode", "fast"], 'decode is "fast"; wanted auto, plain, i8 16x4, '],
-    [["chat", "hi", "--cache", "q8"], 'cache is "q8"; wanted f16, f32.'],
+    [["chat", "hi", "--kv", "q5"], 'cache is "q5"; wanted f16, f32, q8, q4.'],
   ])("refuses %j with exit code 2", async (args, message) => {
     const { code, out, err } = await run(args);
     expect({ code, out }).toEqual({ code: 2, out: "" });
@@ -267,6 +267,11 @@ describe("with the embedded model", () => {
     expect(q8.weight_bytes / q4.weight_bytes).toBeCloseTo(8.5 / 4.5, 2);
     expect(f16.weight_bytes / 1e9).toBeCloseTo(26.18, 1);
     expect(f16.cache_bytes_per_token).toBe(819_200);
+    const bits = Object.entries(found.ziya_13b_cache_bytes).map(([cache, bytes]) => [
+      cache,
+      (16 * Number(bytes)) / (2048 * 819_200),
+    ]);
+    expect(Object.fromEntries(bits)).toEqual({ f16: 16, f32: 32, q8: 9, q4: 5 });
     // On software a rule chooses, and elsewhere timing.
     expect(found.decode.way).toMatch(/^(i8|f32) \d+x\d$/);
     expect(found.decode.timings === undefined).toBe(found.software);
@@ -274,6 +279,7 @@ describe("with the embedded model", () => {
     expect(text).toContain(`Stored as q4 it would decode with ${found.decode.way}, by `);
     expect(text).toContain(found.adapter);
     expect(text).toContain("Ziya-LLaMA-13B with a full KV cache of 2048 tokens");
+    expect(text).toContain("The cache as f16 1.68 GB, f32 3.36 GB, q8 0.944 GB, q4 0.524 GB: --kv chooses.");
     const refused = await run(["doctor", "--adapter", "no such adapter"]);
     expect(refused.code).toBe(1);
     expect(refused.err).toContain('No adapter matches "no such adapter"');

@@ -68,7 +68,14 @@ async function ziyaLogits(
   cache: string,
 ): Promise<Float32Array> {
   const out = join(model, "ziya.bin");
-  const flags = Object.entries({ model, tokens: tokens.join(), out, weights, cache, ...testDeviceOptions() });
+  const flags = Object.entries({
+    model,
+    tokens: tokens.join(),
+    out,
+    weights,
+    kv: cache,
+    ...testDeviceOptions(),
+  });
   const io = fakeIo();
   const code = await main(["logits", ...flags.flatMap(([name, value]) => [`--${name}`, String(value)])], io);
   expect({ code, err: io.err() }).toEqual({ code: 0, err: "" });
