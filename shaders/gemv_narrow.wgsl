@@ -1,4 +1,4 @@
-// Part: as gemv.wgsl, for subgroups of 8 or 16 lanes: the vector units of a processor, where each lane's read of memory is a
+// Part: as gemv.wgsl, for subgroups of 8 lanes: the vector units of a processor, where each lane's read of memory is a
 // read of its own and neighbours gain nothing. So a lane walks two rows alone, each a stream of words, and what all lanes need
 // of the input is read once for a subgroup. Links with input_i8.wgsl and a dot_*_narrow.wgsl.
 enable subgroups;

@@ -11,8 +11,8 @@ interface Need {
 const FEATURES = {
   /** Subgroup operations. Without subgroup_id a lane cannot tell which subgroup of its workgroup it is in. */
   subgroups: { device: "subgroups", wgsl: "subgroup_id" },
-  /** Subgroups of 8 or 16 lanes and no others, as processors have. In no preset: a preset is what one goes without it. */
-  narrow: { device: "subgroups", lanes: [8, 16] },
+  /** Subgroups of 8 lanes and no others, the vector units of a processor. In no preset: those are run without it. */
+  narrow: { device: "subgroups", lanes: [8, 8] },
   /** Dot products of four 8-bit integers in a u32. A language feature alone: where the hardware has none it is emulated. */
   dot: { wgsl: "packed_4x8_integer_dot_product" },
   /** Arithmetic of halves, two in a u32 at once where the hardware has that. A feature of devices alone. */

@@ -1,3 +1,4 @@
+import type { Constants } from "../gpu/kernel.ts";
 import { type AttentionShape, isMixed, PAGE_ALIGNMENT, shapeConstants } from "./cache.ts";
 import { reducing } from "./reduce.ts";
 import type { Arithmetic } from "./vector.ts";
@@ -12,12 +13,18 @@ type SplitShape = AttentionShape & {
 
 /** Lanes of a workgroup, and positions that it takes at a time. */
 const LANES = 256;
+/** Lanes of a subgroup of the way "narrow", which is its workgroup. */
+const NARROW_LANES = 8;
 /** Positions of a split. */
 export const SPLIT_POSITIONS = 256;
 
 /** Bytes of what the splits of one row leave. */
 export function splitBytes({ heads, headDim }: AttentionShape, splits: number): number {
   return 4 * heads * splits * (headDim + 4);
+}
+
+function splitConstants(shape: SplitShape): Constants {
+  return { ...shapeConstants(shape), SPAN: SPLIT_POSITIONS, SPLITS: shape.splits };
 }
 
 /**
@@ -28,18 +35,20 @@ export function splitBytes({ heads, headDim }: AttentionShape, splits: number): 
 export const ATTENTION_SPLIT: Operation<SplitShape, "q" | "keys" | "values" | "parts" | "rows" | "pages"> = {
   name: "attention split",
   bindings: () => ["q", "keys", "values", "parts", "rows", "pages"],
-  ways: reducing<SplitShape>("", (part) => ({
-    files: ({ cache }) => ["rows", "pages", `octet_${cache}`, part, "attention_split"],
-    constants: (shape) => ({
-      ...shapeConstants(shape),
-      SPAN: SPLIT_POSITIONS,
-      SPLITS: shape.splits,
-      WORKGROUP: LANES,
-      LANES,
-      RUN: PAGE_ALIGNMENT,
-    }),
-    grid: ({ heads, splits }) => [heads, splits],
-  })),
+  ways: [
+    {
+      name: "narrow",
+      needs: ["subgroups", "narrow"],
+      files: ({ cache }) => ["rows", "pages", `octet_${cache}`, "attention_split_narrow"],
+      constants: (shape) => ({ ...splitConstants(shape), LANES: NARROW_LANES, LONGEST: SPLIT_POSITIONS }),
+      grid: ({ heads, splits }) => [heads, splits],
+    },
+    ...reducing<SplitShape>("", (part) => ({
+      files: ({ cache }) => ["rows", "pages", `octet_${cache}`, part, "attention_split"],
+      constants: (shape) => ({ ...splitConstants(shape), WORKGROUP: LANES, LANES, RUN: PAGE_ALIGNMENT }),
+      grid: ({ heads, splits }) => [heads, splits],
+    })),
+  ],
 };
 
 /** y = the shares put together, mixed back where the cache is mixed, as the vector `stored` of heads · headDim values. headDim is a multiple of 32. */

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { missingFeatures } from "../../src/gpu/features.ts";
 import { ATTENTION_MERGE, ATTENTION_SPLIT, splitBytes } from "../../src/kernels/attention-split.ts";
 import { isMixed } from "../../src/kernels/cache.ts";
-import { ARITHMETICS, vectorBytes } from "../../src/kernels/vector.ts";
-import { prepare, waysFor } from "../../src/kernels/way.ts";
+import { ARITHMETICS, type Arithmetic, vectorBytes } from "../../src/kernels/vector.ts";
+import { prepare } from "../../src/kernels/way.ts";
 import { attentionOracle, mixOracle } from "../oracle/attention.ts";
 import { cacheValues, cacheWords } from "../support/cache.ts";
 import { expectClose } from "../support/close.ts";
@@ -29,6 +30,12 @@ const SHIPPED = [40, 40, 128, "q4", 2048] as const;
 
 const gpu = useGpu();
 
+/** Whether the adapter has a way: none asks for a shape. */
+const has = (way: string) => {
+  const { needs } = ATTENTION_SPLIT.ways.find(({ name }) => name === way)!;
+  return missingFeatures(needs, gpu().features).length === 0;
+};
+
 describe.each(ATTENTION_SPLIT.ways.map(({ name }) => name))("attention split, %s, and merge", (way) => {
   it.each([...HEADS, SHIPPED])(
     "of %i query and %i key heads of %i with a cache as %s of %i positions agree with float64",
@@ -39,7 +46,7 @@ describe.each(ATTENTION_SPLIT.ways.map(({ name }) => name))("attention split, %s
         splits,
         arithmetic: "f32",
       } as const;
-      if (!waysFor(gpu(), ATTENTION_SPLIT, shape).some(({ name }) => name === way)) return;
+      if (!has(way)) return;
       const few = heads === SHIPPED[0];
       const positions = few
         ? [context - 1]
@@ -73,29 +80,68 @@ describe.each(ATTENTION_SPLIT.ways.map(({ name }) => name))("attention split, %s
   );
 });
 
-it.each(ARITHMETICS)("attention of keys that are no numbers is none, as %s", async (arithmetic) => {
-  const [heads, headDim, context] = [1, 32, 600];
-  const splits = 3;
+/** Attention of one head of 32 over `position` and what is before it, in an arithmetic and by a way. */
+async function attend(
+  { q, keys, values }: Record<"q" | "keys" | "values", Float32Array>,
+  position: number,
+  arithmetic: Arithmetic,
+  way?: string,
+): Promise<Float32Array> {
+  const [heads, headDim, context] = [1, 32, keys.length / 32];
+  const splits = Math.ceil(context / 256);
   const shape = {
     ...onePage({ heads, kvHeads: 1, headDim, context, cache: "f32" }),
     splits,
     arithmetic,
   } as const;
+  const parts = gpu().buffer("parts", splitBytes(shape, splits));
+  const stored = gpu().buffer("stored", vectorBytes(arithmetic, headDim));
+  const split = (await prepare(gpu(), ATTENTION_SPLIT, shape, way))({
+    q: upload(gpu(), q),
+    keys: upload(gpu(), keys),
+    values: upload(gpu(), values),
+    parts,
+    rows: uploadRows(gpu(), [{ position }]),
+    pages: upload(gpu(), new Uint32Array(1)),
+  });
+  const merge = (await prepare(gpu(), ATTENTION_MERGE, shape))({ shares: parts, stored });
+  return readVector(arithmetic, await runAndRead(gpu(), [split, merge], stored), headDim).values;
+}
+
+const POSITIONS = 600;
+const noise = () => ({
+  q: randomFloats(32, 1),
+  keys: randomFloats(POSITIONS * 32, 2),
+  values: randomFloats(POSITIONS * 32, 3),
+});
+
+it.each(ARITHMETICS)("attention of keys that are no numbers is none, as %s", async (arithmetic) => {
   for (const at of [0, 599]) {
-    const keys = randomFloats(context * headDim, 2);
-    keys[at * headDim] = Number.NaN;
-    const parts = gpu().buffer("parts", splitBytes(shape, splits));
-    const stored = gpu().buffer("stored", vectorBytes(arithmetic, headDim));
-    const split = (await prepare(gpu(), ATTENTION_SPLIT, shape))({
-      q: upload(gpu(), randomFloats(headDim, 1)),
-      keys: upload(gpu(), keys),
-      values: upload(gpu(), randomFloats(context * headDim, 3)),
-      parts,
-      rows: uploadRows(gpu(), [{ position: context - 1 }]),
-      pages: upload(gpu(), new Uint32Array(1)),
-    });
-    const merge = (await prepare(gpu(), ATTENTION_MERGE, shape))({ shares: parts, stored });
-    const { values } = readVector(arithmetic, await runAndRead(gpu(), [split, merge], stored), headDim);
+    const all = noise();
+    all.keys[at * 32] = Number.NaN;
+    const values = await attend(all, POSITIONS - 1, arithmetic);
     expect(values.every(Number.isNaN)).toBe(true);
   }
+});
+
+describe.each(ATTENTION_SPLIT.ways.map(({ name }) => name))("attention split, %s,", (way) => {
+  it("takes nothing of what is behind the row's position, whatever is there", async () => {
+    if (!has(way)) return;
+    const all = noise();
+    const wanted = await attend(all, 594, "f32", way);
+    all.keys.fill(Number.NaN, 595 * 32);
+    all.values.fill(Number.NaN, 595 * 32);
+    expect(await attend(all, 594, "f32", way)).toEqual(wanted);
+    expect(wanted.every(Number.isFinite)).toBe(true);
+  });
+
+  it("bears a score in a later split far above all others", async () => {
+    if (!has(way)) return;
+    const all = noise();
+    // Its score is 1,000 |q|² / √32: exp() of the difference is beyond f32.
+    for (let i = 0; i < 32; i++) all.keys[500 * 32 + i] = 1000 * all.q[i]!;
+    expectClose(await attend(all, POSITIONS - 1, "f32", way), all.values.subarray(500 * 32, 501 * 32), {
+      relative: RELATIVE,
+    });
+  });
 });
