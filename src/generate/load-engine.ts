@@ -71,6 +71,10 @@ export const MODEL_OPTIONS = {
       `How a token is run: plain, or ARITHMETIC and TILE as in "f32 16x4". Default: auto, the fastest by timing.`,
     ],
   },
+  depth: {
+    kind: "size",
+    flag: ["N", "Passes of an answer submitted before the first is read, 1 to 8. Default: 4."],
+  },
   strip: { kind: "boolean" },
   signal: { kind: "signal" },
   onProgress: { kind: "other" },

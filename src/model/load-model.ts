@@ -11,7 +11,7 @@ import type { Importance } from "./calibrate.ts";
 import { type Config, parseConfig, readConfigText } from "./config.ts";
 import { DECODES } from "./decode.ts";
 import { checkFit, describeNeed, type Storage } from "./memory.ts";
-import { LlamaModel } from "./model.ts";
+import { DEPTH, LlamaModel } from "./model.ts";
 import { expectTensors } from "./tensors.ts";
 import { uploadWeights } from "./upload.ts";
 
@@ -31,6 +31,8 @@ export interface LoadOptions {
    * are called by arithmetic and tile: "f32 16x4", "i8 16x4". Default "auto".
    */
   readonly decode?: string;
+  /** Passes of an answer that are submitted before the first of them is read, 1 to 8: 1 waits for each. Default 4. */
+  readonly depth?: number;
   /** The tokenizer's length; rows of the vocabulary above it are masked. Default vocab_size. */
   readonly tokenCount?: number;
   /** How many of these must have a row: added tokens above them (`<pad>`) may have none. Default all. */
@@ -74,10 +76,11 @@ export async function loadCheckpoint(
   const { context = config.max_position_embeddings, tokenCount: asked = config.vocab_size } = options;
   signal?.throwIfAborted();
   checkOptions(config, context, chunk, asked, options.rowsNeeded ?? asked);
-  const { decode = "auto" } = options;
+  const { decode = "auto", depth = DEPTH } = options;
   if (!DECODES.includes(decode)) {
     throw new OptionError(`decode is ${show(decode)}; wanted ${DECODES.join(", ")}.`);
   }
+  expectWithin("depth", depth, 8);
   const tokenCount = Math.min(asked, config.vocab_size);
   const format = chooseFormat(checkpoint, options.weights);
   const storage: Storage = { formatOf: () => format, cache, context, chunk };
@@ -88,7 +91,7 @@ export async function loadCheckpoint(
   const need = describeNeed(config, storage);
   const making = gpu.guarded(
     `Making room for ${need}`,
-    () => LlamaModel.create(gpu, config, { ...storage, tokenCount, decode }),
+    () => LlamaModel.create(gpu, config, { ...storage, tokenCount, decode, depth }),
     (useless) => useless.destroy(),
   );
   const model = await (signal ? unlessAborted(signal, () => making) : making).catch((error: unknown) => {
@@ -118,18 +121,19 @@ function checkOptions(
   rowsNeeded: number,
 ): void {
   const { max_position_embeddings: positions, vocab_size: vocab } = config;
-  const within = (name: string, value: number, most: number) => {
-    if (!Number.isInteger(value) || value < 1 || value > most) {
-      throw new OptionError(`${name} is ${value}; wanted an integer from 1 to ${most}.`);
-    }
-  };
-  within("context", context, positions);
-  within("chunk", chunk, 4096);
-  within("tokenCount", tokenCount, Number.POSITIVE_INFINITY);
+  expectWithin("context", context, positions);
+  expectWithin("chunk", chunk, 4096);
+  expectWithin("tokenCount", tokenCount, Number.POSITIVE_INFINITY);
   if (rowsNeeded > vocab) {
     throw new ConfigError(
       `The tokenizer has ${rowsNeeded} tokens, the model only ${vocab} rows: they do not belong together.`,
     );
+  }
+}
+
+function expectWithin(name: string, value: number, most: number): void {
+  if (!Number.isInteger(value) || value < 1 || value > most) {
+    throw new OptionError(`${name} is ${show(value)}; wanted an integer from 1 to ${most}.`);
   }
 }
 

@@ -27,7 +27,7 @@ interface ModelOptions extends Storage {
 }
 
 /** Enough for the host to encode and read in the shadow of a pass, few to have run in vain when an answer ends. */
-const DEPTH = 4;
+export const DEPTH = 4;
 
 /** A LLaMA on the GPU: weights, state, and its passes recorded as flat lists of dispatches. */
 export class LlamaModel implements LanguageModel {

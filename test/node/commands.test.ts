@@ -91,6 +91,7 @@ describe("the command line", () => {
     [["chat", "hi", "--overflow", "drop", "--model", "none"], 'overflow is "drop"; wanted'],
     [["generate", "--prompt", "a", "--max-tokens", "0", "--model", "none"], "max_tokens is 0; wanted"],
     [["chat", "hi", "--weights", "q5"], 'weights is "q5"; wanted '],
+    [["chat", "hi", "--depth", "9"], "depth is 9; wanted an integer from 1 to 8."],
     [["chat", "hi", "--decode", "fast"], 'decode is "fast"; wanted auto, plain, i8 16x4, '],
     [["chat", "hi", "--kv", "q5"], 'cache is "q5"; wanted f16, f32, q8, q4.'],
   ])("refuses %j with exit code 2", async (args, message) => {
