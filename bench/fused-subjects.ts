@@ -1,6 +1,6 @@
 import type { Gpu } from "../src/gpu/device.ts";
 import { splitBytes } from "../src/kernels/attention-split.ts";
-import { cacheBytes } from "../src/kernels/cache.ts";
+import { type AttentionShape, type CacheFormat, cacheBytes } from "../src/kernels/cache.ts";
 import { weightBindings } from "../src/kernels/matrix.ts";
 import { OPERATIONS } from "../src/kernels/operations.ts";
 import { ARITHMETICS, canMultiply, vectorBytes } from "../src/kernels/vector.ts";
@@ -8,7 +8,12 @@ import type { Config } from "../src/model/config.ts";
 import { fusedSplits } from "../src/model/sets/fused.ts";
 import { attentionShape } from "../src/model/state.ts";
 import { STORED, storedBytes, type WeightFormat } from "../src/stored.ts";
-import { type Content, matricesOf, type Subject, subjectOf } from "./subjects.ts";
+import { type Content, matricesOf, ofCache, type Subject, subjectOf } from "./subjects.ts";
+
+/** How the cache is stored, the usual way first. */
+const CACHES = ["f16", "q8", "q4"] as const satisfies readonly CacheFormat[];
+/** That a lane loads for each of eight values: their codes, and the words of their group, or in q8 of two groups. */
+const LOADED_BITS = { f16: 16, f32: 32, q8: 16, q4: 8 } as const satisfies Record<CacheFormat, number>;
 
 /** The kernels of the set `fused` at the widths of a config, in every arithmetic that the format has, at a full context. */
 export function listFusedSubjects(
@@ -17,10 +22,10 @@ export function listFusedSubjects(
   format: WeightFormat,
 ): Subject[] {
   const { hidden_size: dim, intermediate_size: hidden, vocab_size: vocab, rms_norm_eps: eps } = config;
-  const attention = attentionShape(config, config.max_position_embeddings, "f16");
-  const { heads, kvHeads, headDim, context, pages } = attention;
+  const context = config.max_position_embeddings;
+  const shapes = CACHES.map((cache) => attentionShape(config, context, cache));
+  const { heads, kvHeads, headDim, pages } = shapes[0]!;
   const rows: Content = { rows: 1, position: context - 1 };
-  const cache = { keys: { zeros: cacheBytes(attention) }, values: { zeros: cacheBytes(attention) } };
   const q = { floats: heads * headDim };
   const subjects: Subject[] = [];
   for (const arithmetic of ARITHMETICS.filter((name) => canMultiply(format, name))) {
@@ -45,9 +50,23 @@ export function listFusedSubjects(
       };
     });
     const [qkv, out, gateUp, down, head] = matrices;
-    if (qkv!.fits) {
-      const buffers = { ...qkv!.buffers, table: { floats: context * headDim }, rows, ...cache, q };
-      subjects.push(subjectOf(qkv!.name, OPERATIONS.qkv, { ...qkv!.shape, attention }, buffers, qkv!.cost));
+    // The formats of the cache in one arithmetic: what they change comes after the product.
+    const own = shapes.slice(0, arithmetic === ARITHMETICS[0] ? undefined : 1);
+    for (const attention of qkv!.fits ? own : []) {
+      const [{ cache }, { name, shape, cost }] = [attention, qkv!];
+      const buffers = {
+        ...qkv!.buffers,
+        table: { floats: context * headDim },
+        rows,
+        ...cached(attention),
+        q,
+      };
+      subjects.push(
+        subjectOf(name + ofCache(cache), OPERATIONS.qkv, { ...shape, attention }, buffers, {
+          ...cost,
+          cache,
+        }),
+      );
     }
     for (const { name, fits, shape, buffers, cost } of [out!, down!]) {
       if (!fits) continue;
@@ -65,38 +84,47 @@ export function listFusedSubjects(
       subjects.push(subjectOf(head!.name, OPERATIONS.head, head!.shape, buffers, head!.cost));
     }
 
-    const splits = fusedSplits(attention);
-    const shape = { ...attention, splits, arithmetic };
-    const parts = { zeros: splitBytes(attention, splits) };
-    const halves = { values: kvHeads * context * headDim, bits: 16 };
-    if (arithmetic === ARITHMETICS[0]) {
+    for (const attention of own) {
+      const { cache } = attention;
+      const splits = fusedSplits(attention);
+      const shape = { ...attention, splits, arithmetic };
+      const parts = { zeros: splitBytes(attention, splits) };
+      const stream = { values: kvHeads * context * headDim, bits: LOADED_BITS[cache] };
+      if (arithmetic === ARITHMETICS[0]) {
+        subjects.push(
+          subjectOf(
+            `attention split at ${context}${ofCache(cache)}`,
+            OPERATIONS.attentionSplit,
+            shape,
+            { q, ...cached(attention), parts, rows, pages: { pages } },
+            {
+              tokens: 1,
+              bytes: 2 * cacheBytes(attention),
+              flops: 4 * heads * headDim * context,
+              streams: [
+                { binding: "keys", ...stream },
+                { binding: "values", ...stream },
+              ],
+              cache,
+            },
+          ),
+        );
+      }
       subjects.push(
         subjectOf(
-          `attention split at ${context}`,
-          OPERATIONS.attentionSplit,
+          `attention merge x ${arithmetic}${ofCache(cache)}`,
+          OPERATIONS.attentionMerge,
           shape,
-          { q, ...cache, parts, rows, pages: { pages } },
-          {
-            tokens: 1,
-            bytes: 4 * kvHeads * context * headDim,
-            flops: 4 * heads * headDim * context,
-            streams: [
-              { binding: "keys", ...halves },
-              { binding: "values", ...halves },
-            ],
-          },
+          { shares: parts, stored: vector(heads * headDim) },
+          { tokens: 1, bytes: parts.zeros, flops: 0, cache },
         ),
       );
     }
-    subjects.push(
-      subjectOf(
-        `attention merge x ${arithmetic}`,
-        OPERATIONS.attentionMerge,
-        shape,
-        { shares: parts, stored: vector(heads * headDim) },
-        { tokens: 1, bytes: parts.zeros, flops: 0 },
-      ),
-    );
   }
   return subjects;
+}
+
+function cached(attention: AttentionShape): Record<"keys" | "values", Content> {
+  const content = { zeros: cacheBytes(attention) };
+  return { keys: content, values: content };
 }

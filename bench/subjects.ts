@@ -1,6 +1,6 @@
 import type { Gpu } from "../src/gpu/device.ts";
 import type { Dispatch } from "../src/gpu/kernel.ts";
-import { cacheBytes } from "../src/kernels/cache.ts";
+import { type CacheFormat, cacheBytes } from "../src/kernels/cache.ts";
 import { type SlabShape, slabRows, weightBindings } from "../src/kernels/matrix.ts";
 import { OPERATIONS } from "../src/kernels/operations.ts";
 import { type Buffers, type Operation, prepare, waysFor } from "../src/kernels/way.ts";
@@ -35,13 +35,14 @@ export interface Cost {
 export interface Stream {
   readonly binding: string;
   readonly values: number;
-  /** Of one value. */
+  /** That a lane loads for one value: of a cache in groups, the group's word with each few of its values. */
   readonly bits: number;
 }
 
 /** An operation at a shape, with what its buffers hold: no buffer is made, nothing compiled. */
 export interface Subject extends Cost {
   readonly name: string;
+  /** Its operation, and how the cache is stored where that is not as usual: what a kernel is the first of. */
   readonly operation: string;
   /** Rows of the pass. */
   readonly tokens: number;
@@ -60,11 +61,16 @@ export function subjectOf<Shape, Binding extends string>(
   operation: Operation<Shape, Binding>,
   shape: Shape,
   buffers: Readonly<Record<Binding, Content>>,
-  { tokens, streams = [], ...cost }: Cost & { tokens: number; streams?: readonly Stream[] },
+  {
+    tokens,
+    streams = [],
+    cache = "f16",
+    ...cost
+  }: Cost & { tokens: number; streams?: readonly Stream[]; cache?: CacheFormat },
 ): Subject {
   return {
     name,
-    operation: operation.name,
+    operation: operation.name + ofCache(cache),
     tokens,
     ...cost,
     bindings: operation.bindings(shape),
@@ -73,6 +79,11 @@ export function subjectOf<Shape, Binding extends string>(
     ways: (gpu) => waysFor(gpu, operation, shape).map((way) => way.name),
     prepare: (gpu, way) => prepare(gpu, operation, shape, way),
   };
+}
+
+/** What the name of a subject has besides. */
+export function ofCache(cache: CacheFormat): string {
+  return cache === "f16" ? "" : `, ${cache} cache`;
 }
 
 /** The matrices of a config, those of a layer stacked as the model stacks them. */
@@ -96,8 +107,6 @@ export function listSubjects(
   tokens: number,
 ): Subject[] {
   const { hidden_size: dim, intermediate_size: hidden, vocab_size: vocab } = config;
-  const attention = attentionShape(config, config.max_position_embeddings, "f16");
-  const { heads, kvHeads, headDim, context } = attention;
   const subjects: Subject[] = [];
   const add = <Shape, Binding extends string>(...of: Parameters<typeof subjectOf<Shape, Binding>>) => {
     subjects.push(subjectOf(...of));
@@ -167,43 +176,55 @@ export function listSubjects(
     { tokens: 1, bytes: 8 * dim, flops: 0 },
   );
 
-  const cached = {
-    keys: { zeros: cacheBytes(attention) },
-    values: { zeros: cacheBytes(attention) },
-    pages: { pages: attention.pages },
-  };
-  const width = (heads + 2 * kvHeads) * headDim;
-  for (const count of [1, tokens]) {
-    const shape = { ...attention, tokens: count };
-    const shared = { qkv: { floats: count * width }, ...cached, rows: pass(context - count, count) };
-    const halves = { values: kvHeads * context * headDim, bits: 16 };
-    add(
-      `rope x ${count}`,
-      OPERATIONS.rope,
-      shape,
-      { ...shared, table: { floats: context * headDim } },
-      // q is read and written as f32, k and v are read as f32 and written as f16.
-      {
-        tokens: count,
-        bytes: count * (8 * heads * headDim + 2 * 6 * kvHeads * headDim + 4 * headDim),
-        flops: 3 * count * (width - kvHeads * headDim),
-      },
-    );
-    add(
-      `attention x ${count} at ${context}`,
-      OPERATIONS.attention,
-      shape,
-      { ...shared, y: { floats: count * heads * headDim } },
-      {
-        tokens: count,
-        bytes: 4 * kvHeads * context * headDim,
-        flops: 4 * heads * headDim * context * count,
-        streams: [
-          { binding: "keys", ...halves },
-          { binding: "values", ...halves },
-        ],
-      },
-    );
+  for (const cache of ["f16", "q8", "q4"] as const) {
+    const attention = attentionShape(config, config.max_position_embeddings, cache);
+    const { heads, kvHeads, headDim, context } = attention;
+    const bytes = cacheBytes(attention);
+    const cached = { keys: { zeros: bytes }, values: { zeros: bytes }, pages: { pages: attention.pages } };
+    const width = (heads + 2 * kvHeads) * headDim;
+    for (const count of [1, tokens]) {
+      const shape = { ...attention, tokens: count };
+      const shared = { qkv: { floats: count * width }, ...cached, rows: pass(context - count, count) };
+      // Four values at a time, and of a group its word with them.
+      const stream = { values: kvHeads * context * headDim, bits: 16 };
+      add(
+        `rope x ${count}${ofCache(cache)}`,
+        OPERATIONS.rope,
+        shape,
+        { ...shared, table: { floats: context * headDim } },
+        // q is read and written as f32, k and v are read as f32 and written as they are stored.
+        {
+          tokens: count,
+          bytes: count * (8 * heads * headDim + 8 * kvHeads * headDim + (2 * bytes) / context + 4 * headDim),
+          flops: 3 * count * (width - kvHeads * headDim),
+          cache,
+        },
+      );
+      add(
+        `attention x ${count} at ${context}${ofCache(cache)}`,
+        OPERATIONS.attention,
+        shape,
+        { ...shared, y: { floats: count * heads * headDim } },
+        {
+          tokens: count,
+          bytes: 2 * bytes,
+          flops: 4 * heads * headDim * context * count,
+          streams: [
+            { binding: "keys", ...stream },
+            { binding: "values", ...stream },
+          ],
+          cache,
+        },
+      );
+      if (cache !== "q8") continue;
+      add(
+        `mix x ${count}`,
+        OPERATIONS.mix,
+        { width: heads * headDim, tokens: count },
+        { y: { floats: count * heads * headDim }, rows: shared.rows },
+        { tokens: count, bytes: 8 * count * heads * headDim, flops: 5 * count * heads * headDim },
+      );
+    }
   }
   for (const name of ["argmax", "topk"] as const) {
     add(
