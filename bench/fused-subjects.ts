@@ -50,9 +50,9 @@ export function listFusedSubjects(
       };
     });
     const [qkv, out, gateUp, down, head] = matrices;
-    // The formats of the cache in one arithmetic: what they change comes after the product.
+    // The formats of the cache in one arithmetic, and of weights: what they change comes after the product.
     const own = shapes.slice(0, arithmetic === ARITHMETICS[0] ? undefined : 1);
-    for (const attention of qkv!.fits ? own : []) {
+    for (const attention of qkv!.fits ? own.slice(0, format === "q4" ? undefined : 1) : []) {
       const [{ cache }, { name, shape, cost }] = [attention, qkv!];
       const buffers = {
         ...qkv!.buffers,

@@ -1,9 +1,9 @@
 // Part: groups of 32 values mixed by the orthonormal Hadamard transform, which is its own inverse:
 //   y_i = 1 / sqrt(32) * sum over j of (-1)^popcount(i & j) x_j
 // An outlier is spread over its group before the group is rounded, so that one scale suits all 32. A wider transform gains
-// nothing: of one outlier in a row of 128, a group of 32 has the range of 2 / sqrt(32) of it and the other three have almost
-// none, and over all 128 the range is 2 / sqrt(128) of it: the same sum of squared errors. And 32 values are what a workgroup
-// of qkv.wgsl has.
+// nothing: of one outlier in a row of 128, its group of 32 has a range of 2 / sqrt(32) of it and the other three have almost
+// none; over all 128 every range is 2 / sqrt(128) of it. Both come to the same sum of squared errors, and what is besides the
+// outlier speaks for 32 (bench/README.md, ideas tried), which are what a workgroup of qkv.wgsl has.
 override HADAMARD_LANES: u32 = 8u; // lanes that hand values over, eight a group
 
 var<workgroup> hadamardFours: array<vec4f, HADAMARD_LANES>;
