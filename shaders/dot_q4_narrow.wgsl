@@ -1,5 +1,5 @@
 // Part: 64 weights of a row of four bits times 64 activations of eight, two products a multiplication. Links with
-// gemv_narrow.wgsl. Every dot_*_narrow.wgsl exports rowStart, scalesOf and dotPair.
+// narrow.wgsl. Every dot_*_narrow.wgsl exports rowStart, scalesOf and dotPair.
 @group(0) @binding(1) var<storage, read> weight: array<vec4u>; // [rows, COLUMNS / 32], a vec4u a group
 @group(0) @binding(2) var<storage, read> scales: array<vec4u>; // [rows, super-blocks of 256 columns]
 
@@ -13,26 +13,27 @@ fn scalesOf(start: vec2u, block: u32) -> vec4u {
   return scales[start.y + block];
 }
 
-// A byte has weight b in its low nibble and weight 4 + b in its high one. The four products are at most 8 * 15 * 127.
-fn dotWord(word: u32, low: u32, high: u32) -> u32 {
-  return (word & 0x000f000fu) * evenPair(low) + ((word >> 4u) & 0x000f000fu) * evenPair(high) +
-    ((word >> 8u) & 0x000f000fu) * oddPair(low) + ((word >> 12u) & 0x000f000fu) * oddPair(high);
+// A byte has weight b in its low nibble and weight 4 + b in its high one; of the activations even.x and odd.x are those of low
+// nibbles, even.y and odd.y of high ones. The four products are at most 8 * 15 * 127.
+fn dotWord(word: u32, even: vec2u, odd: vec2u) -> u32 {
+  return (word & 0x000f000fu) * even.x + ((word >> 4u) & 0x000f000fu) * even.y +
+    ((word >> 8u) & 0x000f000fu) * odd.x + ((word >> 12u) & 0x000f000fu) * odd.y;
 }
 
-// The sum of q * activation over a group.
-fn dotGroup(words: vec4u, x: array<vec4u, 2>) -> f32 {
-  return f32(
-    upperOf(dotWord(words.x, x[0].x, x[0].y) + dotWord(words.y, x[0].z, x[0].w)) +
-    upperOf(dotWord(words.z, x[1].x, x[1].y) + dotWord(words.w, x[1].z, x[1].w))
-  );
+// The sum of q * activation over half a group.
+fn dotHalf(words: vec2u, even: vec4u, odd: vec4u) -> i32 {
+  return upperOf(dotWord(words.x, even.xy, odd.xy) + dotWord(words.y, even.zw, odd.zw));
 }
 
-// The row's columns 64 * pair to 64 * pair + 63 times the step's: see dot_q4_i8.wgsl.
-fn dotPair(start: vec2u, pair: u32, block: vec4u, step: Step) -> f32 {
+// The row's columns 64 * pair to 64 * pair + 63 times those of x: see dot_q4_i8.wgsl.
+fn dotPair(start: vec2u, pair: u32, block: vec4u, x: Pairs) -> f32 {
   let d = unpack2x16float(block.x);
   let codes = block.yzw >> vec3u(8u * (pair % 4u));
-  let first = f32(codes.x & 63u) * (step.sums.x * dotGroup(weight[start.x + 2u * pair], step.first));
-  let second = f32(codes.z & 63u) * (step.sums.z * dotGroup(weight[start.x + 2u * pair + 1u], step.second));
+  let a = weight[start.x + 2u * pair];
+  let b = weight[start.x + 2u * pair + 1u];
+  let first = f32(dotHalf(a.xy, x.even[0], x.odd[0]) + dotHalf(a.zw, x.even[1], x.odd[1]));
+  let second = f32(dotHalf(b.xy, x.even[2], x.odd[2]) + dotHalf(b.zw, x.even[3], x.odd[3]));
   let minimum = ((codes.x >> 6u) & 3u) | ((codes.y >> 4u) & 12u) | ((codes.z >> 2u) & 48u);
-  return d.x * (first + second) - d.y * (f32(codes.y & 63u) * step.sums.y + f32(minimum) * step.sums.w);
+  return d.x * (f32(codes.x & 63u) * (x.sums.x * first) + f32(codes.z & 63u) * (x.sums.z * second)) -
+    d.y * (f32(codes.y & 63u) * x.sums.y + f32(minimum) * x.sums.w);
 }

@@ -1,5 +1,5 @@
 // Part: 64 weights of a row of eight bits times 64 activations of eight, two products a multiplication. Links with
-// gemv_narrow.wgsl; exports the same names as dot_q4_narrow.wgsl.
+// narrow.wgsl; exports the same names as dot_q4_narrow.wgsl.
 @group(0) @binding(1) var<storage, read> weight: array<vec4u>; // [rows, COLUMNS / 16]
 @group(0) @binding(2) var<storage, read> scales: array<u32>;   // [rows, PAIRS], two f16 each
 
@@ -14,23 +14,18 @@ fn scalesOf(start: vec2u, block: u32) -> vec4u {
   return vec4u(scales[at], scales[at + 1u], scales[at + 2u], scales[at + 3u]);
 }
 
-// Four weights times four activations. Two products are at most 2 * 127 * 127, so that no more go into one sum.
-fn dotWord(word: u32, x: u32) -> i32 {
-  return upperOf(evenPair(word) * evenPair(x)) + upperOf(oddPair(word) * oddPair(x));
+// Sixteen weights times sixteen activations. Two products are at most 2 * 127 * 127, so that no more go into one sum.
+fn dotHalf(words: vec4u, even: vec4u, odd: vec4u) -> i32 {
+  let a = evenPairs(words) * even;
+  let b = oddPairs(words) * odd;
+  return upperOf(a.x) + upperOf(a.y) + upperOf(a.z) + upperOf(a.w) + upperOf(b.x) + upperOf(b.y) + upperOf(b.z) + upperOf(b.w);
 }
 
-fn dotGroup(at: u32, x: array<vec4u, 2>) -> f32 {
-  let a = weight[at];
-  let b = weight[at + 1u];
-  return f32(
-    dotWord(a.x, x[0].x) + dotWord(a.y, x[0].y) + dotWord(a.z, x[0].z) + dotWord(a.w, x[0].w) +
-    dotWord(b.x, x[1].x) + dotWord(b.y, x[1].y) + dotWord(b.z, x[1].z) + dotWord(b.w, x[1].w)
-  );
-}
-
-// The row's columns 64 * pair to 64 * pair + 63 times the step's. A group past the last column has the scale 0.
-fn dotPair(start: vec2u, pair: u32, block: vec4u, step: Step) -> f32 {
+// The row's columns 64 * pair to 64 * pair + 63 times those of x. A group past the last column has the scale 0.
+fn dotPair(start: vec2u, pair: u32, block: vec4u, x: Pairs) -> f32 {
   let scale = unpack2x16float(block[pair % 4u]);
   let at = start.x + 4u * pair;
-  return scale.x * (step.sums.x * dotGroup(at, step.first)) + scale.y * (step.sums.z * dotGroup(at + 2u, step.second));
+  let first = f32(dotHalf(weight[at], x.even[0], x.odd[0]) + dotHalf(weight[at + 1u], x.even[1], x.odd[1]));
+  let second = f32(dotHalf(weight[at + 2u], x.even[2], x.odd[2]) + dotHalf(weight[at + 3u], x.even[3], x.odd[3]));
+  return scale.x * (x.sums.x * first) + scale.y * (x.sums.z * second);
 }

@@ -1,11 +1,5 @@
-// Part: as gemv.wgsl, for subgroups of 8 lanes: the vector units of a processor, where each lane's read of memory is a
-// read of its own and neighbours gain nothing. So a lane walks two rows alone, each a stream of words, and what all lanes need
-// of the input is read once for a subgroup. Links with input_i8.wgsl and a dot_*_narrow.wgsl.
-enable subgroups;
-// The loops below end together for all lanes of a subgroup, which the compiler's analysis does not see.
-diagnostic(off, subgroup_uniformity);
-
-override BLOCKS = (COLUMNS + 255u) / 256u;
+// Part: as gemv.wgsl, for the vector units of a processor: a lane does two rows. Links with input_i8.wgsl, narrow.wgsl and a
+// dot_*_narrow.wgsl.
 
 const LANES = 32u;   // a lane for each row of the workgroup: what comes after the product has work for them
 const WALKERS = 16u; // lanes that have rows. More rows of a lane were more code than a processor keeps decoded.
@@ -32,14 +26,9 @@ fn multiply(rows: vec4u, lane: u32) -> f32 {
     let end = min(PAIRS, 4u * block + 4u);
     for (var pair = 4u * block; pair < end; pair++) {
       let read = input[pair * RECORD + min(member, 4u)];
-      let swapped = (read >> vec4u(16u)) | (read << vec4u(16u));
-      let step = Step(
-        array(subgroupBroadcast(swapped, 0u), subgroupBroadcast(swapped, 1u)),
-        array(subgroupBroadcast(swapped, 2u), subgroupBroadcast(swapped, 3u)),
-        bitcast<vec4f>(subgroupBroadcast(read, 4u)),
-      );
-      sums.x += dotPair(first, pair, firstScales, step);
-      sums.y += dotPair(second, pair, secondScales, step);
+      let x = pairsOfLower(swapHalves(read), bitcast<vec4f>(subgroupBroadcast(read, 4u)));
+      sums.x += dotPair(first, pair, firstScales, x);
+      sums.y += dotPair(second, pair, secondScales, x);
     }
   }
   if (lane < WALKERS) {
@@ -50,22 +39,4 @@ fn multiply(rows: vec4u, lane: u32) -> f32 {
   let product = products[lane];
   workgroupBarrier();
   return product;
-}
-
-// Two products in one multiplication, where there is no packed dot product: of a pair a + 2^16 b and a swapped one y + 2^16 x,
-// bits 16 to 31 of the product are a x + b y, and the lower ones a y, signed.
-
-// Bytes 0 and 2, signed, as a pair.
-fn evenPair(bytes: u32) -> u32 {
-  return ((bytes & 0x00ff00ffu) ^ 0x00800080u) - 0x00800080u;
-}
-
-// Bytes 1 and 3.
-fn oddPair(bytes: u32) -> u32 {
-  return evenPair(bytes >> 8u);
-}
-
-// What sums of such products have in their upper bits. Both parts of the sum are within [-2^15, 2^15).
-fn upperOf(sum: u32) -> i32 {
-  return bitcast<i32>(sum + 0x8000u) >> 16u;
 }

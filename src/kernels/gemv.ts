@@ -57,7 +57,7 @@ export const GEMV_WAYS: readonly GemvWay[] = [
     tile: "narrow",
     arithmetic: "i8",
     needs: [...ARITHMETIC_NEEDS.i8, "narrow"],
-    files: (format) => ["input_i8", "gemv_narrow", `dot_${format}_narrow`],
+    files: (format) => ["input_i8", "narrow", `dot_${format}_narrow`, "gemv_narrow"],
     constants: {},
   },
 ];

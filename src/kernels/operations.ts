@@ -8,6 +8,7 @@ import { LINEAR } from "./linear.ts";
 import { MIX } from "./mix.ts";
 import { COLUMN_MOMENTS } from "./moments.ts";
 import { PICK } from "./pick.ts";
+import { LINEAR_OF_QUADS, QUANTISE } from "./quads.ts";
 import { RMSNORM } from "./rmsnorm.ts";
 import { ROPE } from "./rope.ts";
 import { SAMPLE } from "./sample.ts";
@@ -19,6 +20,8 @@ export const OPERATIONS: {
   readonly embed: typeof EMBED;
   readonly rmsnorm: typeof RMSNORM;
   readonly linear: typeof LINEAR;
+  readonly quantise: typeof QUANTISE;
+  readonly linearOfQuads: typeof LINEAR_OF_QUADS;
   readonly rope: typeof ROPE;
   readonly attention: typeof ATTENTION;
   readonly mix: typeof MIX;
@@ -40,6 +43,8 @@ export const OPERATIONS: {
   embed: EMBED,
   rmsnorm: RMSNORM,
   linear: LINEAR,
+  quantise: QUANTISE,
+  linearOfQuads: LINEAR_OF_QUADS,
   rope: ROPE,
   attention: ATTENTION,
   mix: MIX,

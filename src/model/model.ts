@@ -174,6 +174,8 @@ export class LlamaModel implements LanguageModel {
     windows: Iterable<readonly number[]>,
     { signal, onProgress }: { signal?: AbortSignal; onProgress?: (tokens: number) => void } = {},
   ): Promise<Importance> {
+    // Before it compiles: the pass may be over by then.
+    this.expectIdle();
     const { gpu, state } = this;
     const { capacity, buffer: rows } = state.rows;
     const pass = await gpu.guarded(
@@ -231,10 +233,14 @@ export class LlamaModel implements LanguageModel {
   }
 
   /** @throws BusyError when a pass or a run is under way: its rows and what is read back have one place. */
-  private acquire(): void {
+  private expectIdle(): void {
     if (this.busy) {
       throw new BusyError("The model runs a pass; await it before the next one, or end the run ahead.");
     }
+  }
+
+  private acquire(): void {
+    this.expectIdle();
     this.busy = true;
   }
 

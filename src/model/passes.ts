@@ -80,6 +80,11 @@ export function destroyParts({ weights, state, activations, vectors }: Omit<Part
   destroyWeights(weights);
 }
 
+/** Whether a model rounds what it multiplies with to 8 bits. */
+function rounds(decoding: Decode): boolean {
+  return decoding.set === "fused" && decoding.arithmetic === "i8";
+}
+
 /** Compiles and records the passes. */
 export async function recordPasses(
   gpu: Gpu,
@@ -92,7 +97,8 @@ export async function recordPasses(
     decoding.set === "fused"
       ? fused(gpu, config, weights, state, vectors!, decoding)
       : plain(gpu, config, weights, state, activations, 1),
-    plain(gpu, config, weights, state, activations, state.rows.capacity),
+    // Both kinds of passes round alike, so that a prompt leaves what its tokens one by one would.
+    plain(gpu, config, weights, state, activations, state.rows.capacity, rounds(decoding)),
     prepare(gpu, ARGMAX, limits),
     prepare(gpu, TOP, limits),
     prepare(gpu, SAMPLE, {}),

@@ -6,6 +6,7 @@ import { linear } from "../../kernels/linear.ts";
 import type { Matrix } from "../../kernels/matrix.ts";
 import { MIX } from "../../kernels/mix.ts";
 import { PICK } from "../../kernels/pick.ts";
+import { canRoundFor, linearOfQuads, quadsBytes } from "../../kernels/quads.ts";
 import { RMSNORM } from "../../kernels/rmsnorm.ts";
 import { ROPE } from "../../kernels/rope.ts";
 import { SWIGLU } from "../../kernels/swiglu.ts";
@@ -24,6 +25,7 @@ export interface Activations {
   readonly attended: GPUBuffer; // [T, heads headDim]
   readonly gateUp: GPUBuffer; //   [T, 2 hidden]
   readonly gated: GPUBuffer; //    [T, hidden]
+  readonly quads: GPUBuffer; //    [T] rows of the widest in 8 bits
 }
 
 /** Bytes of each for passes of `tokens` rows. */
@@ -38,6 +40,7 @@ export function activationBytes(config: Config, tokens: number): Record<keyof Ac
     attended: 4 * tokens * heads * headDim,
     gateUp: 4 * tokens * 2 * hidden,
     gated: 4 * tokens * hidden,
+    quads: quadsBytes(tokens, Math.max(dim, heads * headDim, hidden)),
   };
 }
 
@@ -52,6 +55,7 @@ export function createActivations(gpu: Gpu, config: Config, tokens: number): Act
     attended: buffer("attended"),
     gateUp: buffer("gateUp"),
     gated: buffer("gated"),
+    quads: buffer("quads"),
   };
 }
 
@@ -64,14 +68,16 @@ export function destroyActivations<T extends { readonly [Name in keyof T]: GPUBu
 /**
  * The set that is always right: one kernel an idea, f32, on any features, for any slab and any mix of rows. Passes of
  * different T share the activations of the largest.
+ * @param rounded Whether rows are rounded to 8 bits where they are multiplied with a matrix that canRoundFor().
  */
 export async function plain(
   gpu: Gpu,
   config: Config,
   weights: Weights,
   { attention, rows: { buffer: rows }, pages, ropeTable: table, layers, logits }: State,
-  { x, h, drawn, qkv, attended, gateUp, gated }: Activations,
+  { x, h, drawn, qkv, attended, gateUp, gated, quads }: Activations,
   tokens: number,
+  rounded = false,
 ): Promise<KernelSet<GPUBuffer>> {
   const { hidden_size: dim, rms_norm_eps: eps, intermediate_size: hidden } = config;
   const pass = { ...attention, tokens };
@@ -82,7 +88,11 @@ export async function plain(
     linearOf(layer.down, true),
   ]);
   function linearOf(matrix: Matrix, accumulate = false) {
-    return linear(gpu, matrix, tokens, { accumulate }).then((product) => [matrix, product] as const);
+    const product =
+      rounded && canRoundFor(gpu, matrix)
+        ? linearOfQuads(gpu, matrix, tokens, quads, { accumulate })
+        : linear(gpu, matrix, tokens, { accumulate });
+    return product.then((product) => [matrix, product] as const);
   }
   const [linears, lookUp, normalise, rotate, attend, mixBack, activate, pick, headOfOne, headOfAll] =
     await Promise.all([
@@ -97,7 +107,7 @@ export async function plain(
       prepare(gpu, SWIGLU, { hidden, tokens }),
       prepare(gpu, PICK, { dim }),
       linear(gpu, weights.head, 1),
-      linear(gpu, weights.head, tokens),
+      linearOf(weights.head).then(([, product]) => product),
     ]);
   const multiply = (matrix: Matrix, x: GPUBuffer, y: GPUBuffer) => linears.get(matrix)!({ x, y, rows });
   return {

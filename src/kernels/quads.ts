@@ -1,0 +1,122 @@
+import type { Gpu } from "../gpu/device.ts";
+import { elementwise } from "./elementwise.ts";
+import type { Linear } from "./linear.ts";
+import { type Matrix, type SlabShape, slabBuffers, slabShape, weightBindings } from "./matrix.ts";
+import { ARITHMETIC_NEEDS, canMultiply } from "./vector.ts";
+import { type Buffers, type Operation, prepare, waysFor } from "./way.ts";
+
+/** Rows of a quad. */
+const ROWS = 4;
+/** Bytes of a record: of four rows two groups of 32 columns. */
+const RECORD_BYTES = 320;
+
+/** Bytes of T rows of `columns` values as quads: 8-bit groups of 32, four rows side by side. */
+export function quadsBytes(tokens: number, columns: number): number {
+  return Math.ceil(tokens / ROWS) * Math.ceil(columns / 64) * RECORD_BYTES;
+}
+
+/** A group a lane. */
+const LANES = elementwise(32);
+
+/** Rows of f32 as quads. Bindings: x [T, columns] f32; quads, of quadsBytes(); rows. columns is a multiple of 32. */
+export const QUANTISE: Operation<
+  { readonly columns: number; readonly tokens: number },
+  "x" | "quads" | "rows"
+> = {
+  name: "quantise",
+  bindings: () => ["x", "quads", "rows"],
+  ways: [
+    {
+      name: "groups",
+      needs: ARITHMETIC_NEEDS.i8,
+      files: () => ["rows", "quantise"],
+      constants: ({ columns }) => ({ COLUMNS: columns, ...LANES.constants }),
+      grid: ({ columns, tokens }) => LANES.grid(columns, tokens),
+    },
+  ],
+};
+
+type QuadShape = SlabShape & {
+  /** Rows of the whole matrix. */
+  readonly outputs: number;
+  /** T: rows of the pass. */
+  readonly tokens: number;
+  /** Add to y instead of setting it: the residual. */
+  readonly accumulate: boolean;
+};
+
+type Binding = "input" | "weight" | "scales" | "y" | "rows";
+
+/** Lanes of a subgroup of the way "narrow", which is its workgroup, and rows of the matrix that each does. */
+const NARROW = { LANES: 8, LANE_ROWS: 2 };
+
+/**
+ * y[t, n] = Σₖ W[n, k] x[t, k], or y += that, for the rows of W in a slab. Bindings: input, x [T, K] as quads; weight and
+ * scales; y [T, N] f32; rows.
+ */
+export const LINEAR_OF_QUADS: Operation<QuadShape, Binding> = {
+  name: "linear of quads",
+  bindings: ({ format }) => ["input", ...weightBindings(format), "y", "rows"],
+  ways: [
+    {
+      name: "narrow",
+      needs: [...ARITHMETIC_NEEDS.i8, "narrow"],
+      fits: ({ format }) => canMultiply(format, "i8"),
+      files: ({ format }) => ["rows", "input_i8", "narrow", `dot_${format}_narrow`, "matmul_narrow"],
+      constants: ({ columns, rows, firstRow, accumulate, outputs }) => ({
+        COLUMNS: columns,
+        ROWS: rows,
+        FIRST_ROW: firstRow,
+        ACCUMULATE: accumulate,
+        Y_COLUMNS: outputs,
+        TOKENS: ROWS,
+        ...NARROW,
+      }),
+      grid: ({ rows, tokens }) => [
+        Math.ceil(tokens / ROWS),
+        Math.ceil(rows / (NARROW.LANES * NARROW.LANE_ROWS)),
+      ],
+    },
+  ],
+};
+
+/** Whether the GPU has a way to multiply a matrix with rows that are rounded to 8 bits. */
+export function canRoundFor(gpu: Gpu, matrix: Matrix): boolean {
+  const shape = {
+    ...slabShape(matrix, matrix.slabs[0]!),
+    outputs: matrix.rows,
+    tokens: 2,
+    accumulate: false,
+  };
+  return waysFor(gpu, LINEAR_OF_QUADS, shape).length > 0;
+}
+
+/**
+ * As linear(), of rows that are rounded to 8 bits first: one more dispatch.
+ * @param quads Of quadsBytes(), for what goes between the two.
+ */
+export async function linearOfQuads(
+  gpu: Gpu,
+  matrix: Matrix,
+  tokens: number,
+  quads: GPUBuffer,
+  { accumulate = false, way }: { readonly accumulate?: boolean; readonly way?: string } = {},
+): Promise<Linear> {
+  const [quantise, ...products] = await Promise.all([
+    prepare(gpu, QUANTISE, { columns: matrix.columns, tokens }),
+    ...matrix.slabs.map((slab) =>
+      prepare(
+        gpu,
+        LINEAR_OF_QUADS,
+        { ...slabShape(matrix, slab), outputs: matrix.rows, tokens, accumulate },
+        way,
+      ),
+    ),
+  ]);
+  return ({ x, y, rows }) => [
+    quantise({ x, quads, rows }),
+    ...matrix.slabs.map((slab, i) =>
+      products[i]!({ input: quads, y, rows, ...slabBuffers(slab) } as Buffers<Binding>),
+    ),
+  ];
+}
