@@ -3,6 +3,8 @@ import type { Dispatch } from "../src/gpu/kernel.ts";
 import { type CacheFormat, cacheBytes } from "../src/kernels/cache.ts";
 import { type SlabShape, slabRows, weightBindings } from "../src/kernels/matrix.ts";
 import { OPERATIONS } from "../src/kernels/operations.ts";
+import { quadsBytes } from "../src/kernels/quads.ts";
+import { canMultiply } from "../src/kernels/vector.ts";
 import { type Buffers, type Operation, prepare, waysFor } from "../src/kernels/way.ts";
 import type { Config } from "../src/model/config.ts";
 import { attentionShape } from "../src/model/state.ts";
@@ -138,6 +140,29 @@ export function listSubjects(
           tokens: count,
           bytes: count === 1 ? bytes : bytes + 4 * count * (columns + rows),
           flops: 2 * rows * columns * count,
+          streams,
+        },
+      );
+    }
+    if (label !== "lm_head" && canMultiply(format, "i8")) {
+      const quads = { zeros: quadsBytes(tokens, columns) };
+      const moved = tokens * columns;
+      add(
+        `quantise ${label} x ${tokens}`,
+        OPERATIONS.quantise,
+        { columns, tokens },
+        { x: { floats: moved }, quads, rows: pass(0, tokens) },
+        { tokens, bytes: 4 * moved + quads.zeros, flops: 3 * moved },
+      );
+      add(
+        `linear of quads ${format} ${label} x ${tokens}`,
+        OPERATIONS.linearOfQuads,
+        { ...slab, outputs, tokens, accumulate: false },
+        { ...stored, input: quads, y: { floats: tokens * outputs }, rows: pass(0, tokens) },
+        {
+          tokens,
+          bytes: bytes + quads.zeros + 4 * tokens * rows,
+          flops: 2 * rows * columns * tokens,
           streams,
         },
       );

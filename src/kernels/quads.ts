@@ -1,4 +1,5 @@
 import type { Gpu } from "../gpu/device.ts";
+import type { Constants } from "../gpu/kernel.ts";
 import { elementwise } from "./elementwise.ts";
 import type { Linear } from "./linear.ts";
 import { type Matrix, type SlabShape, slabBuffers, slabShape, weightBindings } from "./matrix.ts";
@@ -50,6 +51,19 @@ type Binding = "input" | "weight" | "scales" | "y" | "rows";
 /** Lanes of a subgroup of the way "narrow", which is its workgroup, and rows of the matrix that each does. */
 const NARROW = { LANES: 8, LANE_ROWS: 2 };
 
+/** Tokens, and rows of the matrix, of one tile of matmul_tiles.wgsl. */
+const TILE = 64;
+
+function constantsOf({ columns, rows, firstRow, accumulate, outputs }: QuadShape): Constants {
+  return {
+    COLUMNS: columns,
+    ROWS: rows,
+    FIRST_ROW: firstRow,
+    ACCUMULATE: accumulate,
+    Y_COLUMNS: outputs,
+  };
+}
+
 /**
  * y[t, n] = Σₖ W[n, k] x[t, k], or y += that, for the rows of W in a slab. Bindings: input, x [T, K] as quads; weight and
  * scales; y [T, N] f32; rows.
@@ -63,19 +77,19 @@ export const LINEAR_OF_QUADS: Operation<QuadShape, Binding> = {
       needs: [...ARITHMETIC_NEEDS.i8, "narrow"],
       fits: ({ format }) => canMultiply(format, "i8"),
       files: ({ format }) => ["rows", "input_i8", "narrow", `dot_${format}_narrow`, "matmul_narrow"],
-      constants: ({ columns, rows, firstRow, accumulate, outputs }) => ({
-        COLUMNS: columns,
-        ROWS: rows,
-        FIRST_ROW: firstRow,
-        ACCUMULATE: accumulate,
-        Y_COLUMNS: outputs,
-        TOKENS: ROWS,
-        ...NARROW,
-      }),
+      constants: (shape) => ({ ...constantsOf(shape), TOKENS: ROWS, ...NARROW }),
       grid: ({ rows, tokens }) => [
         Math.ceil(tokens / ROWS),
         Math.ceil(rows / (NARROW.LANES * NARROW.LANE_ROWS)),
       ],
+    },
+    {
+      name: "tiles",
+      needs: ARITHMETIC_NEEDS.i8,
+      fits: ({ format }) => canMultiply(format, "i8"),
+      files: ({ format }) => ["rows", "input_i8", `tile_${format}`, "matmul_tiles"],
+      constants: (shape) => ({ ...constantsOf(shape), TILE, QUAD_ROWS: ROWS }),
+      grid: ({ rows, tokens }) => [Math.ceil(tokens / TILE), Math.ceil(rows / TILE)],
     },
   ],
 };
