@@ -5,13 +5,13 @@ import { shapeConfig } from "../../fixtures/shapes.ts";
 import { dawnHost } from "../../node/host.ts";
 import { openDevice } from "../../src/gpu/device.ts";
 import { listFusedSubjects } from "../fused-subjects.ts";
+import { toggleFlags } from "../options.ts";
 import { listSubjects, type Subject } from "../subjects.ts";
 import { type Compiled, MARK, type Request } from "./laboratory.ts";
 
 const request = JSON.parse(process.argv[2]!) as Request;
 // NVIDIA's cards have f16 with other hosts; Dawn offers it under Vulkan only where asked.
-const toggles = ["vulkan_enable_f16_on_nvidia", ...(request.isChecked ? [] : ["disable_robustness"])];
-const host = dawnHost([`enable-dawn-features=${toggles.join(",")}`]);
+const host = dawnHost(toggleFlags(["vulkan_enable_f16_on_nvidia", ...request.toggles]));
 const gpu = await openDevice(host);
 
 const config = shapeConfig(request.shape, 1);

@@ -19,8 +19,8 @@ export interface Request {
   readonly selection: Selection;
   /** Part of the names wanted. */
   readonly only: string;
-  /** As kernels run; without, nothing checks that an index is within its buffer. */
-  readonly isChecked: boolean;
+  /** Of Dawn: what toggleFlags() takes. */
+  readonly toggles: readonly string[];
 }
 
 /** A kernel that was compiled, and what its figures are relative to. */
@@ -83,33 +83,52 @@ export function laboratoryAdvice(vendor: Vendor): string {
 /** Compiles on an adapter, and pairs each kernel with what its compiler printed meanwhile. */
 export async function compileOn(
   adapter: AdapterName,
-  { loader, libraries, driver, shim }: Laboratory,
+  laboratory: Laboratory,
   request: Request,
 ): Promise<(Compiled & { readonly program: Program })[]> {
+  const { vendor } = ADAPTERS[adapter];
+  const script = join(packageRoot, "dist", "bench", "isa", "compile.js");
+  const { stdout, stderr } = await runOn(
+    adapter,
+    laboratory,
+    [script, JSON.stringify(request)],
+    vendor === "amd" ? { RADV_DEBUG: "shaders,shaderstats,nocache" } : { NAK_DEBUG: "print" },
+  );
+  const compiled = stdout
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Compiled);
+  const printed = stderr.split(`\n${MARK}\n`).slice(1, -1);
+  return compiled.map((kernel, i) => ({ ...kernel, program: parse(vendor, kernel.name, printed[i] ?? "") }));
+}
+
+interface Output {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs Node with `args` on an adapter that is not there. */
+export async function runOn(
+  adapter: AdapterName,
+  { loader, libraries, driver, shim }: Laboratory,
+  args: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): Promise<Output> {
   const { vendor, chip } = ADAPTERS[adapter];
   const folder = mkdtempSync(join(tmpdir(), "ziya-isa-"));
   try {
     const manifest = join(folder, "driver.json");
     const ICD = { library_path: driver, api_version: "1.3.0" };
     writeFileSync(manifest, JSON.stringify({ file_format_version: "1.0.0", ICD }));
-    const script = join(packageRoot, "dist", "bench", "isa", "compile.js");
-    const args = ["--library-path", libraries, "--preload", shim, process.execPath, script];
-    const { stdout, stderr } = await run(loader, [...args, JSON.stringify(request)], folder, {
+    const loading = ["--library-path", libraries, "--preload", shim, process.execPath];
+    return await run(loader, [...loading, ...args], folder, {
       VK_DRIVER_FILES: manifest,
       MESA_SHADER_CACHE_DISABLE: "1",
       ...(vendor === "amd"
-        ? { AMDGPU_GPU_ID: chip, RADV_DEBUG: "shaders,shaderstats,nocache" }
-        : { NOUVEAU_CHIPSET: chip, NVK_I_WANT_A_BROKEN_VULKAN_DRIVER: "1", NAK_DEBUG: "print" }),
+        ? { AMDGPU_GPU_ID: chip }
+        : { NOUVEAU_CHIPSET: chip, NVK_I_WANT_A_BROKEN_VULKAN_DRIVER: "1" }),
+      ...variables,
     });
-    const compiled = stdout
-      .split("\n")
-      .filter(Boolean)
-      .map((line) => JSON.parse(line) as Compiled);
-    const printed = stderr.split(`\n${MARK}\n`).slice(1, -1);
-    return compiled.map((kernel, i) => ({
-      ...kernel,
-      program: parse(vendor, kernel.name, printed[i] ?? ""),
-    }));
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -138,7 +157,7 @@ async function run(
   args: readonly string[],
   folder: string,
   variables: Readonly<Record<string, string>>,
-): Promise<{ readonly stdout: string; readonly stderr: string }> {
+): Promise<Output> {
   const paths = { stdout: join(folder, "stdout"), stderr: join(folder, "stderr") };
   const [out, err] = [openSync(paths.stdout, "w"), openSync(paths.stderr, "w")];
   const { VK_ICD_FILENAMES: _, VK_ADD_DRIVER_FILES: __, ...environment } = process.env;

@@ -23,7 +23,8 @@ they say and what its hottest loop is made of. A model of the instructions, and 
   --only TEXT      kernels whose names have it
   --shape NAME     ${SHAPE_NAMES.join(", ")} (default ziya-13b)
   --tokens N       rows of a prefill pass (default 128)
-  --unchecked      without the checks of indices that WebGPU adds
+  --unchecked      without the checks of indices that WebGPU adds: the toggle disable_robustness
+  --toggles LIST   Dawn's: of a,-b the first on and the second off
   --budgets        make what the kernels take now their budgets in bench/isa/budgets.json
   --root DIR       where a Mesa with its drm shims is, as a system's tree (default what --setup made, or else /)
   --setup          unpack such a tree for this checkout, on Debian 12 or newer
@@ -40,6 +41,7 @@ async function main(): Promise<void> {
       shape: { type: "string", default: "ziya-13b" },
       tokens: { type: "string", default: "128" },
       unchecked: { type: "boolean", default: false },
+      toggles: { type: "string" },
       budgets: { type: "boolean", default: false },
       root: { type: "string" },
       setup: { type: "boolean", default: false },
@@ -69,12 +71,13 @@ async function main(): Promise<void> {
       tokens: count("tokens", values.tokens),
       selection: values.budgets ? budgeted : choice("kernels", values.kernels, SELECTIONS),
       only: values.only,
-      isChecked: !values.unchecked,
+      toggles: [
+        ...(values.unchecked ? ["disable_robustness"] : []),
+        ...(values.toggles === undefined ? [] : values.toggles.split(",")),
+      ],
     };
     const reports = await reportsOn(adapter, laboratory, request);
-    console.log(
-      `${adapter}, ${request.shape}${request.isChecked ? "" : ", unchecked"}: a model, not a measurement\n`,
-    );
+    console.log(`${[adapter, request.shape, ...request.toggles].join(", ")}: a model, not a measurement\n`);
     console.log(`${tableOf(adapter, reports)}\n`);
     if (values.budgets) {
       for (const complaint of overBudget(reports, readBudgets()[adapter] ?? {}))

@@ -204,7 +204,7 @@ describe.each(Object.keys(readBudgets()) as AdapterName[])("on %s", (adapter) =>
     formats: ["q4", "q8", "f16"],
     tokens: 128,
     only: "",
-    isChecked: true,
+    toggles: [],
   } as const;
   let reports: Report[];
   beforeAll(async () => {
