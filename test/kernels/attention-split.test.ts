@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { missingFeatures } from "../../src/gpu/features.ts";
 import { ATTENTION_MERGE, ATTENTION_SPLIT, splitBytes } from "../../src/kernels/attention-split.ts";
-import { isMixed } from "../../src/kernels/cache.ts";
+import { type CacheFormat, isMixed } from "../../src/kernels/cache.ts";
 import { ARITHMETICS, type Arithmetic, vectorBytes } from "../../src/kernels/vector.ts";
 import { prepare } from "../../src/kernels/way.ts";
 import { attentionOracle, mixOracle } from "../oracle/attention.ts";
@@ -92,11 +92,12 @@ async function attend(
   position: number,
   arithmetic: Arithmetic,
   way?: string,
+  cache: CacheFormat = "f32",
 ): Promise<Float32Array> {
   const [heads, headDim, context] = [1, 32, keys.length / 32];
   const splits = Math.ceil(context / 256);
   const shape = {
-    ...onePage({ heads, kvHeads: 1, headDim, context, cache: "f32" }),
+    ...onePage({ heads, kvHeads: 1, headDim, context, cache }),
     splits,
     arithmetic,
   } as const;
@@ -104,8 +105,8 @@ async function attend(
   const stored = gpu().buffer("stored", vectorBytes(arithmetic, headDim));
   const split = (await prepare(gpu(), ATTENTION_SPLIT, shape, way))({
     q: upload(gpu(), q),
-    keys: upload(gpu(), keys),
-    values: upload(gpu(), values),
+    keys: upload(gpu(), cacheWords(keys, cache)),
+    values: upload(gpu(), cacheWords(values, cache)),
     parts,
     rows: uploadRows(gpu(), [{ position }]),
     pages: upload(gpu(), new Uint32Array(1)),
@@ -126,6 +127,18 @@ it.each(ARITHMETICS)("attention of keys that are no numbers is none, as %s", asy
     const all = noise();
     all.keys[at * 32] = Number.NaN;
     const values = await attend(all, POSITIONS - 1, arithmetic);
+    expect(values.every(Number.isNaN)).toBe(true);
+  }
+});
+
+it.each([
+  ["keys", "q8"],
+  ["values", "q4"],
+] as const)("attention of %s that are no numbers is none, of a cache in %s", async (which, cache) => {
+  for (const at of [0, 599]) {
+    const all = noise();
+    all[which][at * 32 + 7] = Number.NaN;
+    const values = await attend(all, POSITIONS - 1, "f32", undefined, cache);
     expect(values.every(Number.isNaN)).toBe(true);
   }
 });

@@ -127,7 +127,6 @@ it("values above the largest half are an error, and right in a cache of f32", ()
     };
     // A power of two leaves every bit but the exponents alone.
     expect(await logits(FAR, { cache: "f32" })).toEqual(await logits(1, { cache: "f32" }));
-    const broken = await logits(FAR, { cache: "f16" });
     const sampler = makeSampler({
       temperature: 0,
       top_p: 1,
@@ -136,8 +135,11 @@ it("values above the largest half are an error, and right in a cache of f32", ()
       repetition_penalty: 1,
       seed: 1,
     });
-    expect(() => sampler.sample(broken, new Set())).toThrow(LogitsError);
-    expect(() => sampler.sample(broken, new Set())).toThrow('try cache "f32"');
+    for (const cache of ["f16", "q8", "q4"] as const) {
+      const broken = await logits(FAR, { cache });
+      expect(() => sampler.sample(broken, new Set())).toThrow(LogitsError);
+      expect(() => sampler.sample(broken, new Set())).toThrow('try cache "f32"');
+    }
     // A run ahead goes on over it on the GPU, and tells whoever reads.
     const model = await loadModel(own, scaledValues(FAR), { chunk: CHUNK, weights: "f32", cache: "f16" });
     const options = { temperature: 1, top_k: 50, top_p: 0.85, min_p: 0, seed: 1 };
