@@ -1,8 +1,8 @@
 // Of one row, head and split of the positions that it sees, of SPAN each: the largest score, and relative to it the sums of
 //   exp(q . keys[j] / sqrt(HEAD_DIM) - largest)  and of that times  values[j, :]
-// which attention_merge.wgsl puts together.
-// Links with rows.wgsl, pages.wgsl, an octet_*.wgsl and a reduce_*.wgsl. Grid: HEADS x SPLITS workgroups of 256 lanes. It walks
-// its positions 256 at a time, RUN of which stand together in a page, and keeps an f32 online softmax.
+// which attention_merge.wgsl puts together, or their quotient where there is one split.
+// Links with rows.wgsl, pages.wgsl, an octet_*.wgsl, a reduce_*.wgsl and a leave_*.wgsl. Grid: HEADS x SPLITS workgroups of 256
+// lanes. It walks its positions 256 at a time, RUN of which stand together in a page, and keeps an f32 online softmax.
 override HEADS: u32;
 override KV_HEADS: u32;
 override HEAD_DIM: u32; // a multiple of 32, at most 128
@@ -12,8 +12,6 @@ override SPAN: u32;     // positions of a split, a multiple of RUN
 override SPLITS: u32;
 
 @group(0) @binding(0) var<storage, read> q: array<vec4f>; // [HEADS, HEAD_DIM / 4], rotated
-// [HEADS, SPLITS, HEAD_DIM / 4 + 1]: the sums of values, then largest and the sum of weights
-@group(0) @binding(3) var<storage, read_write> parts: array<vec4f>;
 
 const LANES = 256u;
 const RUN = 16u;             // positions that a lane takes from one page
@@ -92,7 +90,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
     // No barrier here: the next write to weights comes after those in the next round.
   }
   let total = workgroupSum(denominator, lane);
-  let into = (head * SPLITS + split) * (2u * eighth + 1u);
   // The lanes with the same columns add up, one half of them after the other.
   partialSums[lane.index] = low;
   workgroupBarrier();
@@ -100,7 +97,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
     for (var i = lane.index + eighth; i < LANES / eighth * eighth; i += eighth) {
       low += partialSums[i];
     }
-    parts[into + 2u * lane.index] = low;
   }
   workgroupBarrier();
   partialSums[lane.index] = high;
@@ -109,9 +105,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
     for (var i = lane.index + eighth; i < LANES / eighth * eighth; i += eighth) {
       high += partialSums[i];
     }
-    parts[into + 2u * lane.index + 1u] = high;
   }
-  if (lane.index == 0u) {
-    parts[into + 2u * eighth] = vec4f(largest, total, 0.0, 0.0);
-  }
+  leave(head, split, low, high, largest, total, lane.index);
 }

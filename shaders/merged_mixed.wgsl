@@ -2,9 +2,11 @@
 // same name as merged_plain.wgsl.
 var<workgroup> mergedTile: array<f32, 32>;
 
-// Lane i has value i of a group of the workgroup's 32 lanes. Call it in uniform control flow, once.
+// Lane i < 32 has value i of a group, the others whatever. Call it in uniform control flow, and again only after a barrier.
 fn merged(y: f32, lane: u32) -> f32 {
-  mergedTile[lane] = y;
+  if (lane < 32u) {
+    mergedTile[lane] = y;
+  }
   workgroupBarrier();
   let first = 4u * (lane % 8u);
   let four = vec4f(mergedTile[first], mergedTile[first + 1u], mergedTile[first + 2u], mergedTile[first + 3u]);
@@ -15,5 +17,5 @@ fn merged(y: f32, lane: u32) -> f32 {
     }
   }
   workgroupBarrier();
-  return mergedTile[lane];
+  return mergedTile[lane % 32u];
 }

@@ -4,11 +4,13 @@ import { reducing } from "./reduce.ts";
 import type { Arithmetic } from "./vector.ts";
 import type { Operation } from "./way.ts";
 
-/** Attention of one row, whose positions are split. */
-type SplitShape = AttentionShape & {
+/** Attention of one row, which ends as a vector. */
+type WholeShape = AttentionShape & { readonly arithmetic: Arithmetic };
+
+/** The same, whose positions are split. */
+type SplitShape = WholeShape & {
   /** Workgroups that share a head's positions. */
   readonly splits: number;
-  readonly arithmetic: Arithmetic;
 };
 
 /** Lanes of a workgroup, and positions that it takes at a time. */
@@ -44,12 +46,45 @@ export const ATTENTION_SPLIT: Operation<SplitShape, "q" | "keys" | "values" | "p
       grid: ({ heads, splits }) => [heads, splits],
     },
     ...reducing<SplitShape>("", (part) => ({
-      files: ({ cache }) => ["rows", "pages", `octet_${cache}`, part, "attention_split"],
+      files: ({ cache }) => ["rows", "pages", `octet_${cache}`, part, "leave_share", "attention_split"],
       constants: (shape) => ({ ...splitConstants(shape), WORKGROUP: LANES, LANES, RUN: PAGE_ALIGNMENT }),
       grid: ({ heads, splits }) => [heads, splits],
     })),
   ],
 };
+
+/**
+ * Attention of one row over SPLIT_POSITIONS positions of its sequence at most, which need no splits: y as the vector `stored` of
+ * heads · headDim values. The other bindings are those of ATTENTION_SPLIT.
+ */
+export const ATTENTION_WHOLE: Operation<WholeShape, "q" | "keys" | "values" | "rows" | "pages" | "stored"> = {
+  name: "attention whole",
+  bindings: () => ["q", "keys", "values", "rows", "pages", "stored"],
+  ways: reducing<WholeShape>("", (part) => ({
+    files: (shape) => [
+      "rows",
+      "pages",
+      `octet_${shape.cache}`,
+      part,
+      ...storing(shape),
+      "leave_whole",
+      "attention_split",
+    ],
+    constants: (shape) => ({
+      ...splitConstants({ ...shape, splits: 1 }),
+      WORKGROUP: LANES,
+      LANES,
+      RUN: PAGE_ALIGNMENT,
+      STORED_COLUMNS: shape.heads * shape.headDim,
+    }),
+    grid: ({ heads }) => [heads],
+  })),
+};
+
+/** Parts that end a group of 32 values of a head: mixed back where the cache is mixed, and stored. */
+function storing({ arithmetic, cache }: WholeShape): string[] {
+  return [...(isMixed(cache) ? ["hadamard", "merged_mixed"] : ["merged_plain"]), `store_${arithmetic}`];
+}
 
 /** y = the shares put together, mixed back where the cache is mixed, as the vector `stored` of heads · headDim values. headDim is a multiple of 32. */
 export const ATTENTION_MERGE: Operation<SplitShape, "shares" | "stored"> = {
@@ -59,11 +94,7 @@ export const ATTENTION_MERGE: Operation<SplitShape, "shares" | "stored"> = {
     {
       name: "plain",
       needs: [],
-      files: ({ arithmetic, cache }) => [
-        ...(isMixed(cache) ? ["hadamard", "merged_mixed"] : ["merged_plain"]),
-        `store_${arithmetic}`,
-        "attention_merge",
-      ],
+      files: (shape) => [...storing(shape), "attention_merge"],
       constants: ({ heads, headDim, splits }) => ({
         HEADS: heads,
         HEAD_DIM: headDim,

@@ -1,7 +1,7 @@
 import { ADVANCE } from "./advance.ts";
 import { ARGMAX } from "./argmax.ts";
 import { ATTENTION } from "./attention.ts";
-import { ATTENTION_MERGE, ATTENTION_SPLIT } from "./attention-split.ts";
+import { ATTENTION_MERGE, ATTENTION_SPLIT, ATTENTION_WHOLE } from "./attention-split.ts";
 import { EMBED } from "./embed.ts";
 import { ADD, EMBED_GROUP, GATE, HEAD, QKV } from "./fused.ts";
 import { LINEAR } from "./linear.ts";
@@ -36,6 +36,7 @@ export const OPERATIONS: {
   readonly qkv: typeof QKV;
   readonly attentionSplit: typeof ATTENTION_SPLIT;
   readonly attentionMerge: typeof ATTENTION_MERGE;
+  readonly attentionWhole: typeof ATTENTION_WHOLE;
   readonly add: typeof ADD;
   readonly gate: typeof GATE;
   readonly head: typeof HEAD;
@@ -59,6 +60,7 @@ export const OPERATIONS: {
   qkv: QKV,
   attentionSplit: ATTENTION_SPLIT,
   attentionMerge: ATTENTION_MERGE,
+  attentionWhole: ATTENTION_WHOLE,
   add: ADD,
   gate: GATE,
   head: HEAD,

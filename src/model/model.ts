@@ -98,7 +98,7 @@ export class LlamaModel implements LanguageModel {
     for (let at = 0; ; at += capacity) {
       signal?.throwIfAborted();
       const count = Math.min(capacity, tokens.length - at);
-      const lists = count === 1 ? this.passes.decode : this.passes.prefill;
+      const lists = count === 1 ? this.passes.decodeAt(sequence.length) : this.passes.prefill;
       if (at + count < tokens.length) {
         await this.pass(sequence, tokens, at, count, lists.append);
         continue;
@@ -119,8 +119,9 @@ export class LlamaModel implements LanguageModel {
         const settings = drawSettings(draws.options, sequence.length - draws.before);
         gpu.device.queue.writeBuffer(state.settings, 0, settings);
       }
-      const dispatches = passes.ahead[draws ? "candidates" : "argmax"];
-      const parts = { gpu, state, dispatches, drawn: drawn.argmax, ring };
+      const kind = draws ? "candidates" : "argmax";
+      const dispatchesAt = (position: number) => passes.decodeAt(position).ahead[kind];
+      const parts = { gpu, state, dispatchesAt, drawn: drawn.argmax, ring };
       return new RunAhead(parts, sequence, token, most, this.release);
     } catch (error) {
       this.release();
@@ -148,7 +149,8 @@ export class LlamaModel implements LanguageModel {
         async () => this.gpu.buffer("logits of every token", 4 * rows * vocab),
         (useless) => useless.destroy(),
       );
-      const [one, several] = [this.passes.decode, this.passes.prefill].map(({ set, h, append }) => [
+      const late = this.passes.decodeAt(this.contextLength - 1);
+      const [one, several] = [late, this.passes.prefill].map(({ set, h, append }) => [
         ...append,
         ...record(set.headOfAll(h, buffer!)).dispatches,
       ]);

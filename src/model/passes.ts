@@ -2,6 +2,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
 import { ADVANCE } from "../kernels/advance.ts";
 import { ARGMAX } from "../kernels/argmax.ts";
+import { SPLIT_POSITIONS } from "../kernels/attention-split.ts";
 import { SAMPLE } from "../kernels/sample.ts";
 import { TOP } from "../kernels/topk.ts";
 import { prepare } from "../kernels/way.ts";
@@ -10,7 +11,7 @@ import { chooseDecode, type Decode } from "./decode.ts";
 import type { Want } from "./language-model.ts";
 import { forward, type KernelSet, record } from "./llama.ts";
 import type { Storage } from "./memory.ts";
-import { createFused, type FusedActivations, fused } from "./sets/fused.ts";
+import { createFused, type FusedActivations, fused, gainsByWhole } from "./sets/fused.ts";
 import { type Activations, createActivations, destroyActivations, plain } from "./sets/plain.ts";
 import { attentionShape, createState, destroyState, type State } from "./state.ts";
 import { allocateWeights, destroyWeights, type Weights } from "./weights.ts";
@@ -36,11 +37,16 @@ export interface Pass {
   readonly draw: Readonly<Record<Want, readonly Dispatch[]>>;
 }
 
-/** A model's passes: of one row, of up to T, and of one row that leaves the row of the next. */
-export interface Passes {
-  readonly decode: Pass;
-  readonly prefill: Pass;
+/** A pass of one row. */
+export interface RowPass extends Pass {
+  /** As `draw`, leaving the row of the next pass too. */
   readonly ahead: Readonly<Record<"argmax" | "candidates", readonly Dispatch[]>>;
+}
+
+/** A model's passes: of one row at a position, and of up to T rows. */
+export interface Passes {
+  readonly decodeAt: (position: number) => RowPass;
+  readonly prefill: Pass;
 }
 
 /**
@@ -93,10 +99,13 @@ export async function recordPasses(
   tokenCount: number,
 ): Promise<Passes> {
   const limits = { vocab: config.vocab_size, limit: tokenCount };
-  const [one, several, best, top, sample, advance] = await Promise.all([
+  const [one, short, several, best, top, sample, advance] = await Promise.all([
     decoding.set === "fused"
       ? fused(gpu, config, weights, state, vectors!, decoding)
       : plain(gpu, config, weights, state, activations, 1),
+    decoding.set === "fused" && gainsByWhole(gpu)
+      ? fused(gpu, config, weights, state, vectors!, { ...decoding, whole: true })
+      : undefined,
     // Both kinds of passes round alike, so that a prompt leaves what its tokens one by one would.
     plain(gpu, config, weights, state, activations, state.rows.capacity, rounds(decoding)),
     prepare(gpu, ARGMAX, limits),
@@ -115,12 +124,20 @@ export async function recordPasses(
     };
     return { set, h, append, draw };
   };
-  const decode = passOf(one);
   const chosen = { ...state, rows: state.rows.buffer };
   const next = advance(chosen);
-  const ahead = {
-    argmax: [...decode.draw.argmax, next],
-    candidates: [...decode.draw.candidates, sample(chosen), next],
+  const rowPassOf = (set: KernelSet<GPUBuffer>): RowPass => {
+    const pass = passOf(set);
+    const { argmax, candidates } = pass.draw;
+    return {
+      ...pass,
+      ahead: { argmax: [...argmax, next], candidates: [...candidates, sample(chosen), next] },
+    };
   };
-  return { decode, prefill: passOf(several), ahead };
+  const decode = rowPassOf(one);
+  const early = short && rowPassOf(short);
+  return {
+    decodeAt: (position) => (early && position < SPLIT_POSITIONS ? early : decode),
+    prefill: passOf(several),
+  };
 }

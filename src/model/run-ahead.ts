@@ -11,8 +11,8 @@ import type { State } from "./state.ts";
 interface RunParts {
   readonly gpu: Gpu;
   readonly state: State;
-  /** A pass of one row that leaves the row of the next, all of its dispatches. */
-  readonly dispatches: readonly Dispatch[];
+  /** All dispatches of a pass of the row at a position, which leaves the row of the next. */
+  readonly dispatchesAt: (position: number) => readonly Dispatch[];
   readonly drawn: Drawn;
   readonly ring: ReadbackRing;
 }
@@ -58,7 +58,7 @@ export class RunAhead implements Ahead {
   }
 
   private submit(): void {
-    const { gpu, state, dispatches, drawn, ring } = this.parts;
+    const { gpu, state, dispatchesAt, drawn, ring } = this.parts;
     const { device } = gpu;
     const { waiting } = ring;
     if (waiting === 0) {
@@ -69,7 +69,7 @@ export class RunAhead implements Ahead {
     }
     this.chained = this.submitted + 1 < this.most && this.hasRoom(waiting + 2);
     const encoder = device.createCommandEncoder({ label: "decode" });
-    encode(encoder, dispatches, "decode");
+    encode(encoder, dispatchesAt(this.sequence.length + waiting), "decode");
     ring.submit(encoder, drawn.source);
     this.submitted++;
   }

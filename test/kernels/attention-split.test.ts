@@ -1,8 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { missingFeatures } from "../../src/gpu/features.ts";
-import { ATTENTION_MERGE, ATTENTION_SPLIT, splitBytes } from "../../src/kernels/attention-split.ts";
+import {
+  ATTENTION_MERGE,
+  ATTENTION_SPLIT,
+  ATTENTION_WHOLE,
+  splitBytes,
+} from "../../src/kernels/attention-split.ts";
 import { type CacheFormat, isMixed } from "../../src/kernels/cache.ts";
-import { ARITHMETICS, type Arithmetic, vectorBytes } from "../../src/kernels/vector.ts";
+import { ARITHMETIC_NEEDS, ARITHMETICS, type Arithmetic, vectorBytes } from "../../src/kernels/vector.ts";
 import { prepare } from "../../src/kernels/way.ts";
 import { attentionOracle, mixOracle } from "../oracle/attention.ts";
 import { cacheValues, cacheWords } from "../support/cache.ts";
@@ -36,7 +41,7 @@ const has = (way: string) => {
   return missingFeatures(needs, gpu().features).length === 0;
 };
 
-type Heads = (typeof HEADS)[number] | typeof SHIPPED;
+type Heads = readonly [heads: number, kvHeads: number, headDim: number, cache: CacheFormat, context: number];
 
 /** What goes in and what comes out by float64, made once for all ways: at 13B's heads it takes longer than they do. */
 const made = new Map<Heads, ReturnType<typeof make>>();
@@ -81,6 +86,42 @@ describe.each(ATTENTION_SPLIT.ways.map(({ name }) => name))("attention split, %s
         const dispatch = split({ ...inputs, parts, rows: uploadRows(gpu(), [{ position }]) });
         const words = await runAndRead(gpu(), [dispatch, merge], stored);
         expectClose(readVector("f32", words, heads * headDim).values, wanted, { relative: RELATIVE });
+      }
+    },
+  );
+});
+
+/** [heads, kvHeads, headDim, cache, context, arithmetic] */
+const EARLY = [
+  [4, 2, 64, "f16", 256, "f32"],
+  [2, 2, 96, "q4", 200, "i8"],
+] as const;
+
+describe.each(ATTENTION_WHOLE.ways.map(({ name }) => name))("attention whole, %s,", (way) => {
+  it.each(EARLY)(
+    "of %i query and %i key heads of %i with a cache as %s of %i positions leaves what splits and their merge do, as %s",
+    async (heads, kvHeads, headDim, cache, context, arithmetic) => {
+      if (!has(way) || missingFeatures(ARITHMETIC_NEEDS[arithmetic], gpu().features).length > 0) return;
+      const { shape: attention, q, keys, values } = make([heads, kvHeads, headDim, cache, context]);
+      const shape = { ...attention, splits: 1, arithmetic } as const;
+      const bytes = vectorBytes(arithmetic, heads * headDim);
+      const parts = gpu().buffer("parts", splitBytes(shape, 1));
+      const [whole, merged] = [gpu().buffer("whole", bytes), gpu().buffer("merged", bytes)];
+      const attend = await prepare(gpu(), ATTENTION_WHOLE, shape, way);
+      const split = await prepare(gpu(), ATTENTION_SPLIT, shape, way);
+      const merge = (await prepare(gpu(), ATTENTION_MERGE, shape))({ shares: parts, stored: merged });
+      const inputs = {
+        q: upload(gpu(), q),
+        keys: upload(gpu(), keys),
+        values: upload(gpu(), values),
+        pages: upload(gpu(), new Uint32Array(1)),
+      };
+      for (const position of [0, 7, context - 1]) {
+        const rows = uploadRows(gpu(), [{ position }]);
+        const wanted = await runAndRead(gpu(), [split({ ...inputs, parts, rows }), merge], merged);
+        const got = await runAndRead(gpu(), [attend({ ...inputs, rows, stored: whole })], whole);
+        expect(got).toEqual(wanted);
+        expect(new Set(got).size).toBeGreaterThan(headDim / 8);
       }
     },
   );

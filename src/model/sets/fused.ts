@@ -3,6 +3,7 @@ import type { Dispatch } from "../../gpu/kernel.ts";
 import {
   ATTENTION_MERGE,
   ATTENTION_SPLIT,
+  ATTENTION_WHOLE,
   SPLIT_POSITIONS,
   splitBytes,
 } from "../../kernels/attention-split.ts";
@@ -77,16 +78,33 @@ export function canFuse({ head_dim: headDim }: Config, { layers }: Weights): boo
   );
 }
 
+/**
+ * Whether early rows are quicker with attention that is not split. There is none for processors, whose way to split is much
+ * the quicker one.
+ */
+export function gainsByWhole({ features }: Gpu): boolean {
+  return !features.has("narrow");
+}
+
 /** Whether all matrices that one vector after the other goes through can be multiplied in an arithmetic. */
 export function canCompute({ layers, head }: Weights, arithmetic: Arithmetic): boolean {
   const matrices = [head, ...layers.flatMap(({ qkv, out, gateUp, down }) => [qkv, out, gateUp, down])];
   return matrices.every(({ format }) => canMultiply(format, arithmetic));
 }
 
+type AttentionBuffers = Buffers<"q" | "keys" | "values" | "rows" | "pages">;
+
+interface FusedOptions {
+  readonly arithmetic: Arithmetic;
+  /** How the products share their rows out: one of GEMV_WAYS. */
+  readonly way?: string;
+  /** Whether a row sees SPLIT_POSITIONS positions at most, so that nothing is split and merged. */
+  readonly whole?: boolean;
+}
+
 /**
  * The set for decoding, one row: the norm, the rotation, the cache, SwiGLU and the residual are in the products that make
- * and take them, six dispatches a layer.
- * @param way How the products share their rows out: one of GEMV_WAYS.
+ * and take them, six dispatches a layer, five where attention is `whole`.
  */
 export async function fused(
   gpu: Gpu,
@@ -94,7 +112,7 @@ export async function fused(
   weights: Weights,
   { attention, rows: { buffer: rows }, pages, ropeTable: table, layers, logits }: State,
   { x, h, q, parts, attended, gated }: FusedActivations,
-  { arithmetic, way }: { readonly arithmetic: Arithmetic; readonly way?: string },
+  { arithmetic, way, whole = false }: FusedOptions,
 ): Promise<KernelSet<GPUBuffer>> {
   const { hidden_size: dim, rms_norm_eps: eps, intermediate_size: hidden } = config;
   const products = new Map<Matrix, (buffers: Readonly<Record<string, GPUBuffer>>) => Dispatch[]>();
@@ -118,9 +136,23 @@ export async function fused(
   ) => {
     products.set(matrix, await prepareSlabs(matrix, operation, shapeOf));
   };
+  const prepareAttention = async () => {
+    if (whole) {
+      const attend = await prepare(gpu, ATTENTION_WHOLE, { ...attention, arithmetic });
+      return (buffers: AttentionBuffers) => [attend({ ...buffers, stored: attended })];
+    }
+    const split = { ...attention, splits: fusedSplits(attention), arithmetic };
+    const [attend, merge] = await Promise.all([
+      prepare(gpu, ATTENTION_SPLIT, split),
+      prepare(gpu, ATTENTION_MERGE, split),
+    ]);
+    return (buffers: AttentionBuffers) => [
+      attend({ ...buffers, parts }),
+      merge({ shares: parts, stored: attended }),
+    ];
+  };
   const shape = (matrix: Matrix) => (slab: Slab) => ({ ...slabShape(matrix, slab), arithmetic, eps });
-  const split = { ...attention, splits: fusedSplits(attention), arithmetic };
-  const [embed, head, attendSplits, merge] = await Promise.all([
+  const [embed, head, attend] = await Promise.all([
     prepareSlabs(
       weights.embed,
       EMBED_GROUP,
@@ -128,8 +160,7 @@ export async function fused(
       "plain",
     ),
     prepareSlabs(weights.head, HEAD, shape(weights.head)),
-    prepare(gpu, ATTENTION_SPLIT, split),
-    prepare(gpu, ATTENTION_MERGE, split),
+    prepareAttention(),
     ...weights.layers.flatMap(({ qkv, out, gateUp, down }) => [
       product(qkv, QKV, (slab) => ({ ...shape(qkv)(slab), attention })),
       product(out, ADD, (slab) => ({ ...shape(out)(slab), storedColumns: dim })),
@@ -147,8 +178,7 @@ export async function fused(
       return q;
     },
     *attend(q, layer) {
-      yield attendSplits({ q, ...layers[layer]!, parts, rows, pages });
-      yield merge({ shares: parts, stored: attended });
+      yield* attend({ q, ...layers[layer]!, rows, pages });
       return attended;
     },
     *addInto(x, y, weight, norm) {

@@ -1,0 +1,52 @@
+import { expect, it } from "vitest";
+import { openCheckpoint } from "../../src/checkpoint/open.ts";
+import { SPLIT_POSITIONS } from "../../src/kernels/attention-split.ts";
+import { LlamaModel } from "../../src/model/model.ts";
+import { uploadWeights } from "../../src/model/upload.ts";
+import { randomFolder } from "../support/checkpoint.ts";
+import { expectClose } from "../support/close.ts";
+import { useGpu, withoutDot } from "../support/gpu.ts";
+
+/** As in model.test.ts: the same sums in another order. */
+const ORDER = { relative: 1e-4 };
+
+const gpu = useGpu();
+
+/** A device with wide subgroups, or none: what is left of attention in splits on processors. */
+const wide = () => {
+  const on = withoutDot(gpu());
+  const features = new Set([...on.features].filter((feature) => feature !== "narrow"));
+  return Object.create(on, { features: { value: features } });
+};
+
+it.each(["q4"] as const)(
+  "rows that attend whole and the first that do it in splits agree with plain kernels, with a cache as %s",
+  async (cache) => {
+    const changes = { num_hidden_layers: 2, num_key_value_heads: 2, max_position_embeddings: 512 };
+    const { config, open } = randomFolder(changes, 7);
+    const storage = { formatOf: () => "q8" as const, cache, context: 300, chunk: 64 };
+    const prompt = Array.from({ length: SPLIT_POSITIONS - 3 }, (_, i) => (i * 37 + 11) % 301);
+    const rowsOf = async (decode: string) => {
+      const model = await LlamaModel.create(wide(), config, { ...storage, tokenCount: 290, decode });
+      await uploadWeights(gpu(), model.weights, await openCheckpoint(open));
+      const sequence = model.open();
+      await model.forward(sequence, prompt, "argmax");
+      const rows: Float32Array[] = [];
+      for (let i = 0; i < 6; i++) {
+        rows.push((await model.forward(sequence, [7 * i + 3], "logits")).logits.slice());
+      }
+      sequence.truncate(prompt.length);
+      const run = model.ahead(sequence, 3, 6);
+      const drawn: number[] = [];
+      while (drawn.length < 6) drawn.push((await run.next()).ids[0]!);
+      await run.end();
+      const { set } = model.decoding;
+      model.destroy();
+      return { rows, drawn, set };
+    };
+    const [fused, plain] = [await rowsOf("auto"), await rowsOf("plain")];
+    expect([fused.set, plain.set]).toEqual(["fused", "plain"]);
+    for (const [i, row] of fused.rows.entries()) expectClose(row, plain.rows[i]!, ORDER);
+    expect(fused.drawn).toEqual(plain.drawn);
+  },
+);
