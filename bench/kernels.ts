@@ -1,5 +1,6 @@
 import type { Gpu } from "../src/gpu/device.ts";
 import type { Dispatch } from "../src/gpu/kernel.ts";
+import { type Part, wholeOf } from "../src/gpu/part.ts";
 import { allocateMatrix, destroyMatrix, type Matrix } from "../src/kernels/matrix.ts";
 import type { Config } from "../src/model/config.ts";
 import { Rows } from "../src/model/rows.ts";
@@ -28,17 +29,17 @@ export async function* kernelSubjects(
     ...listFusedSubjects(gpu, config, format),
   ]) {
     const made = Object.entries(contents).map(([binding, content]) => [binding, make(content)] as const);
-    const buffers = Object.fromEntries(made.map(([binding, { buffer }]) => [binding, buffer]));
+    const buffers = Object.fromEntries(made.map(([binding, { part }]) => [binding, part]));
     for (const way of ways(gpu)) {
       const dispatch = (await prepare(gpu, way))(buffers);
       yield { name: `${name}, ${way}`, dispatches: [dispatch], bytes, flops };
     }
-    for (const [, { buffer, isShared }] of made) if (!isShared) buffer.destroy();
+    for (const [, { part, isShared }] of made) if (!isShared) part.buffer.destroy();
   }
 }
 
 interface Made {
-  readonly buffer: GPUBuffer;
+  readonly part: Part;
   /** Whether the next subject may be given it again. */
   readonly isShared: boolean;
 }
@@ -56,7 +57,7 @@ function maker(gpu: Gpu, config: Config): (content: Content) => Made {
     return current.matrix.slabs[0]!;
   };
   return (content) => {
-    if ("matrix" in content) return { buffer: slabOf(content.matrix)[content.part]!, isShared: true };
+    if ("matrix" in content) return { part: slabOf(content.matrix)[content.part]!, isShared: true };
     if ("floats" in content) return own(randomBuffer(gpu, "bench", content.floats));
     if ("zeros" in content) return own(gpu.buffer("bench", content.zeros));
     if ("pages" in content) return own(pageTable(gpu, content.pages));
@@ -65,7 +66,7 @@ function maker(gpu: Gpu, config: Config): (content: Content) => Made {
 }
 
 function own(buffer: GPUBuffer): Made {
-  return { buffer, isShared: false };
+  return { part: wholeOf(buffer), isShared: false };
 }
 
 /** A table of the pages in their order. */

@@ -1,4 +1,5 @@
 import type { Gpu } from "../src/gpu/device.ts";
+import { type Part, wholeOf } from "../src/gpu/part.ts";
 import type { Matrix } from "../src/kernels/matrix.ts";
 import { stacks, type Weights } from "../src/model/weights.ts";
 import { packRows } from "../src/quantize/pack.ts";
@@ -15,29 +16,29 @@ export function fillMatrix(gpu: Gpu, { slabs, format, columns }: Matrix): void {
   const patternRows = Math.max(2, Math.floor(PATTERN_VALUES / columns / 2) * 2);
   const { words, scales } = packRows(format, randomValues(patternRows * columns, columns ** -0.5), columns);
   for (const slab of slabs) {
-    fillBuffer(gpu, slab.weight, words);
-    if (slab.scales && scales) fillBuffer(gpu, slab.scales, scales);
+    fillPart(gpu, slab.weight, words);
+    if (slab.scales && scales) fillPart(gpu, slab.scales, scales);
   }
 }
 
-/** Fills a buffer with a pattern, over and over. */
-export function fillBuffer(gpu: Gpu, buffer: GPUBuffer, pattern: Uint32Array): void {
-  for (let at = 0; at < buffer.size; at += pattern.byteLength) {
-    const words = Math.min(pattern.length, (buffer.size - at) / 4);
-    gpu.device.queue.writeBuffer(buffer, at, pattern as Uint32Array<ArrayBuffer>, 0, words);
+/** Fills a part of a buffer with a pattern, over and over. */
+export function fillPart(gpu: Gpu, { buffer, offset, size }: Part, pattern: Uint32Array): void {
+  for (let at = 0; at < size; at += pattern.byteLength) {
+    const words = Math.min(pattern.length, (size - at) / 4);
+    gpu.device.queue.writeBuffer(buffer, offset + at, pattern as Uint32Array<ArrayBuffer>, 0, words);
   }
 }
 
 /** A buffer of random floats. */
 export function randomBuffer(gpu: Gpu, label: string, count: number): GPUBuffer {
   const buffer = gpu.buffer(label, 4 * count);
-  fillFloats(gpu, buffer);
+  fillFloats(gpu, wholeOf(buffer));
   return buffer;
 }
 
-function fillFloats(gpu: Gpu, buffer: GPUBuffer): void {
-  const count = Math.min(buffer.size / 4, PATTERN_VALUES);
-  fillBuffer(gpu, buffer, new Uint32Array(randomValues(count, 1).buffer));
+function fillFloats(gpu: Gpu, part: Part): void {
+  const count = Math.min(part.size / 4, PATTERN_VALUES);
+  fillPart(gpu, part, new Uint32Array(randomValues(count, 1).buffer));
 }
 
 /** Fills a model with random weights. */

@@ -1,8 +1,9 @@
 import { narrowToHalves } from "../../src/f16.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
+import { wholeOf } from "../../src/gpu/part.ts";
 import type { Config } from "../../src/model/config.ts";
 import { LlamaModel } from "../../src/model/model.ts";
-import { fillBuffer, fillWeights, PATTERN_VALUES, randomValues } from "../random.ts";
+import { fillPart, fillWeights, PATTERN_VALUES, randomValues } from "../random.ts";
 import type { Contestant } from "./contestant.ts";
 
 /**
@@ -28,8 +29,8 @@ export async function createOurs(
   fillWeights(gpu, model.weights);
   const halves = new Uint32Array(narrowToHalves(randomValues(PATTERN_VALUES, 1)).buffer);
   for (const { keys, values } of model.state.layers) {
-    fillBuffer(gpu, keys, halves);
-    fillBuffer(gpu, values, halves);
+    fillPart(gpu, wholeOf(keys), halves);
+    fillPart(gpu, wholeOf(values), halves);
   }
   const sequence = model.open();
   const pass = async (count: number) => {

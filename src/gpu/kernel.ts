@@ -1,6 +1,7 @@
 import { DeviceError, ShaderError } from "../errors.ts";
 import type { Gpu } from "./device.ts";
 import { type LinkedShader, link } from "./link.ts";
+import type { Part } from "./part.ts";
 
 /** One recorded dispatch: everything a replay needs, nothing to create. */
 export interface Dispatch {
@@ -13,9 +14,12 @@ export interface Dispatch {
 /** The grid: workgroups in x, y and z. */
 export type Workgroups = readonly [x: number, y?: number, z?: number];
 
+/** What may be bound. */
+export type Bound = GPUBuffer | Part;
+
 /** A compiled kernel: give it a buffer per binding and a grid, and it records a dispatch. */
 type Kernel<Binding extends string> = (
-  buffers: Readonly<Record<Binding, GPUBuffer>>,
+  buffers: Readonly<Record<Binding, Bound>>,
   workgroups: Workgroups,
 ) => Dispatch;
 
@@ -74,10 +78,13 @@ export async function compile<Binding extends string>(
         `${label} needs a grid of ${workgroups.join(" x ")} workgroups; the adapter allows ${most} a side.`,
       );
     }
-    const entries = bindings.map((name, i) => ({
-      binding: shader.bindings[i]!.number,
-      resource: { buffer: buffers[name] },
-    }));
+    const entries = bindings.map((name, i) => {
+      const bound: Bound = buffers[name];
+      return {
+        binding: shader.bindings[i]!.number,
+        resource: "buffer" in bound ? bound : { buffer: bound },
+      };
+    });
     return { label, pipeline, bindGroup: gpu.device.createBindGroup({ label, layout, entries }), workgroups };
   };
 }

@@ -1,4 +1,5 @@
 import type { Gpu } from "../gpu/device.ts";
+import { apart, type Part, type Take } from "../gpu/part.ts";
 import { scalesOf, storedBytes, type WeightFormat } from "../stored.ts";
 
 /** Rows of a matrix that fit one binding and one dispatch. */
@@ -6,9 +7,9 @@ export interface Slab {
   /** Where the slab begins in the whole matrix. */
   readonly firstRow: number;
   readonly rows: number;
-  readonly weight: GPUBuffer;
+  readonly weight: Part;
   /** Of the formats that have them: see `PackedRows`. */
-  readonly scales?: GPUBuffer;
+  readonly scales?: Part;
 }
 
 /** A weight matrix [rows, columns] on the GPU, split by rows where it exceeds the binding limit or the grid's. */
@@ -37,13 +38,14 @@ export function slabRows(
   return Math.max(1, Math.floor(rowsAtOnce / SLAB_ALIGNMENT)) * SLAB_ALIGNMENT;
 }
 
-/** An empty matrix: buffers of the right sizes, to be filled by row. */
+/** An empty matrix: room of the right sizes, to be filled by row. */
 export function allocateMatrix(
   gpu: Gpu,
   label: string,
   format: WeightFormat,
   rows: number,
   columns: number,
+  take: Take = apart(gpu),
 ): Matrix {
   const most = slabRows(gpu, format, columns);
   const slabs: Slab[] = [];
@@ -53,8 +55,8 @@ export function allocateMatrix(
     slabs.push({
       firstRow,
       rows: count,
-      weight: gpu.buffer(`${label} rows ${firstRow}…`, words),
-      ...(scales > 0 ? { scales: gpu.buffer(`${label} scales ${firstRow}…`, scales) } : {}),
+      weight: take(`${label} rows ${firstRow}…`, words),
+      ...(scales > 0 ? { scales: take(`${label} scales ${firstRow}…`, scales) } : {}),
     });
   }
   return { label, rows, columns, format, slabs };
@@ -62,8 +64,8 @@ export function allocateMatrix(
 
 export function destroyMatrix({ slabs }: Matrix): void {
   for (const { weight, scales } of slabs) {
-    weight.destroy();
-    scales?.destroy();
+    weight.buffer.destroy();
+    scales?.buffer.destroy();
   }
 }
 
@@ -86,7 +88,7 @@ export function weightBindings(format: WeightFormat): readonly ("weight" | "scal
   return scalesOf(format) ? ["weight", "scales"] : ["weight"];
 }
 
-/** The buffers of a slab by binding name. */
-export function slabBuffers({ weight, scales }: Slab): { weight: GPUBuffer; scales?: GPUBuffer } {
+/** What a slab binds, by binding name. */
+export function slabBuffers({ weight, scales }: Slab): { weight: Part; scales?: Part } {
   return scales ? { weight, scales } : { weight };
 }

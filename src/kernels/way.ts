@@ -1,7 +1,7 @@
 import { DeviceError, OptionError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type Feature, missingFeatures } from "../gpu/features.ts";
-import { type Constants, compile, type Dispatch, type Workgroups } from "../gpu/kernel.ts";
+import { type Bound, type Constants, compile, type Dispatch, type Workgroups } from "../gpu/kernel.ts";
 import { show } from "../show.ts";
 
 /** One way to do an operation, as data: what it links, with which constants, on which grid, and where it may run. */
@@ -27,7 +27,7 @@ export interface Operation<Shape, Binding extends string> {
 }
 
 /** Buffers by binding. */
-export type Buffers<Binding extends string> = Readonly<Record<Binding, GPUBuffer>>;
+export type Buffers<Binding extends string> = Readonly<Record<Binding, Bound>>;
 
 /** The ways of an operation that a GPU and a shape allow, the best first. */
 export function waysFor<Shape>(

@@ -1,4 +1,5 @@
 import type { Dispatch } from "../gpu/kernel.ts";
+import type { Part } from "../gpu/part.ts";
 import type { Matrix } from "../kernels/matrix.ts";
 import type { Weights } from "./weights.ts";
 
@@ -11,13 +12,13 @@ export type Steps<Result> = Generator<Dispatch, Result>;
  */
 export interface KernelSet<Tensor> {
   /** x = the embeddings of the rows' tokens [T, dim]; h = rmsNorm(x) · norm. */
-  embed(norm: GPUBuffer): Steps<{ x: Tensor; h: Tensor }>;
+  embed(norm: Part): Steps<{ x: Tensor; h: Tensor }>;
   /** q = rope(h Wᵀ) [T, heads headDim]; k and v are appended to each row's sequence, in a layer's part of the cache. */
   qkv(h: Tensor, weights: Matrix, layer: number): Steps<Tensor>;
   /** y = softmax(q kᵀ / √headDim) v over each row's sequence [T, heads headDim]. */
   attend(q: Tensor, layer: number): Steps<Tensor>;
   /** x += y Wᵀ; gives h = rmsNorm(x) · norm. */
-  addInto(x: Tensor, y: Tensor, weights: Matrix, norm: GPUBuffer): Steps<Tensor>;
+  addInto(x: Tensor, y: Tensor, weights: Matrix, norm: Part): Steps<Tensor>;
   /** y = silu(h W_gateᵀ) ⊙ h W_upᵀ [T, hidden]. */
   gate(h: Tensor, weights: Matrix): Steps<Tensor>;
   /** Logits of the row asked for, into the state's [vocab]. */

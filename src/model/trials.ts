@@ -1,5 +1,6 @@
 import type { Gpu } from "../gpu/device.ts";
 import { type Dispatch, encode } from "../gpu/kernel.ts";
+import type { Part } from "../gpu/part.ts";
 import { Readback } from "../gpu/readback.ts";
 import { ADD, GATE } from "../kernels/fused.ts";
 import type { GemvWay } from "../kernels/gemv.ts";
@@ -83,8 +84,8 @@ export class Trials {
   end(): void {
     const encoder = this.gpu.device.createCommandEncoder({ label: "trials" });
     for (const { weight, scales } of this.slabs()) {
-      encoder.clearBuffer(weight);
-      if (scales) encoder.clearBuffer(scales);
+      encoder.clearBuffer(weight.buffer, weight.offset, weight.size);
+      if (scales) encoder.clearBuffer(scales.buffer, scales.offset, scales.size);
     }
     this.gpu.device.queue.submit([encoder.finish()]);
     this.readback.destroy();
@@ -146,13 +147,14 @@ export class Trials {
     const packed = packRows(format, rows, columns);
     const stride = storedBytes(format, 1, columns);
     const encoder = device.createCommandEncoder({ label: "noise" });
-    const repeat = (target: GPUBuffer, pattern: Uint32Array, bytes: number) => {
+    const repeat = ({ buffer, offset }: Part, pattern: Uint32Array, bytes: number) => {
       const copies = new Uint32Array(NOISE_COPIES * pattern.length);
       for (let i = 0; i < NOISE_COPIES; i++) copies.set(pattern, i * pattern.length);
       const source = this.buffer("noise", copies.byteLength);
       device.queue.writeBuffer(source, 0, copies);
       for (let at = 0; at < bytes; at += copies.byteLength) {
-        encoder.copyBufferToBuffer(source, 0, target, at, Math.min(copies.byteLength, bytes - at));
+        const count = Math.min(copies.byteLength, bytes - at);
+        encoder.copyBufferToBuffer(source, 0, buffer, offset + at, count);
       }
     };
     repeat(slab!.weight, packed.words, slab!.rows * stride.words);

@@ -1,5 +1,6 @@
 import { type Checkpoint, describeTensor, expectFinite } from "../checkpoint/checkpoint.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { Part } from "../gpu/part.ts";
 import type { Slab } from "../kernels/matrix.ts";
 import { packHalves, packRows } from "../quantize/pack.ts";
 import { type PackedRows, storedBytes, type WeightFormat } from "../stored.ts";
@@ -130,11 +131,11 @@ async function readBlock(
 }
 
 /** Writes to buffers, and waits for the adapter where too much is on its way. */
-function uploader(gpu: Gpu): (buffer: GPUBuffer, offset: number, data: Uint32Array) => Promise<void> {
+function uploader(gpu: Gpu): (part: Part, offset: number, data: Uint32Array) => Promise<void> {
   let queued = 0;
-  return async (buffer, offset, data) => {
+  return async (part, offset, data) => {
     const { queue } = gpu.device;
-    queue.writeBuffer(buffer, offset, data as Uint32Array<ArrayBuffer>);
+    queue.writeBuffer(part.buffer, part.offset + offset, data as Uint32Array<ArrayBuffer>);
     queued += data.byteLength;
     if (queued < UPLOAD_WINDOW) return;
     queue.submit([]);

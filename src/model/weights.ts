@@ -1,15 +1,16 @@
 import { ConfigError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { apart, type Part, type Take, together } from "../gpu/part.ts";
 import { allocateMatrix, destroyMatrix, type Matrix } from "../kernels/matrix.ts";
 import type { WeightFormat } from "../stored.ts";
 import type { Config } from "./config.ts";
 
-/** One layer's weights; the names in HF's checkpoint are in the comments. */
+/** One layer's weights, parts of one buffer where they fit; the names in HF's checkpoint are in the comments. */
 interface LayerWeights {
-  readonly inputNorm: GPUBuffer; //         input_layernorm            [dim]
+  readonly inputNorm: Part; //         input_layernorm            [dim]
   readonly qkv: Matrix; //                  self_attn.{q,k,v}_proj     [(heads + 2 kvHeads) headDim, dim]
   readonly out: Matrix; //                  self_attn.o_proj           [dim, heads headDim]
-  readonly postAttentionNorm: GPUBuffer; // post_attention_layernorm   [dim]
+  readonly postAttentionNorm: Part; // post_attention_layernorm   [dim]
   readonly gateUp: Matrix; //               mlp.{gate,up}_proj         [2 hidden, dim]
   readonly down: Matrix; //                 mlp.down_proj              [dim, hidden]
 }
@@ -18,14 +19,14 @@ interface LayerWeights {
 export interface Weights {
   readonly embed: Matrix; // model.embed_tokens [vocab, dim]
   readonly layers: readonly LayerWeights[];
-  readonly norm: GPUBuffer; // model.norm [dim]
+  readonly norm: Part; // model.norm [dim]
   readonly head: Matrix; // lm_head [vocab, dim], or embed when the config ties them
 }
 
 /** A matrix or vector of a model, and the checkpoint's tensors that are stacked in it by rows, by HF's names. */
 type Stack =
   | { readonly matrix: Matrix; readonly names: readonly string[] }
-  | { readonly vector: GPUBuffer; readonly names: readonly [string] };
+  | { readonly vector: Part; readonly names: readonly [string] };
 
 /** The tensors of a model by HF's names, with their shapes [rows, columns] or [rows]. */
 export function tensorShapes(config: Config): Map<string, readonly number[]> {
@@ -59,34 +60,38 @@ export type FormatOf = (tensor: string) => WeightFormat;
 export function allocateWeights(gpu: Gpu, config: Config, formatOf: FormatOf): Weights {
   const { hidden_size: dim, intermediate_size: hidden, vocab_size: vocab, head_dim: headDim } = config;
   const { num_attention_heads: heads, num_key_value_heads: kvHeads } = config;
-  const vector = (label: string) => gpu.buffer(label, 4 * dim);
-  const matrix = (label: string, stacked: readonly string[], rows: number, columns: number) => {
+  const vector = (take: Take, label: string) => take(label, 4 * dim);
+  const matrix = (take: Take, label: string, stacked: readonly string[], rows: number, columns: number) => {
     const formats = stacked.map((tensor) => formatOf(`${tensor}.weight`));
     if (new Set(formats).size > 1) {
       throw new ConfigError(
         `${stacked.join(", ")} are stored as one matrix; asked for ${formats.join(", ")}: choose one format for them.`,
       );
     }
-    return allocateMatrix(gpu, label, formats[0]!, rows, columns);
+    return allocateMatrix(gpu, label, formats[0]!, rows, columns, take);
   };
-  const embed = matrix("embed_tokens", ["model.embed_tokens"], vocab, dim);
+  const own = apart(gpu);
+  const embed = matrix(own, "embed_tokens", ["model.embed_tokens"], vocab, dim);
   return {
     embed,
-    layers: Array.from({ length: config.num_hidden_layers }, (_, l) => ({
-      inputNorm: vector(`layer ${l} input norm`),
-      qkv: matrix(
-        `layer ${l} qkv`,
-        projections(l, "self_attn", "q", "k", "v"),
-        (heads + 2 * kvHeads) * headDim,
-        dim,
-      ),
-      out: matrix(`layer ${l} out`, projections(l, "self_attn", "o"), dim, heads * headDim),
-      postAttentionNorm: vector(`layer ${l} post-attention norm`),
-      gateUp: matrix(`layer ${l} gate and up`, projections(l, "mlp", "gate", "up"), 2 * hidden, dim),
-      down: matrix(`layer ${l} down`, projections(l, "mlp", "down"), dim, hidden),
-    })),
-    norm: vector("norm"),
-    head: config.tie_word_embeddings ? embed : matrix("lm_head", ["lm_head"], vocab, dim),
+    layers: Array.from({ length: config.num_hidden_layers }, (_, l) =>
+      together(gpu, `weights of layer ${l}`, (take) => ({
+        inputNorm: vector(take, `layer ${l} input norm`),
+        qkv: matrix(
+          take,
+          `layer ${l} qkv`,
+          projections(l, "self_attn", "q", "k", "v"),
+          (heads + 2 * kvHeads) * headDim,
+          dim,
+        ),
+        out: matrix(take, `layer ${l} out`, projections(l, "self_attn", "o"), dim, heads * headDim),
+        postAttentionNorm: vector(take, `layer ${l} post-attention norm`),
+        gateUp: matrix(take, `layer ${l} gate and up`, projections(l, "mlp", "gate", "up"), 2 * hidden, dim),
+        down: matrix(take, `layer ${l} down`, projections(l, "mlp", "down"), dim, hidden),
+      })),
+    ),
+    norm: vector(own, "norm"),
+    head: config.tie_word_embeddings ? embed : matrix(own, "lm_head", ["lm_head"], vocab, dim),
   };
 }
 
@@ -114,7 +119,7 @@ export function* stacks({ embed, layers, norm, head }: Weights): Generator<Stack
 /** Releases every buffer of a model. */
 export function destroyWeights(weights: Weights): void {
   for (const stack of stacks(weights)) {
-    if ("vector" in stack) stack.vector.destroy();
+    if ("vector" in stack) stack.vector.buffer.destroy();
     else destroyMatrix(stack.matrix);
   }
 }

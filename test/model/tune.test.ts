@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { DeviceError, OptionError, ShaderError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { missingFeatures } from "../../src/gpu/features.ts";
+import { together } from "../../src/gpu/part.ts";
 import type { Store } from "../../src/host.ts";
 import { GEMV_WAYS, type GemvWay } from "../../src/kernels/gemv.ts";
 import { allocateMatrix, slabBuffers } from "../../src/kernels/matrix.ts";
@@ -20,12 +21,13 @@ import { storeVector } from "../support/vector.ts";
 
 const gpu = useGpu();
 
-/** Three groups of columns, the last of them no pair. */
-const subject = (format: WeightFormat): Subject => ({
-  gateUp: allocateMatrix(gpu(), "gate and up", format, 128, 96),
-  down: allocateMatrix(gpu(), "down", format, 96, 64),
-  eps: 1e-6,
-});
+/** Three groups of columns, the last of them no pair; in one buffer, as a layer's are. */
+const subject = (format: WeightFormat): Subject =>
+  together(gpu(), "weights", (take) => ({
+    gateUp: allocateMatrix(gpu(), "gate and up", format, 128, 96, take),
+    down: allocateMatrix(gpu(), "down", format, 96, 64, take),
+    eps: 1e-6,
+  }));
 
 /** The ways of the smallest tile, the quickest to compile, which the adapter has. */
 const shortWays = () =>

@@ -2,6 +2,7 @@ import { expect, it, vi } from "vitest";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
+import { wholeOf } from "../../src/gpu/part.ts";
 import { allocateMatrix, destroyMatrix } from "../../src/kernels/matrix.ts";
 import { uploadWeights } from "../../src/model/upload.ts";
 import { allocateWeights, destroyWeights, stacks, tensorShapes } from "../../src/model/weights.ts";
@@ -34,7 +35,7 @@ it.each([
     const limit = (SLAB_ROWS * COLUMNS * { f32: 32, f16: 16, q8: 8 }[format]) / 8;
     const small: Gpu = isPacked ? gpu() : Object.create(gpu(), { bindingLimit: { value: limit } });
     const embed = allocateMatrix(small, "embed", format, rows, COLUMNS);
-    const norm = upload(gpu(), new Float32Array(COLUMNS));
+    const norm = wholeOf(upload(gpu(), new Float32Array(COLUMNS)));
     const blocks: number[] = [];
     const loaded: number[] = [];
     await uploadWeights(
@@ -56,7 +57,7 @@ it.each([
     expect(differs(got.words, wanted.words)).toBe(-1);
     if (wanted.scales) expect(differs(got.scales, wanted.scales)).toBe(-1);
     destroyMatrix(embed);
-    norm.destroy();
+    norm.buffer.destroy();
   },
 );
 
@@ -131,7 +132,7 @@ it("halves that are stored as halves are uploaded as they are, and refused when 
   const rows = 17_000;
   const halves = new Uint16Array(rows * COLUMNS).map((_, i) => (i * 40503) & 0xbbff);
   const embed = allocateMatrix(gpu(), "embed", "f16", rows, COLUMNS);
-  const norm = upload(gpu(), new Float32Array(COLUMNS));
+  const norm = wholeOf(upload(gpu(), new Float32Array(COLUMNS)));
   const weights = { embed, layers: [], norm, head: embed };
   const checkpoint: Checkpoint = {
     name: "halves",
@@ -151,7 +152,7 @@ it("halves that are stored as halves are uploaded as they are, and refused when 
     `${EMBED} in halves: The weight at row 16999, column 7 is -Infinity: a checkpoint with weights that are not finite`,
   );
   destroyMatrix(embed);
-  norm.destroy();
+  norm.buffer.destroy();
 });
 
 /** A file of the embedding and a norm, or one that holds the embedding packed; `blocks` hears the rows of each read. */

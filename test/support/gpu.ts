@@ -2,7 +2,8 @@ import { afterAll, beforeAll } from "vitest";
 import { dawnHost } from "../../node/host.ts";
 import { type DeviceOptions, type Gpu, openDevice } from "../../src/gpu/device.ts";
 import type { Rung } from "../../src/gpu/features.ts";
-import { type Dispatch, encode } from "../../src/gpu/kernel.ts";
+import { type Bound, type Dispatch, encode } from "../../src/gpu/kernel.ts";
+import { wholeOf } from "../../src/gpu/part.ts";
 
 /**
  * What the whole suite is held to: ZIYA_TEST_RUNG=core switches subgroups off, ZIYA_TEST_LIMITS=default clamps every
@@ -48,15 +49,16 @@ export function upload(gpu: Gpu, data: Float32Array | Uint32Array | Int32Array, 
 export async function runAndRead(
   gpu: Gpu,
   dispatches: readonly Dispatch[],
-  buffer: GPUBuffer,
+  bound: Bound,
 ): Promise<Uint32Array> {
+  const { buffer, offset, size } = "buffer" in bound ? bound : wholeOf(bound);
   const staging = gpu.device.createBuffer({
-    size: buffer.size,
+    size,
     usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
   });
   const encoder = gpu.device.createCommandEncoder();
   encode(encoder, dispatches, "test");
-  encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size);
+  encoder.copyBufferToBuffer(buffer, offset, staging, 0, size);
   gpu.device.queue.submit([encoder.finish()]);
   await gpu.wait(staging.mapAsync(GPUMapMode.READ));
   const words = new Uint32Array(staging.getMappedRange().slice(0));

@@ -17,11 +17,17 @@ export function storeMatrix(
     const from = storedBytes(format, firstRow, columns);
     const size = storedBytes(format, count, columns);
     const { queue } = gpu.device;
-    queue.writeBuffer(weight, 0, packed.words as Uint32Array<ArrayBuffer>, from.words / 4, size.words / 4);
+    queue.writeBuffer(
+      weight.buffer,
+      weight.offset,
+      packed.words as Uint32Array<ArrayBuffer>,
+      from.words / 4,
+      size.words / 4,
+    );
     if (scales)
       queue.writeBuffer(
-        scales,
-        0,
+        scales.buffer,
+        scales.offset,
         packed.scales as Uint32Array<ArrayBuffer>,
         from.scales / 4,
         size.scales / 4,

@@ -1,5 +1,5 @@
 import type { Gpu } from "../../gpu/device.ts";
-import type { Dispatch } from "../../gpu/kernel.ts";
+import type { Bound, Dispatch } from "../../gpu/kernel.ts";
 import {
   ATTENTION_MERGE,
   ATTENTION_SPLIT,
@@ -115,7 +115,7 @@ export async function fused(
   { arithmetic, way, whole = false }: FusedOptions,
 ): Promise<KernelSet<GPUBuffer>> {
   const { hidden_size: dim, rms_norm_eps: eps, intermediate_size: hidden } = config;
-  const products = new Map<Matrix, (buffers: Readonly<Record<string, GPUBuffer>>) => Dispatch[]>();
+  const products = new Map<Matrix, (buffers: Readonly<Record<string, Bound>>) => Dispatch[]>();
 
   /** A dispatch for each slab of a matrix; the buffers besides the slab's are given later. */
   const prepareSlabs = async <Shape, Binding extends string>(
@@ -126,7 +126,7 @@ export async function fused(
   ) => {
     const { slabs } = matrix;
     const dispatches = await Promise.all(slabs.map((slab) => prepare(gpu, operation, shapeOf(slab), name)));
-    return (buffers: Readonly<Record<string, GPUBuffer>>) =>
+    return (buffers: Readonly<Record<string, Bound>>) =>
       slabs.map((slab, i) => dispatches[i]!({ ...buffers, ...slabBuffers(slab) } as Buffers<Binding>));
   };
   const product = async <Shape, Binding extends string>(
