@@ -38,7 +38,7 @@ export interface Pass {
 }
 
 /** A pass of one row. */
-export interface RowPass extends Pass {
+interface RowPass extends Pass {
   /** As `draw`, leaving the row of the next pass too. */
   readonly ahead: Readonly<Record<"argmax" | "candidates", readonly Dispatch[]>>;
 }
