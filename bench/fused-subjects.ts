@@ -1,5 +1,5 @@
 import type { Gpu } from "../src/gpu/device.ts";
-import { splitBytes } from "../src/kernels/attention-split.ts";
+import { SPLIT_POSITIONS, splitBytes } from "../src/kernels/attention-split.ts";
 import { type AttentionShape, type CacheFormat, cacheBytes } from "../src/kernels/cache.ts";
 import { weightBindings } from "../src/kernels/matrix.ts";
 import { OPERATIONS } from "../src/kernels/operations.ts";
@@ -91,7 +91,30 @@ export function listFusedSubjects(
       const parts = { zeros: splitBytes(attention, splits) };
       const stream = { values: kvHeads * context * headDim, bits: LOADED_BITS[cache] };
       if (arithmetic === ARITHMETICS[0]) {
+        const early = { values: kvHeads * SPLIT_POSITIONS * headDim, bits: LOADED_BITS[cache] };
         subjects.push(
+          subjectOf(
+            `attention whole at ${SPLIT_POSITIONS}${ofCache(cache)}`,
+            OPERATIONS.attentionWhole,
+            shape,
+            {
+              q,
+              ...cached(attention),
+              rows: { rows: 1, position: SPLIT_POSITIONS - 1 },
+              pages: { pages },
+              stored: vector(heads * headDim),
+            },
+            {
+              tokens: 1,
+              bytes: (2 * cacheBytes(attention) * SPLIT_POSITIONS) / context,
+              flops: 4 * heads * headDim * SPLIT_POSITIONS,
+              streams: [
+                { binding: "keys", ...early },
+                { binding: "values", ...early },
+              ],
+              cache,
+            },
+          ),
           subjectOf(
             `attention split at ${context}${ofCache(cache)}`,
             OPERATIONS.attentionSplit,

@@ -26,6 +26,9 @@ const TILES: readonly (readonly [lanesPerRow: number, rowsPerLane: number])[] = 
   [4, 2],
 ];
 
+/** As f32, four rows a lane take so many registers that less than half of a card's waves fit: two come first. */
+const F32_TILES = [...TILES].sort((a, b) => Number(a[1] === 4) - Number(b[1] === 4));
+
 /** What is the same in a way of every kernel of the kind. */
 export interface GemvWay {
   /** "i8 16x4" has 16 lanes a row and 4 rows a lane. */
@@ -43,7 +46,7 @@ export interface GemvWay {
 /** A way for each arithmetic and tile, and one for the vector units of processors. */
 export const GEMV_WAYS: readonly GemvWay[] = [
   ...ARITHMETICS.flatMap((arithmetic) =>
-    TILES.map(([lanesPerRow, rowsPerLane]) => ({
+    (arithmetic === "f32" ? F32_TILES : TILES).map(([lanesPerRow, rowsPerLane]) => ({
       name: `${arithmetic} ${lanesPerRow}x${rowsPerLane}`,
       tile: `${lanesPerRow}x${rowsPerLane}`,
       arithmetic,

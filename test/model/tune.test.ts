@@ -268,7 +268,7 @@ describe("chooseDecode", () => {
       candidates: undefined,
     });
     await expect(choose(withoutDot(gpu()), "q4", found, "i8 16x4")).rejects.toThrow(
-      /decode is "i8 16x4", which this model on .* does not allow; it allows plain, f32 16x4, /,
+      /decode is "i8 16x4", which this model on .* does not allow; it allows plain, f32 16x2, /,
     );
     await expect(choose(gpu(), "f32", found, "f32 16x4")).rejects.toThrow("it allows plain.");
     const { open } = randomFolder({}, 7);
