@@ -82,7 +82,7 @@ function indexOfBest(scores: Float32Array, ids: Uint32Array): number {
     const score = scores[i]!;
     if (!(score < Infinity)) {
       throw new LogitsError(
-        `The logit of token ${ids[i]} is ${score}; wanted a finite number. The weights or the GPU's arithmetic are damaged, or a key or value is above the 65504 that a cache of f16 holds: try cache "f32".`,
+        `The logit of token ${ids[i]} is ${score}; wanted a finite number. The weights or the GPU's arithmetic are damaged, or a key or value is above what a cache narrower than f32 holds, 65504 as f16: try cache "f32" (--kv f32).`,
       );
     }
     if (score > scores[best]!) best = i;
