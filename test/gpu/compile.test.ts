@@ -71,6 +71,7 @@ const CASES = [
   every(OPERATIONS.qkv, VECTORS),
   every(OPERATIONS.attentionSplit, VECTORS),
   every(OPERATIONS.attentionMerge, VECTORS),
+  every(OPERATIONS.attentionWhole, VECTORS),
   every(OPERATIONS.add, VECTORS),
   every(OPERATIONS.gate, VECTORS),
   every(OPERATIONS.head, VECTORS),
