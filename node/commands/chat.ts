@@ -32,8 +32,8 @@ they are.`,
     return withEngine(values, io, (engine) =>
       prompt === undefined
         ? converse(engine, io, json, { overflow: "truncate", ...options })
-        : printAnswer(io, json, (signal) =>
-            engine.chat([{ role: "user", content: prompt }], { ...options, signal }),
+        : printAnswer(io, json, (watch) =>
+            engine.chat([{ role: "user", content: prompt }], { ...options, ...watch }),
           ),
     );
   },

@@ -24,7 +24,7 @@ comes from a file. On a terminal, control characters of an answer are shown as p
     const prompt = file === undefined ? values.required("prompt") : await readInput(file, io);
     const options = samplingOptions(values);
     return withEngine(values, io, (engine) =>
-      printAnswer(io, values.on("json"), (signal) => engine.generate(prompt, { ...options, signal })),
+      printAnswer(io, values.on("json"), (watch) => engine.generate(prompt, { ...options, ...watch })),
     );
   },
 };

@@ -71,10 +71,9 @@ export async function converse(
         const asked: readonly Message[] = [...messages, { role: "user", content: text }];
         state.answering = new AbortController();
         try {
-          last = await writeAnswer(
-            io,
-            json,
-            engine.chat(asked, { ...options, signal: state.answering.signal }),
+          const { signal } = state.answering;
+          last = await writeAnswer(io, json, (onPrefill) =>
+            engine.chat(asked, { ...options, signal, onPrefill }),
           );
           // An answer that was stopped before its first word leaves no turn behind.
           if (last.text !== "") messages = [...asked, { role: "assistant", content: last.text }];

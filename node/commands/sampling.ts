@@ -3,6 +3,7 @@ import { GENERATION_OPTIONS, resolveOptions } from "../../src/generate/options.t
 import type { GenerationOptions, GenerationResult, GenerationStream } from "../index.ts";
 import { EXIT, type Flags, type Io, type Values, write } from "./command.ts";
 import { flagsOf, optionsOf } from "./flags.ts";
+import { progressBar } from "./progress.ts";
 
 export const SAMPLING_FLAGS: Flags = flagsOf(GENERATION_OPTIONS);
 
@@ -20,14 +21,14 @@ export function samplingOptions(values: Values): GenerationOptions {
 export async function printAnswer(
   io: Io,
   json: boolean,
-  start: (signal: AbortSignal) => GenerationStream,
+  start: (watch: Required<Pick<GenerationOptions, "signal" | "onPrefill">>) => GenerationStream,
 ): Promise<number> {
   const controller = new AbortController();
   const interrupt = () => controller.abort();
   process.on("SIGINT", interrupt);
   try {
-    const stream = start(controller.signal);
-    const result = await writeAnswer(io, json, stream);
+    const { signal } = controller;
+    const result = await writeAnswer(io, json, (onPrefill) => start({ signal, onPrefill }));
     return result.finish_reason === "abort" ? EXIT.interrupted : EXIT.ok;
   } finally {
     process.off("SIGINT", interrupt);
@@ -37,14 +38,21 @@ export async function printAnswer(
 export async function writeAnswer(
   io: Io,
   json: boolean,
-  stream: GenerationStream,
+  start: (onPrefill: (done: number, total: number) => void) => GenerationStream,
 ): Promise<GenerationResult> {
-  if (json) {
-    const result = await stream.complete();
-    await write(io.stdout, `${JSON.stringify(result)}\n`);
-    return result;
+  const bar = progressBar(io.stderr, "Reading");
+  // A prompt of one chunk is read before anyone looks.
+  const stream = start((done, total) => (done < total ? bar.show(done, total) : bar.clear()));
+  try {
+    if (json) {
+      const result = await stream.complete();
+      await write(io.stdout, `${JSON.stringify(result)}\n`);
+      return result;
+    }
+    for await (const piece of stream) await write(io.stdout, piece);
+  } finally {
+    bar.clear();
   }
-  for await (const piece of stream) await write(io.stdout, piece);
   await write(io.stdout, "\n");
   const result = await stream.result;
   if (result.finish_reason === "length" && io.stderr.isTTY) {

@@ -45,6 +45,8 @@ export interface Job {
   readonly hidden: ReadonlyMap<number, string>;
   readonly seed: number;
   readonly signal: AbortSignal | undefined;
+  /** Told of the prompt's tokens that ran, and of those that have to. */
+  readonly onPrefill?: ((done: number, total: number) => void) | undefined;
   /** Takes the engine for this answer and returns how to give it back; throws BusyError when it is taken. */
   readonly acquire: () => () => void;
 }
@@ -167,7 +169,7 @@ export class GenerationStream implements AsyncIterable<string> {
 
   /** The token after `tokens`, and the time that the model takes for it, not the time of whoever reads it. */
   private async sample(sequence: Sequence, tokens: readonly number[], seen: Set<number>): Promise<number> {
-    const { model, sampler, maxTokens, signal } = this.job;
+    const { model, sampler, maxTokens, signal, onPrefill } = this.job;
     if (this.sampled > 0 && !this.ahead && sampler.want !== "logits") {
       const draws = sampler.draws && { options: sampler.draws, before: this.sampled };
       this.ahead = model.ahead?.(sequence, tokens[0]!, maxTokens - this.sampled, draws);
@@ -179,7 +181,9 @@ export class GenerationStream implements AsyncIterable<string> {
       return id;
     }
     const start = performance.now();
-    const id = sampler.sample(await model.forward(sequence, tokens, sampler.want, signal), seen);
+    const total = tokens.length;
+    const onChunk = this.sampled === 0 && onPrefill ? (done: number) => onPrefill(done, total) : undefined;
+    const id = sampler.sample(await model.forward(sequence, tokens, sampler.want, signal, onChunk), seen);
     if (this.sampled++ === 0) this.firstMilliseconds = performance.now() - start;
     else this.laterMilliseconds += performance.now() - start;
     return id;

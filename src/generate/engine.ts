@@ -153,6 +153,7 @@ export class Engine<Model extends EngineModel = EngineModel> {
       stopIds: this.stopIds,
       maxTokens: Math.min(options.max_tokens, contextLength - prompt.length),
       signal: options.signal,
+      onPrefill: options.onPrefill,
       seed: options.seed,
       acquire: () => this.acquire(),
     });

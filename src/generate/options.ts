@@ -28,6 +28,8 @@ export interface GenerationOptions {
   readonly overflow?: Overflow;
   /** Ends the answer; what it has so far is kept, with finish_reason "abort". */
   readonly signal?: AbortSignal;
+  /** Called as the prompt is run, a chunk at a time: tokens that ran, and those that have to, without what is cached. */
+  readonly onPrefill?: (done: number, total: number) => void;
 }
 
 const OVERFLOWS = ["error", "truncate"] as const;
@@ -47,6 +49,7 @@ export interface ResolvedOptions extends Sampling {
   readonly stop: readonly string[];
   readonly overflow: Overflow;
   readonly signal: AbortSignal | undefined;
+  readonly onPrefill: GenerationOptions["onPrefill"];
 }
 
 /** What a model's makers recommend; see `parseGenerationConfig`. */
@@ -88,6 +91,7 @@ export const GENERATION_OPTIONS = {
     flag: ["HOW", "When the context is full: error, or truncate to drop what is oldest."],
   },
   signal: { kind: "signal" },
+  onPrefill: { kind: "other" },
 } as const satisfies OptionTable & Record<keyof GenerationOptions, Option>;
 
 type NamesOf<Kind> = {
@@ -113,7 +117,7 @@ export function resolveOptions(options: GenerationOptions, defaults: GenerationD
     throw new OptionError(`The generation options are ${show(options)}; wanted an object.`);
   }
   checkOptions(options, GENERATION_OPTIONS, "generation option");
-  const { stop = defaults.stop ?? [], overflow = "error", signal } = options;
+  const { stop = defaults.stop ?? [], overflow = "error", signal, onPrefill } = options;
   const numbers = NUMERIC_OPTIONS.map((name) => [
     name,
     options[name] ?? (name === "seed" ? drawSeed() : defaults[name]),
@@ -125,6 +129,7 @@ export function resolveOptions(options: GenerationOptions, defaults: GenerationD
     ...(defaults.suppress_tokens && { suppress_tokens: defaults.suppress_tokens }),
     overflow,
     signal,
+    onPrefill,
   };
 }
 

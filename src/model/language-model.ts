@@ -53,12 +53,14 @@ export interface LanguageModel {
    * for one model follow one another; of which sequence, does not matter.
    * Throws ContextOverflowError before anything changes when they do not fit, and the signal's reason when aborted
    * between two chunks: the chunks that ran stay in the sequence.
+   * @param onChunk Called after each chunk with the tokens that ran so far.
    */
   forward(
     sequence: Sequence,
     tokens: readonly number[],
     want: Want,
     signal?: AbortSignal,
+    onChunk?: (done: number) => void,
   ): Promise<Candidates>;
   /**
    * Appends `token` and goes on with the best token of each pass, up to `most` of them: the tokens that forward() would

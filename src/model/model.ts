@@ -11,6 +11,7 @@ import { type Drawn, drawnOf } from "./drawn.ts";
 import type { Ahead, Candidates, Draws, LanguageModel, Want } from "./language-model.ts";
 import { record } from "./llama.ts";
 import type { Storage } from "./memory.ts";
+import { Pacing } from "./pacing.ts";
 import { allocateParts, destroyParts, type Parts, type Passes, recordPasses } from "./passes.ts";
 import { RunAhead } from "./run-ahead.ts";
 import type { Sequence } from "./sequence.ts";
@@ -44,6 +45,7 @@ export class LlamaModel implements LanguageModel {
   private readonly readback: Readback;
   private readonly ring: ReadbackRing;
   private readonly drawn: Readonly<Record<Want, Drawn>>;
+  private readonly pacing: Pacing;
   private busy = false;
 
   /** Allocates, compiles and records. The weights are empty: uploadWeights() fills them. */
@@ -75,6 +77,7 @@ export class LlamaModel implements LanguageModel {
     this.passes = passes;
     this.readback = new Readback(gpu);
     this.drawn = drawnOf(parts.state, tokenCount);
+    this.pacing = new Pacing(parts.weights);
     this.ring = new ReadbackRing(gpu, depth, this.drawn.argmax.words.byteLength);
   }
 
@@ -91,20 +94,24 @@ export class LlamaModel implements LanguageModel {
     tokens: readonly number[],
     want: Want,
     signal?: AbortSignal,
+    onChunk?: (done: number) => void,
   ): Promise<Candidates> {
     if (tokens.length === 0) throw new OptionError("A forward pass needs at least one token.");
     this.admit(sequence, tokens);
     const { capacity } = this.state.rows;
-    for (let at = 0; ; at += capacity) {
+    for (let at = 0; ; ) {
       signal?.throwIfAborted();
-      const count = Math.min(capacity, tokens.length - at);
+      const count = this.pacing.rowsOf(tokens.length - at, capacity);
       const lists = count === 1 ? this.passes.decodeAt(sequence.length) : this.passes.prefill;
       if (at + count < tokens.length) {
         await this.pass(sequence, tokens, at, count, lists.append);
+        at += count;
+        onChunk?.(at);
         continue;
       }
       const { source, words, candidates } = this.drawn[want];
       await this.pass(sequence, tokens, at, count, lists.draw[want], source, words);
+      onChunk?.(tokens.length);
       return candidates;
     }
   }
@@ -271,13 +278,22 @@ export class LlamaModel implements LanguageModel {
       rows.add(sequence, tokens, first, count);
       rows.write(device.queue);
       const label = count === 1 ? "decode" : "prefill";
-      const encoder = device.createCommandEncoder({ label });
-      encode(encoder, dispatches, label);
+      const started = performance.now();
+      const submits = count === 1 ? 1 : Math.min(this.pacing.submitsOf(count), dispatches.length);
+      let encoder = device.createCommandEncoder({ label });
+      for (let i = 0; i < submits; i++) {
+        const [from, to] = [i, i + 1].map((end) => Math.round((end * dispatches.length) / submits));
+        encode(encoder, dispatches.slice(from, to), label);
+        if (i + 1 === submits) break;
+        device.queue.submit([encoder.finish()]);
+        encoder = device.createCommandEncoder({ label });
+      }
       if (source && words) await this.readback.submitAndRead(encoder, source, words);
       else {
         device.queue.submit([encoder.finish()]);
         await this.gpu.finished();
       }
+      if (count > 1) this.pacing.note(count, performance.now() - started);
       sequence.append(tokens, first, count);
     } finally {
       this.release();

@@ -274,7 +274,7 @@ describe("with the embedded model", () => {
     ]);
     expect(Object.fromEntries(bits)).toEqual({ f16: 16, f32: 32, q8: 9, q4: 5 });
     // On software a rule chooses, and elsewhere timing.
-    expect(found.decode.way).toMatch(/^(i8|f32) \d+x\d$/);
+    expect(found.decode.way).toMatch(/^(i8|f32) (\d+x\d|narrow)$/);
     expect(found.decode.timings === undefined).toBe(found.software);
     const text = (await run(["doctor", ...DEVICE_FLAGS])).out;
     expect(text).toContain(`Stored as q4 it would decode with ${found.decode.way}, by `);

@@ -44,6 +44,7 @@ export class FakeModel implements EngineModel {
     tokens: readonly number[],
     want: Want,
     signal?: AbortSignal,
+    onChunk?: (done: number) => void,
   ): Promise<Candidates> {
     if (tokens.length === 0) throw new Error("nothing to forward");
     sequence.reserve(tokens.length);
@@ -53,6 +54,7 @@ export class FakeModel implements EngineModel {
       signal?.throwIfAborted();
       await new Promise((resolve) => setTimeout(resolve));
       sequence.append(tokens, at, Math.min(this.chunk, tokens.length - at));
+      onChunk?.(Math.min(at + this.chunk, tokens.length));
     }
     return select(this.logitsAfter(sequence.tokens), want);
   }

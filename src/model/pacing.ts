@@ -1,0 +1,43 @@
+import type { Weights } from "./weights.ts";
+
+/** What one submit may take: a browser draws between two of them, and takes one of seconds for a hang. */
+const SUBMIT_MILLISECONDS = 100;
+/** Rows of the first pass of several, which tells how long others take; and the fewest that are worth a pass of their own. */
+const FEW_ROWS = 32;
+
+/**
+ * How many rows of a prompt a pass takes and in how many submits, so that an adapter is never kept for long: by the time
+ * that the pass before it took.
+ */
+export class Pacing {
+  private millisecondsPerRow: number | undefined;
+  private readonly layers: number;
+  /** What the longest dispatch takes of a pass. */
+  private readonly longest: number;
+
+  constructor({ layers }: Weights) {
+    const sizes = layers.flatMap(({ qkv, out, gateUp, down }) =>
+      [qkv, out, gateUp, down].map(({ rows, columns }) => rows * columns),
+    );
+    this.layers = layers.length;
+    this.longest = Math.max(...sizes) / sizes.reduce((a, b) => a + b);
+  }
+
+  /** Rows of the next pass, of `left` that are still to be run. */
+  rowsOf(left: number, capacity: number): number {
+    const { millisecondsPerRow: known } = this;
+    const rows = known === undefined ? FEW_ROWS : Math.floor(SUBMIT_MILLISECONDS / (known * this.longest));
+    return Math.min(left, capacity, Math.max(FEW_ROWS, rows));
+  }
+
+  /** Submits of a pass of several rows: one a layer where nothing is known yet. */
+  submitsOf(rows: number): number {
+    const { millisecondsPerRow: known } = this;
+    return known === undefined ? this.layers : Math.ceil((known * rows) / SUBMIT_MILLISECONDS);
+  }
+
+  /** Takes note of how long a pass of several rows took. */
+  note(rows: number, milliseconds: number): void {
+    this.millisecondsPerRow = Math.max(milliseconds / rows, 1e-6);
+  }
+}

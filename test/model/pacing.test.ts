@@ -1,0 +1,74 @@
+import { expect, it, vi } from "vitest";
+import { LlamaModel } from "../../src/model/model.ts";
+import { Pacing } from "../../src/model/pacing.ts";
+import type { Weights } from "../../src/model/weights.ts";
+import { randomFolder } from "../support/checkpoint.ts";
+import { useGpu } from "../support/gpu.ts";
+
+const gpu = useGpu();
+
+/** 40 layers whose largest product is half of all. */
+const weights = () => {
+  const matrix = (rows: number) => ({ rows, columns: 32 });
+  const layer = { qkv: matrix(30), out: matrix(10), gateUp: matrix(80), down: matrix(40) };
+  return { layers: Array.from({ length: 40 }, () => layer) } as unknown as Weights;
+};
+
+it("begins with few rows, and a submit a layer", () => {
+  const pacing = new Pacing(weights());
+  expect(pacing.rowsOf(1500, 128)).toBe(32);
+  expect(pacing.submitsOf(32)).toBe(40);
+  expect(pacing.rowsOf(5, 128)).toBe(5);
+  expect(pacing.rowsOf(1500, 16)).toBe(16);
+});
+
+it("fills passes on a quick adapter, and submits them at once", () => {
+  const pacing = new Pacing(weights());
+  pacing.note(32, 16);
+  expect(pacing.rowsOf(1500, 128)).toBe(128);
+  expect(pacing.rowsOf(90, 128)).toBe(90);
+  expect(pacing.submitsOf(128)).toBe(1);
+});
+
+it("takes more submits on a slow one, and fewer rows where a dispatch alone would take longer", () => {
+  const pacing = new Pacing(weights());
+  // A row takes 50 ms, of which the longest dispatch takes 50 / 80.
+  pacing.note(32, 1600);
+  expect(pacing.rowsOf(1500, 1024)).toBe(160);
+  expect(pacing.submitsOf(160)).toBe(80);
+  pacing.note(160, 160_000);
+  expect(pacing.rowsOf(1500, 1024)).toBe(32);
+});
+
+it("gives a prompt in submits of its own the answer that it has in one, a chunk after the other", async () => {
+  const { config } = randomFolder({ num_hidden_layers: 3 }, 7);
+  const storage = { formatOf: () => "q8" as const, cache: "f16" as const, context: 128, chunk: 64 };
+  const model = await LlamaModel.create(gpu(), config, { ...storage, tokenCount: 290 });
+  const submit = vi.spyOn(gpu().device.queue, "submit");
+  const prompt = Array.from({ length: 70 }, (_, i) => (i * 37 + 11) % 301);
+  const run = async () => {
+    submit.mockClear();
+    const chunks: number[] = [];
+    const sequence = model.open();
+    const { ids } = await model.forward(sequence, prompt, "argmax", undefined, (done) => chunks.push(done));
+    sequence.discard();
+    return { ids: [...ids], chunks, submits: submit.mock.calls.length };
+  };
+  const first = await run();
+  // 32 rows in three submits, and then as the first pass was timed.
+  expect(first.chunks[0]).toBe(32);
+  expect(first.chunks.at(-1)).toBe(70);
+  expect(first.submits).toBeGreaterThanOrEqual(4);
+  const { note } = Pacing.prototype;
+  const slow = vi.spyOn(Pacing.prototype, "note").mockImplementation(function (this: Pacing, rows) {
+    note.call(this, rows, 30 * rows);
+  });
+  await run();
+  const again = await run();
+  expect(again.chunks).toEqual([32, 64, 70]);
+  expect(again.submits).toBe(10 + 10 + 2);
+  expect(again.ids).toEqual(first.ids);
+  slow.mockRestore();
+  submit.mockRestore();
+  model.destroy();
+});
