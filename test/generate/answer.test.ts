@@ -91,6 +91,21 @@ describe("an answer", () => {
     }
   });
 
+  test("tells how far the prompt is, without what is cached and nothing of the tokens after it", async () => {
+    const fake = model({ chunk: 4 });
+    const told: [number, number][] = [];
+    const onPrefill = (done: number, total: number) => void told.push([done, total]);
+    await run(fake, greedy(), [1, 2, 3, 4, 5, 6, 7, 8, 9], { onPrefill });
+    expect(told).toEqual([
+      [4, 9],
+      [8, 9],
+      [9, 9],
+    ]);
+    told.length = 0;
+    await run(fake, greedy(), [1, 2, 3, 4, 5, 6, 30, 31], { onPrefill });
+    expect(told).toEqual([[2, 2]]);
+  });
+
   test("throws what the model throws", async () => {
     const broken = model({
       logitsAfter: () => {
