@@ -279,12 +279,11 @@ export class LlamaModel implements LanguageModel {
       rows.write(device.queue);
       const label = count === 1 ? "decode" : "prefill";
       const started = performance.now();
-      const submits = count === 1 ? 1 : Math.min(this.pacing.submitsOf(count), dispatches.length);
+      const parts = count === 1 ? [dispatches] : this.pacing.partsOf(dispatches, count);
       let encoder = device.createCommandEncoder({ label });
-      for (let i = 0; i < submits; i++) {
-        const [from, to] = [i, i + 1].map((end) => Math.round((end * dispatches.length) / submits));
-        encode(encoder, dispatches.slice(from, to), label);
-        if (i + 1 === submits) break;
+      for (const [i, part] of parts.entries()) {
+        encode(encoder, part, label);
+        if (i + 1 === parts.length) break;
         device.queue.submit([encoder.finish()]);
         encoder = device.createCommandEncoder({ label });
       }

@@ -36,6 +36,13 @@ export class Pacing {
     return known === undefined ? this.layers : Math.ceil((known * rows) / SUBMIT_MILLISECONDS);
   }
 
+  /** The dispatches of a pass of several rows, a list a submit. */
+  partsOf<T>(dispatches: readonly T[], rows: number): T[][] {
+    const parts = Math.min(this.submitsOf(rows), dispatches.length);
+    const end = (part: number) => Math.round((part * dispatches.length) / parts);
+    return Array.from({ length: parts }, (_, i) => dispatches.slice(end(i), end(i + 1)));
+  }
+
   /** Takes note of how long a pass of several rows took. */
   note(rows: number, milliseconds: number): void {
     this.millisecondsPerRow = Math.max(milliseconds / rows, 1e-6);
