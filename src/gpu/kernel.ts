@@ -187,3 +187,20 @@ export function encode(encoder: GPUCommandEncoder, dispatches: readonly Dispatch
   }
   pass.end();
 }
+
+/** Encodes lists of dispatches that follow one another, and submits all but the last, whose encoder it gives. */
+export function encodeParts(
+  device: GPUDevice,
+  parts: readonly (readonly Dispatch[])[],
+  label: string,
+): GPUCommandEncoder {
+  let encoder = device.createCommandEncoder({ label });
+  for (const [i, part] of parts.entries()) {
+    if (i > 0) {
+      device.queue.submit([encoder.finish()]);
+      encoder = device.createCommandEncoder({ label });
+    }
+    encode(encoder, part, label);
+  }
+  return encoder;
+}

@@ -1,6 +1,6 @@
 import { BusyError, OptionError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { type Dispatch, encode } from "../gpu/kernel.ts";
+import { type Dispatch, encodeParts } from "../gpu/kernel.ts";
 import { Readback } from "../gpu/readback.ts";
 import { ReadbackRing } from "../gpu/readback-ring.ts";
 import { drawSettings } from "../kernels/sample.ts";
@@ -280,13 +280,7 @@ export class LlamaModel implements LanguageModel {
       const label = count === 1 ? "decode" : "prefill";
       const started = performance.now();
       const parts = count === 1 ? [dispatches] : this.pacing.partsOf(dispatches, count);
-      let encoder = device.createCommandEncoder({ label });
-      for (const [i, part] of parts.entries()) {
-        encode(encoder, part, label);
-        if (i + 1 === parts.length) break;
-        device.queue.submit([encoder.finish()]);
-        encoder = device.createCommandEncoder({ label });
-      }
+      const encoder = encodeParts(device, parts, label);
       if (source && words) await this.readback.submitAndRead(encoder, source, words);
       else {
         device.queue.submit([encoder.finish()]);
