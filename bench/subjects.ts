@@ -44,7 +44,10 @@ export interface Stream {
 /** An operation at a shape, with what its buffers hold: no buffer is made, nothing compiled. */
 export interface Subject extends Cost {
   readonly name: string;
-  /** Its operation, and how the cache is stored where that is not as usual: what a kernel is the first of. */
+  /**
+   * Its operation, how the cache is stored where that is not as usual, and whether the pass is of several rows: what a kernel is
+   * the first of.
+   */
   readonly operation: string;
   /** Rows of the pass. */
   readonly tokens: number;
@@ -72,7 +75,7 @@ export function subjectOf<Shape, Binding extends string>(
 ): Subject {
   return {
     name,
-    operation: operation.name + ofCache(cache),
+    operation: operation.name + ofCache(cache) + (tokens > 1 ? ", several rows" : ""),
     tokens,
     ...cost,
     bindings: operation.bindings(shape),

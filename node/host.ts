@@ -46,6 +46,12 @@ export function memoryOf(machine: number, constrained: number | undefined): numb
 export const systemMemory: number = memoryOf(totalmem(), process.constrainedMemory());
 
 /**
+ * A flag of Dawn's, by which it offers what is no standard yet: products of matrices by subgroups, where the adapter has them.
+ * Prompts are multiplied that way then, in halves.
+ */
+export const DAWN_SUBGROUP_MATRIX = "enable-dawn-features=allow_unsafe_apis,use_vulkan_memory_model";
+
+/**
  * Dawn as a host.
  * @param flags Dawn's own, such as "backend=null" or "enable-dawn-features=vulkan_enable_f16_on_nvidia".
  * @throws DeviceError where Dawn is not installed.

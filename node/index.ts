@@ -5,11 +5,13 @@ import { dawnHost, packageRoot } from "./host.ts";
 
 export * from "../src/index.ts";
 export { fileSource, openFolder } from "./files.ts";
-export { type DawnHost, dawnHost } from "./host.ts";
+export { DAWN_SUBGROUP_MATRIX, type DawnHost, dawnHost } from "./host.ts";
 
 export interface NodeOptions extends EngineOptions {
   /** A checkpoint folder in Hugging Face's layout. Default: the small model that comes with this package. */
   readonly model?: string;
+  /** Dawn's own, such as DAWN_SUBGROUP_MATRIX. Default: none. */
+  readonly flags?: readonly string[];
 }
 
 /** Where the small model lies that comes with this package. */
@@ -29,9 +31,9 @@ export function openModel(folder: string = embeddedModel): OpenFile {
  * @throws what `loadEngine` throws.
  */
 export async function load(options: NodeOptions = {}): Promise<Engine<LlamaModel>> {
-  const { model, ...engineOptions } = options;
+  const { model, flags = [], ...engineOptions } = options;
   const open = openModel(model);
-  const host = dawnHost();
+  const host = dawnHost([...flags]);
   try {
     return await loadEngine(host, open, engineOptions, () => host.release());
   } catch (error) {

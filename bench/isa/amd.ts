@@ -119,9 +119,15 @@ function parseInstruction(line: string, descriptors: readonly Descriptor[]): Ins
   return { opcode, class: kind, products, load: { bytes, binding } };
 }
 
+/** Lanes of the subgroup that has a matrix of 16 x 16 in the registers that a product goes to: "v_wmma_f32_… v[4:7], …". */
+function lanesOfMatrix(instruction: string): number {
+  const [, first, last] = /v\[(\d+):(\d+)\]/.exec(instruction) ?? [];
+  return (16 * 16) / (Number(last) - Number(first) + 1);
+}
+
 function productsOf(instruction: string): number {
   const opcode = instruction.trim().split(" ")[0]!;
-  if (/^v_s?wmmac?_\w+_16x16x16_/.test(opcode)) return (16 * 16 * 16) / 32;
+  if (/^v_s?wmmac?_\w+_16x16x16_/.test(opcode)) return (16 * (16 * 16)) / lanesOfMatrix(instruction);
   if (/dot8/.test(opcode)) return 8;
   if (/dot4/.test(opcode)) return 4;
   if (/dot2/.test(opcode)) return 2;

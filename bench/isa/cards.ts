@@ -4,7 +4,8 @@ import type { Class } from "./program.ts";
 export type Vendor = "amd" | "nvidia";
 
 /**
- * All kernels; of each operation the first, which is that of one row; or of those the ones that stream, in their best way.
+ * All kernels; of each operation the first, of one row and of several; or of those of one row the ones that
+ * stream, in their best way.
  */
 export const SELECTIONS = ["all", "first", "streaming"] as const;
 export type Selection = (typeof SELECTIONS)[number];
@@ -53,7 +54,8 @@ function all(lanes: number): Pipe["lanes"] {
  * A compute unit of RDNA 3 or 4: two SIMDs of 32 lanes, each of which starts one vector instruction a clock, a subgroup of
  * 64 in two. Scalar instructions and memory go through others. That two f32 operations may go at once, of subgroups of 64
  * or as a pair that the compiler made of subgroups of 32, counts for pairs alone: they are one instruction.
- * Rates of the slower ones: those that ACO's own estimate uses; of tiles, the f16 rate that AMD states.
+ * Rates of the slower ones: those that ACO's own estimate uses; of tiles, the f16 rate that AMD states, by subgroups of 64, which
+ * RADV gives those kernels.
  */
 const rdna = (matrix: number): Pipe[] => [
   { name: "vector", lanes: { float: 64, integer: 64, convert: 64, dot: 64, special: 16, matrix } },
@@ -73,8 +75,8 @@ const multiprocessor: Pipe[] = [
 ];
 
 export const CARDS: readonly Card[] = [
-  { name: "RX 7900 XTX", adapter: "navi31", units: 96, gigahertz: 2.5, bandwidth: 960, pipes: rdna(2) },
-  { name: "RX 9070 XT", adapter: "gfx1201", units: 64, gigahertz: 2.97, bandwidth: 640, pipes: rdna(4) },
+  { name: "RX 7900 XTX", adapter: "navi31", units: 96, gigahertz: 2.5, bandwidth: 960, pipes: rdna(4) },
+  { name: "RX 9070 XT", adapter: "gfx1201", units: 64, gigahertz: 2.97, bandwidth: 640, pipes: rdna(8) },
   { name: "RTX 3090", adapter: "ga102", units: 82, gigahertz: 1.695, bandwidth: 936, pipes: multiprocessor },
   { name: "RTX 4090", adapter: "ga102", units: 128, gigahertz: 2.52, bandwidth: 1008, pipes: multiprocessor },
   { name: "H200", adapter: "ga102", units: 132, gigahertz: 1.98, bandwidth: 4800, pipes: multiprocessor },

@@ -10,8 +10,9 @@ import { listSubjects, type Subject } from "../subjects.ts";
 import { type Compiled, MARK, type Request } from "./laboratory.ts";
 
 const request = JSON.parse(process.argv[2]!) as Request;
-// NVIDIA's cards have f16 with other hosts; Dawn offers it under Vulkan only where asked.
-const host = dawnHost(toggleFlags(["vulkan_enable_f16_on_nvidia", ...request.toggles]));
+// NVIDIA's cards have f16 with other hosts; Dawn offers it under Vulkan, and matrices of subgroups, only where asked.
+const ASKED = ["vulkan_enable_f16_on_nvidia", "allow_unsafe_apis", "use_vulkan_memory_model"];
+const host = dawnHost(toggleFlags([...ASKED, ...request.toggles]));
 const gpu = await openDevice(host);
 
 const config = shapeConfig(request.shape, 1);
@@ -25,7 +26,7 @@ for (const format of request.formats) {
     const isFirst = !operations.has(subject.operation);
     operations.add(subject.operation);
     if (request.selection !== "all" && !isFirst) continue;
-    if (request.selection === "streaming" && subject.streams.length === 0) continue;
+    if (request.selection === "streaming" && (subject.streams.length === 0 || subject.tokens > 1)) continue;
     const ways = subject.ways(gpu);
     await compile(subject, request.selection === "streaming" ? ways.slice(0, 1) : ways);
   }

@@ -265,7 +265,7 @@ export async function openDevice(host: Host, options: DeviceOptions = {}): Promi
   try {
     const device = await adapter.requestDevice({
       label: "ziya",
-      requiredFeatures: deviceFeatures(features),
+      requiredFeatures: deviceFeatures(features) as GPUFeatureName[],
       requiredLimits,
     });
     return new Gpu(host, adapter, device, features);

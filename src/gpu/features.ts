@@ -1,10 +1,15 @@
+/** Dawn's name for what is no standard yet. */
+const SUBGROUP_MATRIX = "chromium-experimental-subgroup-matrix";
+
 interface Need {
   /** What a device has to be asked for. */
-  readonly device?: "subgroups" | "shader-f16";
+  readonly device?: "subgroups" | "shader-f16" | typeof SUBGROUP_MATRIX;
   /** Of WGSL's language features. */
   readonly wgsl?: string;
   /** The fewest and the most lanes that a subgroup may have. */
   readonly lanes?: readonly [fewest: number, most: number];
+  /** M, N and K of matrices of halves whose product a subgroup makes in f32. */
+  readonly side?: number;
 }
 
 /** What kernels may ask of an adapter beyond WebGPU's guarantees. */
@@ -17,6 +22,9 @@ const FEATURES = {
   dot: { wgsl: "packed_4x8_integer_dot_product" },
   /** Arithmetic of halves, two in a u32 at once where the hardware has that. A feature of devices alone. */
   f16: { device: "shader-f16" },
+  /** Products of matrices of halves by a subgroup, 8 x 8 or 16 x 16. In no preset: Dawn offers them only where asked. */
+  matrix8: { device: SUBGROUP_MATRIX, side: 8 },
+  matrix16: { device: SUBGROUP_MATRIX, side: 16 },
 } as const satisfies Record<string, Need>;
 export type Feature = keyof typeof FEATURES;
 
@@ -49,13 +57,33 @@ export function featuresOf(gpu: GPU, adapter: GPUAdapter): ReadonlySet<Feature> 
   const { subgroupMinSize: fewest = 0, subgroupMaxSize: most = Number.POSITIVE_INFINITY } = adapter.info;
   return new Set(
     names.filter((name) => {
-      const { device, wgsl, lanes }: Need = FEATURES[name];
+      const { device, wgsl, lanes, side }: Need = FEATURES[name];
       return (
         (device === undefined || adapter.features.has(device)) &&
         (wgsl === undefined || gpu.wgslLanguageFeatures.has(wgsl)) &&
-        (lanes === undefined || (fewest >= lanes[0] && most <= lanes[1]))
+        (lanes === undefined || (fewest >= lanes[0] && most <= lanes[1])) &&
+        (side === undefined || multiplies(adapter.info, side))
       );
     }),
+  );
+}
+
+/** What Dawn tells of the matrices that subgroups multiply: M x K by K x N. */
+interface MatrixInfo extends GPUAdapterInfo {
+  readonly subgroupMatrixConfigs?: Iterable<{
+    readonly componentType: string;
+    readonly resultComponentType: string;
+    readonly M: number;
+    readonly N: number;
+    readonly K: number;
+  }>;
+}
+
+/** Whether subgroups multiply square matrices of halves of that side into f32. */
+function multiplies({ subgroupMatrixConfigs = [] }: MatrixInfo, side: number): boolean {
+  return [...subgroupMatrixConfigs].some(
+    ({ componentType, resultComponentType, M, N, K }) =>
+      componentType === "f16" && resultComponentType === "f32" && M === side && N === side && K === side,
   );
 }
 

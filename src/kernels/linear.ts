@@ -1,4 +1,5 @@
 import type { Gpu } from "../gpu/device.ts";
+import type { Feature } from "../gpu/features.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
 import type { WeightFormat } from "../stored.ts";
 import {
@@ -10,7 +11,7 @@ import {
   weightBindings,
 } from "./matrix.ts";
 import { REDUCE_LANES, reducing } from "./reduce.ts";
-import { type Buffers, type Operation, prepare } from "./way.ts";
+import { type Buffers, type Operation, prepare, type Way } from "./way.ts";
 
 type LinearShape = SlabShape & {
   /** Rows of the whole matrix. */
@@ -25,6 +26,9 @@ type LinearShape = SlabShape & {
 const TILE = 32;
 
 type Binding = "x" | "weight" | "scales" | "y" | "rows";
+
+/** A tile of matmul_matrix.wgsl: blocks, and matrices of one, of tokens and of rows. */
+const [BLOCKS, DOWN, ACROSS] = [4, 2, 4];
 
 /** y[t, n] = Σₖ W[n, k] x[t, k], for the rows of W in a slab: x [T, K], W [N, K] of any stored format, y [T, N]. */
 export const LINEAR: Operation<LinearShape, Binding> = {
@@ -42,6 +46,8 @@ export const LINEAR: Operation<LinearShape, Binding> = {
       constants: (shape) => ({ ...constantsOf(shape), ROWS_PER_WORKGROUP, WORKGROUP: REDUCE_LANES }),
       grid: ({ rows }) => [Math.ceil(rows / ROWS_PER_WORKGROUP)],
     })),
+    byMatrices(8, "matrix8"),
+    byMatrices(16, "matrix16"),
     {
       name: "matmul",
       needs: [],
@@ -52,6 +58,28 @@ export const LINEAR: Operation<LinearShape, Binding> = {
     },
   ],
 };
+
+/** Rows by matrices of side x side that a subgroup multiplies, in halves: not for weights that somebody wants in f32. */
+function byMatrices(side: number, feature: Feature): Way<LinearShape> {
+  return {
+    name: `matrix ${side}`,
+    needs: ["subgroups", "f16", feature],
+    fits: ({ format, tokens }) => tokens > 1 && format !== "f32",
+    files: ({ format }) => ["rows", weightsPart(format), `matrix_${side}`, "matmul_matrix"],
+    constants: (shape) => ({
+      ...constantsOf(shape),
+      Y_COLUMNS: shape.outputs,
+      SIDE: side,
+      DOWN,
+      ACROSS,
+      BLOCKS,
+    }),
+    grid: ({ rows, tokens }) => [
+      Math.ceil(rows / (ACROSS * side)),
+      Math.ceil(tokens / (BLOCKS * DOWN * side)),
+    ],
+  };
+}
 
 /** The shader part that reads weights of a format. */
 export function weightsPart(format: WeightFormat): string {

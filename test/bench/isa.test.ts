@@ -113,6 +113,15 @@ describe("what RADV prints", () => {
     expect(hottest(program, BINDINGS, [], 1)).toMatchObject({ counts, unit: undefined });
   });
 
+  it.each([
+    ["v[8:11]", 64], // four registers of 64 lanes are 16 x 16 numbers
+    ["v[8:15]", 128],
+  ])("has a matrix of 16 x 16 in %s: %i products a lane", (sums, products) => {
+    const matrix = `v_wmma_f32_16x16x16_f16 ${sums}, v[16:23], v[24:31], ${sums}`;
+    const found = hottest(parseAmd(AMD.replace("v_exp_f32_e32 v3, v3", matrix)), BINDINGS, STREAMS, 8);
+    expect(found).toMatchObject({ counts: { matrix: 1 }, unit: "product", lanesPerUnit: 6 / (2 + products) });
+  });
+
   it("is refused where an instruction or a figure is not known", () => {
     expect(() => parseAmd(AMD.replace("v_and_b32", "q_and_b32"))).toThrow(
       'The instruction "q_and_b32_e32 v12, 15, v8" is of no known class',

@@ -3,7 +3,7 @@ import { type DawnHost, dawnHost } from "../../node/host.ts";
 import { DeviceError, DeviceLostError, OptionError } from "../../src/errors.ts";
 import { describeAdapter, listAdapters } from "../../src/gpu/adapter.ts";
 import { Gpu, openDevice } from "../../src/gpu/device.ts";
-import type { Rung } from "../../src/gpu/features.ts";
+import { deviceFeatures, featuresOf, type Rung } from "../../src/gpu/features.ts";
 
 let host: DawnHost;
 beforeAll(() => {
@@ -94,6 +94,44 @@ describe("openDevice", () => {
     expect(() => gpu.buffer("too much", (128 << 20) + 4)).toThrow(
       "too much needs a buffer of 134217732 bytes",
     );
+    gpu.destroy();
+  });
+});
+
+describe("matrices that subgroups multiply", () => {
+  const config = { componentType: "f16", resultComponentType: "f32", M: 16, N: 16, K: 16 };
+  const features = (subgroupMatrixConfigs?: readonly (typeof config)[]) => {
+    const adapter = {
+      info: { subgroupMatrixConfigs },
+      features: new Set(subgroupMatrixConfigs ? ["chromium-experimental-subgroup-matrix"] : []),
+    };
+    return featuresOf(fakeHost().gpu, adapter as unknown as GPUAdapter);
+  };
+
+  it.each([
+    [[config], ["matrix16"]],
+    [
+      [{ ...config, M: 8, N: 8, K: 8 }, config],
+      ["matrix8", "matrix16"],
+    ],
+    [[{ ...config, K: 8 }], []],
+    [[{ ...config, M: 8 }], []],
+    [[{ ...config, N: 8 }], []],
+    [[{ ...config, resultComponentType: "f16" }], []],
+    [[{ ...config, componentType: "i8" }], []],
+    [undefined, []],
+  ] as const)("of %j are the features %j", (configs, wanted) => {
+    expect([...features(configs)]).toEqual(wanted);
+  });
+
+  it("are one feature of a device, whatever their sizes", () => {
+    const both = features([config, { ...config, M: 8, N: 8, K: 8 }]);
+    expect(deviceFeatures(both)).toEqual(["chromium-experimental-subgroup-matrix"]);
+  });
+
+  it("are not there by default", async () => {
+    const gpu = await openDevice(host);
+    expect([...gpu.features].filter((feature) => feature.startsWith("matrix"))).toEqual([]);
     gpu.destroy();
   });
 });

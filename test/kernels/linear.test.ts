@@ -1,10 +1,13 @@
 import { describe, expect, it } from "vitest";
+import { DAWN_SUBGROUP_MATRIX } from "../../node/host.ts";
+import { fromHalf, toHalf } from "../../src/f16.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { type Linear, linear } from "../../src/kernels/linear.ts";
+import { LINEAR, type Linear, linear } from "../../src/kernels/linear.ts";
+import { waysFor } from "../../src/kernels/way.ts";
 import { storedBytes, WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
 import { matmulOracle } from "../oracle/linear.ts";
 import { expectClose } from "../support/close.ts";
-import { runAndReadFloats, upload, useGpu } from "../support/gpu.ts";
+import { runAndReadFloats, testDeviceOptions, upload, useGpu } from "../support/gpu.ts";
 import { storeMatrix } from "../support/matrix.ts";
 import { randomFloats } from "../support/random.ts";
 import { rowsFrom, uploadRows } from "../support/rows.ts";
@@ -14,7 +17,6 @@ import { rowsFrom, uploadRows } from "../support/rows.ts";
  * partial sums, and where an outlier meets an outlier a product is 400 times the usual one.
  */
 const RELATIVE = 5e-5;
-
 /** [rows, columns], each a pipeline to compile: for every format a width of 13B and rows of three groups, whose scales
  * leave some of their words empty; the others for one. */
 const FOR_ALL = [
@@ -35,7 +37,26 @@ const CASES = [
 /** Rows of one pass: around a tile of 32, and the shipped chunk. */
 const TOKENS = [2, 5, 32, 33, 128];
 
-const gpu = useGpu();
+/** What several rows go by. */
+const MATMULS = LINEAR.ways.map(({ name }) => name).filter((name) => !name.startsWith("matvec"));
+
+// Where the adapter multiplies matrices, those ways are held to the oracle too.
+const gpu = useGpu(testDeviceOptions(), [DAWN_SUBGROUP_MATRIX]);
+const has = (way: string, format: WeightFormat = "f16") => {
+  const shape = { format, columns: 32, rows: 1, firstRow: 0, outputs: 1, tokens: 2, accumulate: false };
+  return waysFor(gpu(), LINEAR, shape).some(({ name }) => name === way);
+};
+
+/** The adapter's limits would need matrices of hundreds of megabytes; the same code runs at smaller ones. */
+const LIMITS = [
+  ["binding", { bindingLimit: { value: storedBytes("q8", 64, 96).words } }],
+  ["grid", { workgroupLimit: { value: 16 } }],
+] as const;
+const SPLIT = { format: "q8", rows: 86, columns: 96, tokens: 34 } as const;
+
+/** A way that has to be there: whoever runs the tests for its sake is not to be told that all is well without it. */
+const { ZIYA_TEST_WAY: asked } = process.env;
+it.runIf(asked)(`linear has the way ${asked}`, () => expect(has(asked!)).toBe(true));
 
 interface Case {
   readonly format: WeightFormat;
@@ -48,70 +69,101 @@ interface Case {
   readonly on?: Gpu;
 }
 
-/** What both kernels make of a random matrix and random x, and what float64 does; matvec takes the first row of x. */
-async function products({ format, rows, columns, tokens, before, on = gpu() }: Case) {
+/** The nearest halves. */
+const halves = (values: Float32Array) => values.map((value) => fromHalf(toHalf(value)));
+
+/**
+ * What the kernels make of a random matrix and random x, and what float64 does; matvec takes the first row of x. Ways by
+ * matrices round both to halves, which leaves at most 2^-11 of each undone, and are held to float64 of what they multiply.
+ */
+async function products({ format, rows, columns, tokens, before, on = gpu() }: Case, way = "matmul") {
   const x = randomFloats(tokens * columns, 2);
   const { matrix, stored } = storeMatrix(on, format, randomFloats(rows * columns, 1, 0.05), columns);
-  const wanted = matmulOracle(stored, x, rows, columns).map((v, i) => v + (before?.[i] ?? 0));
+  const rounded = way === "matmul" ? (values: Float32Array) => values : halves;
+  const exact = matmulOracle(rounded(stored), rounded(x), rows, columns);
+  const wanted = exact.map((v, i) => v + (before?.[i] ?? 0));
   const run = async (multiply: Linear, count: number) => {
     const y = upload(gpu(), (before ?? new Float32Array(tokens * rows)).slice(0, count * rows));
     const pass = uploadRows(gpu(), rowsFrom(0, count));
     const got = await runAndReadFloats(gpu(), multiply({ x: upload(gpu(), x), y, rows: pass }), y);
     expectClose(got.subarray(0, count * rows), wanted.subarray(0, count * rows), { relative: RELATIVE });
   };
-  const options = { accumulate: before !== undefined };
+  const accumulate = before !== undefined;
   return {
     matrix,
-    matvecAgrees: async () => run(await linear(gpu(), matrix, 1, options), 1),
-    matmulAgrees: async (count = tokens) => run(await linear(gpu(), matrix, count, options), count),
+    matvecAgrees: async () => run(await linear(gpu(), matrix, 1, { accumulate }), 1),
+    matmulAgrees: async (count = tokens) =>
+      run(await linear(gpu(), matrix, count, { accumulate, way }), count),
   };
 }
 
-describe("linear agrees with float64", () => {
-  it.each(CASES)("as matvec, stored as %s, at [%i, %i]", async (format, rows, columns) => {
+describe("linear agrees with float64 as matvec", () => {
+  it.each(CASES)("stored as %s, at [%i, %i]", async (format, rows, columns) => {
     await (await products({ format, rows, columns, tokens: 1 })).matvecAgrees();
   });
 
-  it.each(CASES)("as matmul, stored as %s, at [%i, %i]", async (format, rows, columns) => {
-    const { matmulAgrees } = await products({ format, rows, columns, tokens: 128 });
+  it("added to y when it accumulates", async () => {
+    const [rows, columns] = [9, 64];
+    const before = randomFloats(rows, 4);
+    await (await products({ format: "f16", rows, columns, tokens: 1, before })).matvecAgrees();
+  });
+
+  it.each(LIMITS)("split by rows above the %s limit", async (_, limit) => {
+    const { matrix, matvecAgrees } = await products({ ...SPLIT, on: Object.create(gpu(), limit) });
+    expect(matrix.slabs.map((slab) => slab.rows)).toEqual([64, 22]);
+    await matvecAgrees();
+  });
+});
+
+describe.each(MATMULS)("linear agrees with float64 as %s", (way) => {
+  it.each(CASES)("stored as %s, at [%i, %i]", async (format, rows, columns) => {
+    if (!has(way, format)) return;
+    const { matmulAgrees } = await products({ format, rows, columns, tokens: 128 }, way);
     for (const tokens of TOKENS) await matmulAgrees(tokens);
   });
 
   it("added to y when it accumulates", async () => {
+    if (!has(way)) return;
     const [rows, columns, tokens] = [9, 64, 3];
     const before = randomFloats(tokens * rows, 4);
-    const { matvecAgrees, matmulAgrees } = await products({ format: "f16", rows, columns, tokens, before });
-    await matmulAgrees();
-    await matvecAgrees();
+    await (await products({ format: "f16", rows, columns, tokens, before }, way)).matmulAgrees();
   });
 
-  // The adapter's limits would need matrices of hundreds of megabytes; the same code runs at smaller ones.
-  it.each([
-    ["binding", { bindingLimit: { value: storedBytes("q8", 64, 96).words } }],
-    ["grid", { workgroupLimit: { value: 16 } }],
-  ])("split by rows above the %s limit", async (_, limit) => {
-    const [rows, columns, tokens] = [86, 96, 34];
-    const on: Gpu = Object.create(gpu(), limit);
-    const { matrix, matvecAgrees, matmulAgrees } = await products({
-      format: "q8",
-      rows,
-      columns,
-      tokens,
-      on,
-    });
+  it.each(LIMITS)("split by rows above the %s limit", async (_, limit) => {
+    if (!has(way)) return;
+    const { matrix, matmulAgrees } = await products({ ...SPLIT, on: Object.create(gpu(), limit) }, way);
     expect(matrix.slabs.map((slab) => slab.rows)).toEqual([64, 22]);
-    await matvecAgrees();
     await matmulAgrees();
   });
-});
 
-it("matmul leaves rows that are no tokens alone", async () => {
-  const [tokens, rows, columns] = [40, 32, 32];
-  const { matrix } = storeMatrix(gpu(), "f16", randomFloats(rows * columns, 1), columns);
-  const y = upload(gpu(), new Float32Array(tokens * rows).fill(7));
-  const multiply = await linear(gpu(), matrix, tokens);
-  const x = upload(gpu(), randomFloats(tokens * columns, 2));
-  const got = await runAndReadFloats(gpu(), multiply({ x, y, rows: uploadRows(gpu(), rowsFrom(0, 5)) }), y);
-  expect(got.subarray(0, rows)).not.toContain(7);
-  expect(new Set(got.subarray(5 * rows, tokens * rows))).toEqual(new Set([7]));
+  it("leaving rows that are no tokens alone", async () => {
+    if (!has(way)) return;
+    const [tokens, rows, columns] = [40, 32, 32];
+    const { matrix } = storeMatrix(gpu(), "f16", randomFloats(rows * columns, 1), columns);
+    const y = upload(gpu(), new Float32Array(tokens * rows).fill(7));
+    const multiply = await linear(gpu(), matrix, tokens, { way });
+    const x = upload(gpu(), randomFloats(tokens * columns, 2));
+    const got = await runAndReadFloats(gpu(), multiply({ x, y, rows: uploadRows(gpu(), rowsFrom(0, 5)) }), y);
+    expect(got.subarray(0, rows)).not.toContain(7);
+    expect(new Set(got.subarray(5 * rows, tokens * rows))).toEqual(new Set([7]));
+  });
+
+  it("keeping what is no number, and what no half holds", async () => {
+    if (!has(way)) return;
+    const [rows, columns] = [3, 64];
+    const values = [65519, -65519, 65520, -1e38, Number.POSITIVE_INFINITY, Number.NaN];
+    const tokens = values.length;
+    const { matrix } = storeMatrix(gpu(), "f16", randomFloats(rows * columns, 1), columns);
+    const x = randomFloats(tokens * columns, 2);
+    for (const [token, value] of values.entries()) x[token * columns + 11 * token] = value;
+    const y = upload(gpu(), new Float32Array(tokens * rows));
+    const multiply = await linear(gpu(), matrix, tokens, { way });
+    const buffers = { x: upload(gpu(), x), y, rows: uploadRows(gpu(), rowsFrom(0, tokens)) };
+    const got = await runAndReadFloats(gpu(), multiply(buffers), y);
+    const rowsThat = (is: (value: number) => boolean) =>
+      values.filter((_, t) => got.subarray(t * rows, (t + 1) * rows).every(is));
+    expect(rowsThat(Number.isFinite)).toEqual(values.slice(0, way === "matmul" ? 4 : 2));
+    // By its bits, not by what a compiler makes of a number that no half holds.
+    if (way !== "matmul") expect(rowsThat(Number.isNaN)).toEqual(values.slice(2));
+  });
 });

@@ -17,12 +17,15 @@ export function testDeviceOptions(): DeviceOptions {
   };
 }
 
-/** A device for the tests of this file, opened before them and released after. */
-export function useGpu(options: DeviceOptions = testDeviceOptions()): () => Gpu {
+/**
+ * A device for the tests of this file, opened before them and released after.
+ * @param flags Dawn's own.
+ */
+export function useGpu(options: DeviceOptions = testDeviceOptions(), flags: string[] = []): () => Gpu {
   let gpu: Gpu | undefined;
   let host: ReturnType<typeof dawnHost> | undefined;
   beforeAll(async () => {
-    host = dawnHost();
+    host = dawnHost(flags);
     gpu = await openDevice(host, options);
   });
   afterAll(() => {
