@@ -44,10 +44,7 @@ export interface Stream {
 /** An operation at a shape, with what its buffers hold: no buffer is made, nothing compiled. */
 export interface Subject extends Cost {
   readonly name: string;
-  /**
-   * Its operation, how the cache is stored where that is not as usual, and whether the pass is of several rows: what a kernel is
-   * the first of.
-   */
+  /** Its operation, and how the cache is stored or rows are many where that is not as usual: what a kernel is the first of. */
   readonly operation: string;
   /** Rows of the pass. */
   readonly tokens: number;
@@ -70,12 +67,13 @@ export function subjectOf<Shape, Binding extends string>(
     tokens,
     streams = [],
     cache = "f16",
+    kind = operation.name + ofCache(cache),
     ...cost
-  }: Cost & { tokens: number; streams?: readonly Stream[]; cache?: CacheFormat },
+  }: Cost & { tokens: number; streams?: readonly Stream[]; cache?: CacheFormat; kind?: string },
 ): Subject {
   return {
     name,
-    operation: operation.name + ofCache(cache) + (tokens > 1 ? ", several rows" : ""),
+    operation: kind,
     tokens,
     ...cost,
     bindings: operation.bindings(shape),
@@ -144,6 +142,7 @@ export function listSubjects(
           bytes: count === 1 ? bytes : bytes + 4 * count * (columns + rows),
           flops: 2 * rows * columns * count,
           streams,
+          kind: count === 1 ? "linear" : "linear of several rows",
         },
       );
     }

@@ -4,7 +4,7 @@ import type { Class } from "./program.ts";
 export type Vendor = "amd" | "nvidia";
 
 /**
- * All kernels; of each operation the first, of one row and of several; or of those of one row the ones that
+ * All kernels; of each operation the first, of one row where it can, and a product of several; or of those the ones that
  * stream, in their best way.
  */
 export const SELECTIONS = ["all", "first", "streaming"] as const;
