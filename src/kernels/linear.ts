@@ -11,7 +11,7 @@ import {
   weightBindings,
 } from "./matrix.ts";
 import { REDUCE_LANES, reducing } from "./reduce.ts";
-import { type Buffers, type Operation, prepare, type Way } from "./way.ts";
+import { type Buffers, type Operation, prepare, type Way, waysFor } from "./way.ts";
 
 type LinearShape = SlabShape & {
   /** Rows of the whole matrix. */
@@ -29,35 +29,6 @@ type Binding = "x" | "weight" | "scales" | "y" | "rows";
 
 /** A tile of matmul_matrix.wgsl: blocks, and matrices of one, of tokens and of rows. */
 const [BLOCKS, DOWN, ACROSS] = [4, 2, 4];
-
-/** y[t, n] = Σₖ W[n, k] x[t, k], for the rows of W in a slab: x [T, K], W [N, K] of any stored format, y [T, N]. */
-export const LINEAR: Operation<LinearShape, Binding> = {
-  name: "linear",
-  bindings: ({ format, tokens }) => [
-    "x",
-    ...weightBindings(format),
-    "y",
-    ...(tokens === 1 ? [] : (["rows"] as const)),
-  ],
-  ways: [
-    ...reducing<LinearShape>("matvec ", (part) => ({
-      fits: ({ tokens }) => tokens === 1,
-      files: ({ format }) => [part, weightsPart(format), "matvec"],
-      constants: (shape) => ({ ...constantsOf(shape), ROWS_PER_WORKGROUP, WORKGROUP: REDUCE_LANES }),
-      grid: ({ rows }) => [Math.ceil(rows / ROWS_PER_WORKGROUP)],
-    })),
-    byMatrices(8, "matrix8"),
-    byMatrices(16, "matrix16"),
-    {
-      name: "matmul",
-      needs: [],
-      fits: ({ tokens }) => tokens > 1,
-      files: ({ format }) => ["rows", weightsPart(format), "matmul"],
-      constants: (shape) => ({ ...constantsOf(shape), Y_COLUMNS: shape.outputs, TILE }),
-      grid: ({ rows, tokens }) => [Math.ceil(rows / TILE), Math.ceil(tokens / TILE)],
-    },
-  ],
-};
 
 /** Rows by matrices of side x side that a subgroup multiplies, in halves: not for weights that somebody wants in f32. */
 function byMatrices(side: number, feature: Feature): Way<LinearShape> {
@@ -81,6 +52,36 @@ function byMatrices(side: number, feature: Feature): Way<LinearShape> {
   };
 }
 
+const BY_MATRICES = [byMatrices(8, "matrix8"), byMatrices(16, "matrix16")];
+
+/** y[t, n] = Σₖ W[n, k] x[t, k], for the rows of W in a slab: x [T, K], W [N, K] of any stored format, y [T, N]. */
+export const LINEAR: Operation<LinearShape, Binding> = {
+  name: "linear",
+  bindings: ({ format, tokens }) => [
+    "x",
+    ...weightBindings(format),
+    "y",
+    ...(tokens === 1 ? [] : (["rows"] as const)),
+  ],
+  ways: [
+    ...reducing<LinearShape>("matvec ", (part) => ({
+      fits: ({ tokens }) => tokens === 1,
+      files: ({ format }) => [part, weightsPart(format), "matvec"],
+      constants: (shape) => ({ ...constantsOf(shape), ROWS_PER_WORKGROUP, WORKGROUP: REDUCE_LANES }),
+      grid: ({ rows }) => [Math.ceil(rows / ROWS_PER_WORKGROUP)],
+    })),
+    ...BY_MATRICES,
+    {
+      name: "matmul",
+      needs: [],
+      fits: ({ tokens }) => tokens > 1,
+      files: ({ format }) => ["rows", weightsPart(format), "matmul"],
+      constants: (shape) => ({ ...constantsOf(shape), Y_COLUMNS: shape.outputs, TILE }),
+      grid: ({ rows, tokens }) => [Math.ceil(rows / TILE), Math.ceil(tokens / TILE)],
+    },
+  ],
+};
+
 /** The shader part that reads weights of a format. */
 export function weightsPart(format: WeightFormat): string {
   return `weights_${format}`;
@@ -88,6 +89,16 @@ export function weightsPart(format: WeightFormat): string {
 
 function constantsOf({ columns, rows, firstRow, accumulate }: LinearShape) {
   return { COLUMNS: columns, ROWS: rows, FIRST_ROW: firstRow, ACCUMULATE: accumulate };
+}
+
+/**
+ * Whether several rows go by subgroup matrices, rather than be rounded to 8 bits: on cards they are the quickest by count, but
+ * processors are quicker with 8 bits.
+ */
+export function goesByMatrices(gpu: Gpu, matrix: Matrix): boolean {
+  const slab = slabShape(matrix, matrix.slabs[0]!);
+  const [best] = waysFor(gpu, LINEAR, { ...slab, outputs: matrix.rows, tokens: 2, accumulate: false });
+  return !gpu.features.has("narrow") && BY_MATRICES.includes(best!);
 }
 
 /** y = x Wᵀ for one matrix, or y += x Wᵀ: a dispatch a slab. */

@@ -2,7 +2,7 @@ import type { Gpu } from "../../gpu/device.ts";
 import { ATTENTION } from "../../kernels/attention.ts";
 import { isMixed } from "../../kernels/cache.ts";
 import { embed } from "../../kernels/embed.ts";
-import { linear } from "../../kernels/linear.ts";
+import { goesByMatrices, linear } from "../../kernels/linear.ts";
 import type { Matrix } from "../../kernels/matrix.ts";
 import { MIX } from "../../kernels/mix.ts";
 import { PICK } from "../../kernels/pick.ts";
@@ -68,7 +68,8 @@ export function destroyActivations<T extends { readonly [Name in keyof T]: GPUBu
 /**
  * The set that is always right: one kernel an idea, f32, on any features, for any slab and any mix of rows. Passes of
  * different T share the activations of the largest.
- * @param rounded Whether rows are rounded to 8 bits where they are multiplied with a matrix that canRoundFor().
+ * @param rounded Whether rows are rounded to 8 bits where they are multiplied with a matrix that canRoundFor(), unless
+ * that goesByMatrices().
  */
 export async function plain(
   gpu: Gpu,
@@ -89,7 +90,7 @@ export async function plain(
   ]);
   function linearOf(matrix: Matrix, accumulate = false) {
     const product =
-      rounded && canRoundFor(gpu, matrix)
+      rounded && canRoundFor(gpu, matrix) && !goesByMatrices(gpu, matrix)
         ? linearOfQuads(gpu, matrix, tokens, quads, { accumulate })
         : linear(gpu, matrix, tokens, { accumulate });
     return product.then((product) => [matrix, product] as const);
