@@ -58,7 +58,7 @@ fn main(
   }
   for (var firstBlock = 0u; firstBlock < BLOCKS; firstBlock += subgroups) {
     let block = firstBlock + subgroup;
-    var sums: array<Sums, DOWN * ACROSS>;
+    var sums = array<Sums, DOWN * ACROSS>(); // without a value Dawn leaves in it what the last trip had
     for (var slice = 0u; slice < COLUMNS / 8u; slice += OCTETS) {
       for (var trip = 0u; trip < TILE_TOKENS * OCTETS / LANES; trip++) {
         let i = trip * LANES + lane;

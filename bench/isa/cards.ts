@@ -65,21 +65,36 @@ const rdna = (matrix: number): Pipe[] => [
 /**
  * A multiprocessor from compute capability 8.6 to 9.0: four schedulers that each start an instruction of 32 lanes a clock,
  * whatever it is. Rates after the table of arithmetic throughput in NVIDIA's CUDA C++ programming guide, and conversions
- * through the unit of special functions.
+ * through the unit of special functions; of tiles, the rate of f16 with sums in f32 that NVIDIA states.
  */
-const multiprocessor: Pipe[] = [
+const multiprocessor = (matrix: number): Pipe[] => [
   { name: "issue", lanes: all(128) },
   { name: "integer", lanes: { integer: 64, dot: 64 } },
   { name: "conversion", lanes: { convert: 16, special: 16 } },
   { name: "load and store", lanes: { memory: 32, workgroup: 32 } },
+  { name: "matrix", lanes: { matrix } },
 ];
 
 export const CARDS: readonly Card[] = [
   { name: "RX 7900 XTX", adapter: "navi31", units: 96, gigahertz: 2.5, bandwidth: 960, pipes: rdna(4) },
   { name: "RX 9070 XT", adapter: "gfx1201", units: 64, gigahertz: 2.97, bandwidth: 640, pipes: rdna(8) },
-  { name: "RTX 3090", adapter: "ga102", units: 82, gigahertz: 1.695, bandwidth: 936, pipes: multiprocessor },
-  { name: "RTX 4090", adapter: "ga102", units: 128, gigahertz: 2.52, bandwidth: 1008, pipes: multiprocessor },
-  { name: "H200", adapter: "ga102", units: 132, gigahertz: 1.98, bandwidth: 4800, pipes: multiprocessor },
+  {
+    name: "RTX 3090",
+    adapter: "ga102",
+    units: 82,
+    gigahertz: 1.695,
+    bandwidth: 936,
+    pipes: multiprocessor(4),
+  },
+  {
+    name: "RTX 4090",
+    adapter: "ga102",
+    units: 128,
+    gigahertz: 2.52,
+    bandwidth: 1008,
+    pipes: multiprocessor(4),
+  },
+  { name: "H200", adapter: "ga102", units: 132, gigahertz: 1.98, bandwidth: 4800, pipes: multiprocessor(32) },
 ];
 
 /**
