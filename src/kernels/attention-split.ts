@@ -86,7 +86,10 @@ function storing({ arithmetic, cache }: WholeShape): string[] {
   return [...(isMixed(cache) ? ["hadamard", "merged_mixed"] : ["merged_plain"]), `store_${arithmetic}`];
 }
 
-/** y = the shares put together, mixed back where the cache is mixed, as the vector `stored` of heads · headDim values. headDim is a multiple of 32. */
+/**
+ * y = the shares put together, mixed back where the cache is mixed, as the vector `stored` of heads · headDim values. headDim is
+ * a multiple of 32.
+ */
 export const ATTENTION_MERGE: Operation<SplitShape, "shares" | "stored"> = {
   name: "attention merge",
   bindings: () => ["shares", "stored"],

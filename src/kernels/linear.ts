@@ -13,7 +13,8 @@ import {
 import { REDUCE_LANES, reducing } from "./reduce.ts";
 import { type Buffers, type Operation, prepare, type Way, waysFor } from "./way.ts";
 
-type LinearShape = SlabShape & {
+/** A product of several rows, or of one, with a slab. */
+export type LinearShape = SlabShape & {
   /** Rows of the whole matrix. */
   readonly outputs: number;
   /** T: rows of the pass. */

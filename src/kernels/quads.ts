@@ -1,8 +1,8 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Constants } from "../gpu/kernel.ts";
 import { elementwise } from "./elementwise.ts";
-import type { Linear } from "./linear.ts";
-import { type Matrix, type SlabShape, slabBuffers, slabShape, weightBindings } from "./matrix.ts";
+import type { Linear, LinearShape } from "./linear.ts";
+import { type Matrix, slabBuffers, slabShape, weightBindings } from "./matrix.ts";
 import { ARITHMETIC_NEEDS, canMultiply } from "./vector.ts";
 import { type Buffers, type Operation, prepare, waysFor } from "./way.ts";
 
@@ -37,15 +37,6 @@ export const QUANTISE: Operation<
   ],
 };
 
-type QuadShape = SlabShape & {
-  /** Rows of the whole matrix. */
-  readonly outputs: number;
-  /** T: rows of the pass. */
-  readonly tokens: number;
-  /** Add to y instead of setting it: the residual. */
-  readonly accumulate: boolean;
-};
-
 type Binding = "input" | "weight" | "scales" | "y" | "rows";
 
 /** Lanes of a subgroup of the way "narrow", which is its workgroup, and rows of the matrix that each does. */
@@ -54,7 +45,7 @@ const NARROW = { LANES: 8, LANE_ROWS: 2 };
 /** Tokens, and rows of the matrix, of one tile of matmul_tiles.wgsl. */
 const TILE = 64;
 
-function constantsOf({ columns, rows, firstRow, accumulate, outputs }: QuadShape): Constants {
+function constantsOf({ columns, rows, firstRow, accumulate, outputs }: LinearShape): Constants {
   return {
     COLUMNS: columns,
     ROWS: rows,
@@ -68,7 +59,7 @@ function constantsOf({ columns, rows, firstRow, accumulate, outputs }: QuadShape
  * y[t, n] = Σₖ W[n, k] x[t, k], or y += that, for the rows of W in a slab. Bindings: input, x [T, K] as quads; weight and
  * scales; y [T, N] f32; rows.
  */
-export const LINEAR_OF_QUADS: Operation<QuadShape, Binding> = {
+export const LINEAR_OF_QUADS: Operation<LinearShape, Binding> = {
   name: "linear of quads",
   bindings: ({ format }) => ["input", ...weightBindings(format), "y", "rows"],
   ways: [

@@ -1,9 +1,15 @@
 import { expect, it, vi } from "vitest";
+import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { LlamaModel } from "../../src/model/model.ts";
 import { Pacing } from "../../src/model/pacing.ts";
+import { uploadWeights } from "../../src/model/upload.ts";
 import type { Weights } from "../../src/model/weights.ts";
 import { randomFolder } from "../support/checkpoint.ts";
+import { expectClose } from "../support/close.ts";
 import { useGpu } from "../support/gpu.ts";
+
+/** As in model.test.ts: the same sums in another order. */
+const ORDER = { relative: 1e-4 };
 
 const gpu = useGpu();
 
@@ -36,23 +42,33 @@ it("takes more submits on a slow one, and fewer rows where a dispatch alone woul
   pacing.note(32, 1600);
   expect(pacing.rowsOf(1500, 1024)).toBe(160);
   expect(pacing.submitsOf(160)).toBe(80);
+  // All of them, in their order, in parts of about the same length.
+  const dispatches = Array.from({ length: 403 }, (_, i) => i);
+  const parts = pacing.partsOf(dispatches, 160);
+  expect(parts).toHaveLength(80);
+  expect(parts.flat()).toEqual(dispatches);
+  expect(new Set(parts.map(({ length }) => length))).toEqual(new Set([5, 6]));
+  expect(pacing.partsOf([1, 2, 3], 160)).toEqual([[1], [2], [3]]);
   pacing.note(160, 160_000);
   expect(pacing.rowsOf(1500, 1024)).toBe(32);
 });
 
 it("gives a prompt in submits of its own the answer that it has in one, a chunk after the other", async () => {
-  const { config } = randomFolder({ num_hidden_layers: 3 }, 7);
+  const { config, open } = randomFolder({ num_hidden_layers: 3 }, 7);
   const storage = { formatOf: () => "q8" as const, cache: "f16" as const, context: 128, chunk: 64 };
   const model = await LlamaModel.create(gpu(), config, { ...storage, tokenCount: 290 });
+  await uploadWeights(gpu(), model.weights, await openCheckpoint(open));
   const submit = vi.spyOn(gpu().device.queue, "submit");
   const prompt = Array.from({ length: 70 }, (_, i) => (i * 37 + 11) % 301);
   const run = async () => {
     submit.mockClear();
     const chunks: number[] = [];
     const sequence = model.open();
-    const { ids } = await model.forward(sequence, prompt, "argmax", undefined, (done) => chunks.push(done));
+    const { logits } = await model.forward(sequence, prompt, "logits", undefined, (done) =>
+      chunks.push(done),
+    );
     sequence.discard();
-    return { ids: [...ids], chunks, submits: submit.mock.calls.length };
+    return { logits: logits.slice(), chunks, submits: submit.mock.calls.length };
   };
   const first = await run();
   // 32 rows in three submits, and then as the first pass was timed.
@@ -67,7 +83,7 @@ it("gives a prompt in submits of its own the answer that it has in one, a chunk 
   const again = await run();
   expect(again.chunks).toEqual([32, 64, 70]);
   expect(again.submits).toBe(10 + 10 + 2);
-  expect(again.ids).toEqual(first.ids);
+  expectClose(again.logits, first.logits, ORDER);
   slow.mockRestore();
   submit.mockRestore();
   model.destroy();
