@@ -92,7 +92,7 @@ function passRows(
   const sequence = new KvCache({ context, page: context, pages: 1 }, () => {}).open();
   sequence.reserve(position + count);
   sequence.append(ids, 0, position);
-  rows.add(sequence, ids, position, count);
+  rows.add({ sequence, tokens: ids, first: position, count, drawn: 1 });
   rows.write(gpu.device.queue);
   return rows.buffer;
 }

@@ -4,6 +4,7 @@ import { type CacheFormat, cacheBytes } from "../src/kernels/cache.ts";
 import { type SlabShape, slabRows, weightBindings } from "../src/kernels/matrix.ts";
 import { OPERATIONS } from "../src/kernels/operations.ts";
 import { quadsBytes } from "../src/kernels/quads.ts";
+import { MOST_DRAWN } from "../src/kernels/rows.ts";
 import { canMultiply } from "../src/kernels/vector.ts";
 import { type Buffers, type Operation, prepare, waysFor } from "../src/kernels/way.ts";
 import type { Config } from "../src/model/config.ts";
@@ -199,7 +200,7 @@ export function listSubjects(
     "pick",
     OPERATIONS.pick,
     { dim },
-    { x: { floats: tokens * dim }, y: { floats: dim }, rows },
+    { x: { floats: tokens * dim }, y: { floats: MOST_DRAWN * dim }, rows },
     { tokens: 1, bytes: 8 * dim, flops: 0 },
   );
 
@@ -257,8 +258,8 @@ export function listSubjects(
     add(
       name,
       OPERATIONS[name],
-      { vocab, limit: vocab },
-      { logits: { floats: vocab }, best: { zeros: 512 } },
+      { vocab, limit: vocab, drawn: 1 },
+      { logits: { floats: vocab }, best: { zeros: 512 }, rows: pass(0, 1) },
       { tokens: 1, bytes: 4 * vocab, flops: 0 },
     );
   }

@@ -5,7 +5,7 @@
 @group(0) @binding(0) var<storage, read> best: array<u32>;       // the id of the chosen token comes first
 @group(0) @binding(4) var<storage, read_write> rows: array<u32>; // HEADER words, then the row
 
-const HEADER = 4u;
+const HEADER = 20u;
 
 @compute @workgroup_size(1)
 fn main() {

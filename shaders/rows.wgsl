@@ -7,11 +7,14 @@ struct Row {
   place: u32,    // of its keys and values in the cache
 }
 
+const MOST_DRAWN = 16u;
+
 struct Rows {
   count: u32, // rows that are tokens; the recorded pass may have more
-  drawn: u32, // the row whose logits are asked for
+  drawnCount: u32, // rows whose logits are asked for
   padding0: u32,
   padding1: u32,
+  drawn: array<vec4u, MOST_DRAWN / 4u>, // which those are
   row: array<Row>, // [T]; rows of one sequence stand together, by rising position
 }
 

@@ -23,7 +23,7 @@ struct Settings {
 @group(0) @binding(4) var<storage, read> rows: array<u32>; // HEADER words, then the row, as rows.wgsl has them
 
 const K = 64u;
-const HEADER = 4u;
+const HEADER = 20u;
 const LN2 = 2977044472u; // ln 2 in 2^-32
 
 var<workgroup> weights: array<u32, K>;

@@ -1,11 +1,12 @@
-// best = the 64 largest logits among ids below LIMIT, by falling logit, of equal ones by rising id: the same on
+// best[d] = the 64 largest logits among ids below LIMIT, by falling logit, of equal ones by rising id: the same on
 // every run. NaN comes before every number. Where LIMIT < 64 the rest is id 0xffffffff with logit -infinity.
-// Grid: one workgroup of LANES.
+// Links with rows.wgsl. Grid: a workgroup of LANES for each d-th row whose logits are asked for.
 //
 // A logit and its id make a unique pair, ordered as above, so there is exactly one answer. Every 256 pairs have a
 // 64th best, and none below it can be among the 64 best of all: a bound. The first 256 are the best of each lane's
 // share, which leaves few pairs at or above their bound, some 75 of 40,000 in no special order. Those are collected;
 // if they are more than 256, the 256 that were kept give a higher bound, and the logits are read again.
+override VOCAB: u32; // logits of a row
 override LIMIT: u32; // ids at and above it are masked
 
 struct Best {
@@ -13,8 +14,8 @@ struct Best {
   logits: array<u32, K>, // the bits of f32: a NaN need not survive as a value
 }
 
-@group(0) @binding(0) var<storage, read> logits: array<u32>; // [vocab], the bits of f32
-@group(0) @binding(1) var<storage, read_write> best: Best;
+@group(0) @binding(0) var<storage, read> logits: array<u32>; // [MOST_DRAWN, VOCAB], the bits of f32
+@group(0) @binding(1) var<storage, read_write> best: array<Best>; // [MOST_DRAWN]
 
 const K = 64u;
 const LANES = 256u;
@@ -25,8 +26,8 @@ var<workgroup> collected: atomic<u32>;
 var<workgroup> total: u32;
 
 // (key, ~id): keys are ordered as the numbers are, NaN first, -0 as 0.
-fn pairOf(id: u32) -> vec2u {
-  var bits = logits[id];
+fn pairOf(first: u32, id: u32) -> vec2u {
+  var bits = logits[first + id];
   if ((bits & 0x7fffffffu) > 0x7f800000u) {
     bits = 0x7fc00000u;
   }
@@ -67,15 +68,20 @@ fn sortPairs(lane: u32) {
 }
 
 @compute @workgroup_size(256)
-fn main(@builtin(local_invocation_index) lane: u32) {
-  var first = EMPTY;
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let d = workgroup.x;
+  if (d >= rows.drawnCount) {
+    return;
+  }
+  let first = d * VOCAB;
+  var own = EMPTY;
   for (var id = lane; id < LIMIT; id += LANES) {
-    let pair = pairOf(id);
-    if (isBefore(pair, first)) {
-      first = pair;
+    let pair = pairOf(first, id);
+    if (isBefore(pair, own)) {
+      own = pair;
     }
   }
-  pairs[lane] = first;
+  pairs[lane] = own;
   sortPairs(lane);
   // Each round's bound is above the last one's, for it has 63 pairs before it and 192 after: the loop ends.
   loop {
@@ -87,7 +93,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     }
     workgroupBarrier();
     for (var id = lane; id < LIMIT; id += LANES) {
-      let pair = pairOf(id);
+      let pair = pairOf(first, id);
       if (!isBefore(bound, pair)) {
         let slot = atomicAdd(&collected, 1u);
         if (slot < LANES) {
@@ -105,7 +111,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     }
   }
   if (lane < K) {
-    best.ids[lane] = ~pairs[lane].y;
-    best.logits[lane] = logitOf(pairs[lane]);
+    best[d].ids[lane] = ~pairs[lane].y;
+    best[d].logits[lane] = logitOf(pairs[lane]);
   }
 }

@@ -1,4 +1,5 @@
 import { type AttentionShape, sequencePages } from "./cache.ts";
+import { ROWS_HEADER } from "./rows.ts";
 import type { Operation } from "./way.ts";
 
 /**
@@ -13,7 +14,11 @@ export const ADVANCE: Operation<Pick<AttentionShape, "context" | "page">, "best"
       name: "plain",
       needs: [],
       files: () => ["pages", "advance"],
-      constants: (shape) => ({ PAGE: shape.page, SEQUENCE_PAGES: sequencePages(shape) }),
+      constants: (shape) => ({
+        PAGE: shape.page,
+        SEQUENCE_PAGES: sequencePages(shape),
+        HEADER: ROWS_HEADER,
+      }),
       grid: () => [1],
     },
   ],

@@ -8,6 +8,8 @@ export interface SelectionShape {
   readonly vocab: number;
   /** Ids at and above it are masked: the tokenizer's length. */
   readonly limit: number;
+  /** Rows whose logits are asked for, at most MOST_DRAWN. */
+  readonly drawn: number;
 }
 
 const LANES = 256;
@@ -16,16 +18,17 @@ const LANES = 256;
 const MOST_IDS = 2 ** 24;
 
 /**
- * best [2] = the id of the largest logit among ids below the limit, and that logit; of equal logits the lowest id. If
- * any of them is NaN: the lowest id of a NaN, and NaN. logits [vocab] f32; best u32, the logit as the bits of an f32.
+ * best [drawn, 2] = of each row of logits the id of the largest among ids below the limit, and that logit; of equal logits
+ * the lowest id. If any of them is NaN: the lowest id of a NaN, and NaN. logits [drawn, vocab] f32; best u32, the logit as
+ * the bits of an f32; of rows, how many are drawn.
  */
-export const ARGMAX: Operation<SelectionShape, "logits" | "best"> = {
+export const ARGMAX: Operation<SelectionShape, "logits" | "best" | "rows"> = {
   name: "argmax",
-  bindings: () => ["logits", "best"],
+  bindings: () => ["logits", "best", "rows"],
   ways: reducing("", (part) => ({
-    files: () => [part, "argmax"],
-    constants: (shape) => ({ LIMIT: selectionLimit(shape), WORKGROUP: LANES }),
-    grid: () => [1],
+    files: () => ["rows", part, "argmax"],
+    constants: (shape) => ({ VOCAB: shape.vocab, LIMIT: selectionLimit(shape), WORKGROUP: LANES }),
+    grid: ({ drawn }) => [drawn],
   })),
 };
 

@@ -1,9 +1,10 @@
 import { elementwise } from "./elementwise.ts";
+import { MOST_DRAWN } from "./rows.ts";
 import type { Operation } from "./way.ts";
 
 const LANES = elementwise(4);
 
-/** y = the row of x whose logits are asked for: x [T, dim], y [dim]. */
+/** y = the rows of x whose logits are asked for: x [T, dim], y [MOST_DRAWN, dim]. */
 export const PICK: Operation<{ readonly dim: number }, "x" | "y" | "rows"> = {
   name: "pick",
   bindings: () => ["x", "y", "rows"],
@@ -12,8 +13,8 @@ export const PICK: Operation<{ readonly dim: number }, "x" | "y" | "rows"> = {
       name: "plain",
       needs: [],
       files: () => ["rows", "pick"],
-      constants: ({ dim }) => ({ DIM: dim, ...LANES.constants }),
-      grid: ({ dim }) => LANES.grid(dim),
+      constants: ({ dim }) => ({ DIM: dim, MOST_DRAWN, ...LANES.constants }),
+      grid: ({ dim }) => LANES.grid(dim, MOST_DRAWN),
     },
   ],
 };

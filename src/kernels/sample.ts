@@ -1,3 +1,4 @@
+import { ROWS_HEADER } from "./rows.ts";
 import { TOP_K } from "./topk.ts";
 import type { Operation } from "./way.ts";
 
@@ -35,7 +36,7 @@ export const SAMPLE: Operation<object, "best" | "settings" | "rows"> = {
       name: "integer",
       needs: [],
       files: () => ["sample"],
-      constants: () => ({ K: TOP_K, LN2 }),
+      constants: () => ({ K: TOP_K, LN2, HEADER: ROWS_HEADER }),
       grid: () => [1],
     },
   ],

@@ -8,19 +8,19 @@ export const TOP_K = 64;
 export const NO_ID = 0xffffffff;
 
 /**
- * best [2 · TOP_K] = the ids of the TOP_K largest logits among ids below the limit, by falling logit, of equal ones by
+ * best [drawn, 2 · TOP_K] = of each row the ids of the TOP_K largest logits among ids below the limit, by falling logit, of equal ones by
  * rising id; then those logits. NaN comes before every number. Bindings as ARGMAX has them.
  */
-export const TOP: Operation<SelectionShape, "logits" | "best"> = {
+export const TOP: Operation<SelectionShape, "logits" | "best" | "rows"> = {
   name: "topk",
-  bindings: () => ["logits", "best"],
+  bindings: () => ["logits", "best", "rows"],
   ways: [
     {
       name: "bound",
       needs: [],
-      files: () => ["topk"],
-      constants: (shape) => ({ LIMIT: selectionLimit(shape), K: TOP_K }),
-      grid: () => [1],
+      files: () => ["rows", "topk"],
+      constants: (shape) => ({ VOCAB: shape.vocab, LIMIT: selectionLimit(shape), K: TOP_K }),
+      grid: ({ drawn }) => [drawn],
     },
   ],
 };

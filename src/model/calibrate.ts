@@ -1,5 +1,6 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
+import type { Readback } from "../gpu/readback.ts";
 import type { Matrix } from "../kernels/matrix.ts";
 import { COLUMN_MOMENTS } from "../kernels/moments.ts";
 import { prepare } from "../kernels/way.ts";
@@ -63,6 +64,24 @@ export async function recordCalibration(
     dispatches,
     sums: new Map([...inputs].flatMap(([matrix, names]) => names.map((name) => [name, sums.get(matrix)!]))),
   };
+}
+
+/** The sums of a calibration's passes over so many tokens, as means. */
+export async function meansOf(
+  { device }: Gpu,
+  readback: Readback,
+  sums: ReadonlyMap<string, GPUBuffer>,
+  tokens: number,
+): Promise<Importance> {
+  const importance = new Map<string, Float32Array>();
+  for (const [name, buffer] of sums) {
+    const means = new Float32Array(buffer.size / 4);
+    const encoder = device.createCommandEncoder({ label: "column moments" });
+    await readback.submitAndRead(encoder, buffer, new Uint32Array(means.buffer));
+    for (let i = 0; i < means.length; i++) means[i]! /= tokens;
+    importance.set(name, means);
+  }
+  return importance;
 }
 
 /** The tensors that each matrix is stacked from; of an embedding only where it is the head too. */

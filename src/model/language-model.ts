@@ -30,12 +30,30 @@ export interface Ahead {
   readonly milliseconds: number;
   /**
    * Reads the next token, with its logit: one candidate, valid until the next call. The sequence holds the token before
-   * it from then on. Throws what forward() throws.
+   * it from then on. Throws what run() throws, and ContextOverflowError.
    */
   next(): Promise<Candidates>;
   /** Forgets what was not read, before the sequence is released. The model runs no other pass until then. */
   end(): Promise<void>;
 }
+
+/** Tokens of one sequence in a pass: `count` of `tokens` from `first` on, which follow what the sequence holds. */
+export interface PassPart {
+  readonly sequence: Sequence;
+  readonly tokens: readonly number[];
+  readonly first: number;
+  /** At least 1. */
+  readonly count: number;
+  /** Of how many of its last rows the logits are wanted. */
+  readonly drawn: number;
+}
+
+/**
+ * "prefill" runs many rows; "decode" up to MOST_DRAWN, each with the numbers that it has alone. A token that is chosen by
+ * one kind could in rare cases be another by the other, since they sum in other orders: which kind a row runs in, nobody
+ * should let depend on chance.
+ */
+export type PassKind = "prefill" | "decode";
 
 /** A causal language model with a KV cache, as the generate loop sees it. */
 export interface LanguageModel {
@@ -48,13 +66,7 @@ export interface LanguageModel {
    * of them, but for the last. Release it after use.
    */
   open(like?: readonly number[]): Sequence;
-  /**
-   * Appends tokens (at least one) to a sequence, in chunks when there are many, and reads the logits of the last. Calls
-   * for one model follow one another; of which sequence, does not matter.
-   * Throws ContextOverflowError before anything changes when they do not fit, and the signal's reason when aborted
-   * between two chunks: the chunks that ran stay in the sequence.
-   * @param onChunk Called after each chunk with the tokens that ran so far.
-   */
+  /** As run(), over as many passes as the tokens take, which follow what the sequence holds: the logits of the last. */
   forward(
     sequence: Sequence,
     tokens: readonly number[],
@@ -62,8 +74,16 @@ export interface LanguageModel {
     signal?: AbortSignal,
     onChunk?: (done: number) => void,
   ): Promise<Candidates>;
+  /** Rows that a prefill pass should take, of `left` that are to be run: so many that it does not take long. */
+  rowsOf(left: number): number;
   /**
-   * Appends `token` and goes on with the best token of each pass, up to `most` of them: the tokens that forward() would
+   * Runs one pass: tokens of several sequences, each of which has room for its own, known to be in the vocabulary. Calls
+   * for one model follow one another.
+   * @returns what is wanted of each drawn row, in their order.
+   */
+  run(parts: readonly PassPart[], want: Want, kind: PassKind): Promise<readonly Candidates[]>;
+  /**
+   * Appends `token` and goes on with the best token of each pass, up to `most` of them: the tokens that decode passes would
    * give one after the other for "argmax"; or with one that is drawn from its "candidates", as drawIndex() has it. Throws OptionError for a token that is not in the vocabulary, and
    * ContextOverflowError, both before anything changes. A model that always waits for the host has none.
    */

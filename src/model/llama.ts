@@ -21,7 +21,7 @@ export interface KernelSet<Tensor> {
   addInto(x: Tensor, y: Tensor, weights: Matrix, norm: Part): Steps<Tensor>;
   /** y = silu(h W_gateᵀ) ⊙ h W_upᵀ [T, hidden]. */
   gate(h: Tensor, weights: Matrix): Steps<Tensor>;
-  /** Logits of the row asked for, into the state's [vocab]. */
+  /** Logits of the rows asked for, into the state's [MOST_DRAWN, vocab]. */
   head(h: Tensor): Steps<void>;
   /** Logits of every row, into `logits` [T, vocab]. */
   headOfAll(h: Tensor, logits: GPUBuffer): Steps<void>;

@@ -3,16 +3,18 @@ import type { Gpu } from "../gpu/device.ts";
 import { type Dispatch, encodeParts } from "../gpu/kernel.ts";
 import { Readback } from "../gpu/readback.ts";
 import { ReadbackRing } from "../gpu/readback-ring.ts";
+import { MOST_DRAWN } from "../kernels/rows.ts";
 import { drawSettings } from "../kernels/sample.ts";
-import { type Importance, recordCalibration } from "./calibrate.ts";
+import { type Importance, meansOf, recordCalibration } from "./calibrate.ts";
 import type { Config } from "./config.ts";
 import type { Decode } from "./decode.ts";
 import { type Drawn, drawnOf } from "./drawn.ts";
-import type { Ahead, Candidates, Draws, LanguageModel, Want } from "./language-model.ts";
+import type { Ahead, Candidates, Draws, LanguageModel, PassKind, PassPart, Want } from "./language-model.ts";
 import { record } from "./llama.ts";
 import type { Storage } from "./memory.ts";
 import { Pacing } from "./pacing.ts";
 import { allocateParts, destroyParts, type Parts, type Passes, recordPasses } from "./passes.ts";
+import { countRows } from "./rows.ts";
 import { RunAhead } from "./run-ahead.ts";
 import type { Sequence } from "./sequence.ts";
 import type { State } from "./state.ts";
@@ -78,17 +80,22 @@ export class LlamaModel implements LanguageModel {
     this.readback = new Readback(gpu);
     this.drawn = drawnOf(parts.state, tokenCount);
     this.pacing = new Pacing(parts.weights);
-    this.ring = new ReadbackRing(gpu, depth, this.drawn.argmax.words.byteLength);
+    this.ring = new ReadbackRing(gpu, depth, this.drawn.argmax.words[0]!.byteLength);
   }
 
   get contextLength(): number {
     return this.state.attention.context;
   }
 
-  open(like: readonly number[] = []): Sequence {
+  open(like?: readonly number[]): Sequence {
     return this.state.cache.open(like);
   }
 
+  /**
+   * As run(), of tokens (at least one) in chunks: the logits of the last.
+   * @throws ContextOverflowError before anything changes when they do not fit, and the signal's reason when aborted
+   * between two chunks: those that ran stay in the sequence.
+   */
   async forward(
     sequence: Sequence,
     tokens: readonly number[],
@@ -98,22 +105,30 @@ export class LlamaModel implements LanguageModel {
   ): Promise<Candidates> {
     if (tokens.length === 0) throw new OptionError("A forward pass needs at least one token.");
     this.admit(sequence, tokens);
-    const { capacity } = this.state.rows;
     for (let at = 0; ; ) {
       signal?.throwIfAborted();
-      const count = this.pacing.rowsOf(tokens.length - at, capacity);
-      const lists = count === 1 ? this.passes.decodeAt(sequence.length) : this.passes.prefill;
-      if (at + count < tokens.length) {
-        await this.pass(sequence, tokens, at, count, lists.append);
-        at += count;
-        onChunk?.(at);
-        continue;
-      }
-      const { source, words, candidates } = this.drawn[want];
-      await this.pass(sequence, tokens, at, count, lists.draw[want], source, words);
-      onChunk?.(tokens.length);
-      return candidates;
+      const count = this.rowsOf(tokens.length - at);
+      const isLast = at + count === tokens.length;
+      const part = { sequence, tokens, first: at, count, drawn: isLast ? 1 : 0 };
+      const [drawn] = await this.run([part], want, count === 1 ? "decode" : "prefill");
+      at += count;
+      onChunk?.(at);
+      if (isLast) return drawn!;
     }
+  }
+
+  rowsOf(left: number): number {
+    return this.pacing.rowsOf(left, this.state.rows.capacity);
+  }
+
+  async run(parts: readonly PassPart[], want: Want, kind: PassKind): Promise<readonly Candidates[]> {
+    const [rows, draws] = countRows(parts, kind === "decode" ? MOST_DRAWN : this.state.rows.capacity);
+    const { decodeAt, prefill } = this.passes;
+    const lists = kind === "decode" && rows === 1 ? decodeAt(parts[0]!.sequence.length) : prefill;
+    const { source, words, candidates } = this.drawn[want];
+    if (draws === 0) await this.pass(parts, lists.append);
+    else await this.pass(parts, lists.draw[want], source, words[draws - 1]);
+    return candidates.slice(0, draws);
   }
 
   ahead(sequence: Sequence, token: number, most: number, draws?: Draws): Ahead {
@@ -165,7 +180,8 @@ export class LlamaModel implements LanguageModel {
         const count = Math.min(rows, tokens.length - at);
         const list = count === 1 ? one! : several!;
         const logits = new Float32Array(count * vocab);
-        await this.pass(sequence, tokens, at, count, list, buffer, new Uint32Array(logits.buffer));
+        const part = { sequence, tokens, first: at, count, drawn: 0 };
+        await this.pass([part], list, buffer, new Uint32Array(logits.buffer));
         yield logits;
       }
     } finally {
@@ -185,8 +201,8 @@ export class LlamaModel implements LanguageModel {
   ): Promise<Importance> {
     // Before it compiles: the pass may be over by then.
     this.expectIdle();
-    const { gpu, state } = this;
-    const { capacity, buffer: rows } = state.rows;
+    const { gpu } = this;
+    const { capacity, buffer: rows } = this.state.rows;
     const pass = await gpu.guarded(
       "Calibrating",
       () => recordCalibration(gpu, this.passes.prefill.set, this.weights, rows),
@@ -203,7 +219,8 @@ export class LlamaModel implements LanguageModel {
           for (let at = 0; at < window.length; at += capacity) {
             signal?.throwIfAborted();
             const count = Math.min(capacity, window.length - at);
-            await this.pass(sequence, window, at, count, pass.dispatches);
+            const part = { sequence, tokens: window, first: at, count, drawn: 0 };
+            await this.pass([part], pass.dispatches);
             total += count;
             onProgress?.(total);
           }
@@ -212,15 +229,7 @@ export class LlamaModel implements LanguageModel {
         }
       }
       if (total === 0) throw new OptionError("Calibration needs at least one token: give it a longer text.");
-      const importance = new Map<string, Float32Array>();
-      for (const [name, sums] of pass.sums) {
-        const mean = new Float32Array(sums.size / 4);
-        const encoder = gpu.device.createCommandEncoder({ label: "column moments" });
-        await this.readback.submitAndRead(encoder, sums, new Uint32Array(mean.buffer));
-        for (let i = 0; i < mean.length; i++) mean[i]! /= total;
-        importance.set(name, mean);
-      }
-      return importance;
+      return await meansOf(gpu, this.readback, pass.sums, total);
     } finally {
       for (const buffer of pass.sums.values()) buffer.destroy();
     }
@@ -257,15 +266,9 @@ export class LlamaModel implements LanguageModel {
     this.busy = false;
   };
 
-  /**
-   * Runs a pass for `count` of `tokens` from `first` on, which follow what the sequence holds, and fills `words` with
-   * what it leaves in `source`.
-   */
+  /** Runs a pass of tokens for which their sequences have room, and fills `words` with what it leaves in `source`. */
   private async pass(
-    sequence: Sequence,
-    tokens: readonly number[],
-    first: number,
-    count: number,
+    parts: readonly PassPart[],
     dispatches: readonly Dispatch[],
     source?: GPUBuffer,
     words?: Uint32Array,
@@ -275,19 +278,20 @@ export class LlamaModel implements LanguageModel {
       const { device } = this.gpu;
       const { rows } = this.state;
       rows.clear();
-      rows.add(sequence, tokens, first, count);
+      for (const part of parts) rows.add(part);
       rows.write(device.queue);
+      const { count } = rows;
       const label = count === 1 ? "decode" : "prefill";
       const started = performance.now();
-      const parts = count === 1 ? [dispatches] : this.pacing.partsOf(dispatches, count);
-      const encoder = encodeParts(device, parts, label);
+      const submits = count === 1 ? [dispatches] : this.pacing.partsOf(dispatches, count);
+      const encoder = encodeParts(device, submits, label);
       if (source && words) await this.readback.submitAndRead(encoder, source, words);
       else {
         device.queue.submit([encoder.finish()]);
         await this.gpu.finished();
       }
       if (count > 1) this.pacing.note(count, performance.now() - started);
-      sequence.append(tokens, first, count);
+      for (const { sequence, tokens, first, count } of parts) sequence.append(tokens, first, count);
     } finally {
       this.release();
     }

@@ -27,7 +27,9 @@ export class Pacing {
   rowsOf(left: number, capacity: number): number {
     const { millisecondsPerRow: known } = this;
     const rows = known === undefined ? FEW_ROWS : Math.floor(SUBMIT_MILLISECONDS / (known * this.longest));
-    return Math.min(left, capacity, Math.max(FEW_ROWS, rows));
+    const count = Math.min(left, capacity, Math.max(FEW_ROWS, rows));
+    // A row that was left over would run by the kernels of one row, or not, as the time has it.
+    return count > 2 && left - count === 1 ? count - 1 : count;
   }
 
   /** Submits of a pass of several rows: one a layer where nothing is known yet. */

@@ -3,6 +3,7 @@ import type { Dispatch } from "../gpu/kernel.ts";
 import { ADVANCE } from "../kernels/advance.ts";
 import { ARGMAX } from "../kernels/argmax.ts";
 import { SPLIT_POSITIONS } from "../kernels/attention-split.ts";
+import { MOST_DRAWN } from "../kernels/rows.ts";
 import { SAMPLE } from "../kernels/sample.ts";
 import { TOP } from "../kernels/topk.ts";
 import { prepare } from "../kernels/way.ts";
@@ -33,7 +34,7 @@ export interface Pass {
   readonly h: GPUBuffer;
   /** Up to h: the tokens are in the cache then. */
   readonly append: readonly Dispatch[];
-  /** As `append`, and what is wanted of the row asked for. */
+  /** As `append`, and what is wanted of the rows asked for. */
   readonly draw: Readonly<Record<Want, readonly Dispatch[]>>;
 }
 
@@ -98,8 +99,8 @@ export async function recordPasses(
   { weights, state, activations, decoding, vectors }: Parts,
   tokenCount: number,
 ): Promise<Passes> {
-  const limits = { vocab: config.vocab_size, limit: tokenCount };
-  const [one, short, several, best, top, sample, advance] = await Promise.all([
+  const limits = { vocab: config.vocab_size, limit: tokenCount, drawn: 1 };
+  const [one, short, several, best, top, bests, tops, sample, advance] = await Promise.all([
     decoding.set === "fused"
       ? fused(gpu, config, weights, state, vectors!, decoding)
       : plain(gpu, config, weights, state, activations, 1),
@@ -110,11 +111,15 @@ export async function recordPasses(
     plain(gpu, config, weights, state, activations, state.rows.capacity, rounds(decoding)),
     prepare(gpu, ARGMAX, limits),
     prepare(gpu, TOP, limits),
+    prepare(gpu, ARGMAX, { ...limits, drawn: MOST_DRAWN }),
+    prepare(gpu, TOP, { ...limits, drawn: MOST_DRAWN }),
     prepare(gpu, SAMPLE, {}),
     prepare(gpu, ADVANCE, state.attention),
   ]);
-  const select = { argmax: [best(state)], candidates: [top(state)], logits: [] };
-  const passOf = (set: KernelSet<GPUBuffer>): Pass => {
+  const chosen = { ...state, rows: state.rows.buffer };
+  const selectOne = { argmax: [best(chosen)], candidates: [top(chosen)] };
+  const selectSeveral = { argmax: [bests(chosen)], candidates: [tops(chosen)] };
+  const passOf = (set: KernelSet<GPUBuffer>, select: typeof selectOne): Pass => {
     const { dispatches: append, result: h } = record(forward(set, weights));
     const head = [...append, ...record(set.head(h)).dispatches];
     const draw = {
@@ -124,10 +129,9 @@ export async function recordPasses(
     };
     return { set, h, append, draw };
   };
-  const chosen = { ...state, rows: state.rows.buffer };
   const next = advance(chosen);
   const rowPassOf = (set: KernelSet<GPUBuffer>): RowPass => {
-    const pass = passOf(set);
+    const pass = passOf(set, selectOne);
     const { argmax, candidates } = pass.draw;
     return {
       ...pass,
@@ -138,6 +142,6 @@ export async function recordPasses(
   const early = short && rowPassOf(short);
   return {
     decodeAt: (position) => (early && position < SPLIT_POSITIONS ? early : decode),
-    prefill: passOf(several),
+    prefill: passOf(several, selectSeveral),
   };
 }

@@ -1,38 +1,56 @@
+import { OptionError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import type { Sequence } from "./sequence.ts";
+import { MOST_DRAWN, ROW, ROWS_HEADER, rowsBytes } from "../kernels/rows.ts";
+import type { PassPart } from "./language-model.ts";
 
-/** Words of the header of rows.wgsl, and of a row. */
-const HEADER = 4;
-const ROW = 4;
-
-/** Bytes of the rows of a pass of `tokens`. */
-export function rowsBytes(tokens: number): number {
-  return 4 * (HEADER + ROW * tokens);
+/**
+ * Rows of a pass, and how many of them are drawn.
+ * @throws OptionError when they are none, or more than `most`, or more are drawn than there is room for.
+ */
+export function countRows(parts: readonly PassPart[], most: number): [rows: number, drawn: number] {
+  const rows = parts.reduce((sum, { count }) => sum + count, 0);
+  const drawn = parts.reduce((sum, part) => sum + part.drawn, 0);
+  if (rows < 1 || rows > most || drawn > MOST_DRAWN) {
+    throw new OptionError(
+      `A pass takes 1 to ${most} rows, of which ${MOST_DRAWN} at most are drawn; asked for ${rows} and ${drawn}.`,
+    );
+  }
+  return [rows, drawn];
 }
+
+/** Where the header of rows.wgsl has the list of rows that are drawn. */
+const DRAWN = ROWS_HEADER - MOST_DRAWN;
 
 /** The rows of a pass on their way to the GPU: rows.wgsl has the layout. Nothing is made per pass. */
 export class Rows {
   readonly buffer: GPUBuffer;
+  /** As rows of a pass of their own, those whose logits are asked for: how many there are. */
+  readonly drawnBuffer: GPUBuffer;
   /** Rows of the largest pass. */
   readonly capacity: number;
   private readonly words: Uint32Array<ArrayBuffer>;
-  private count = 0;
+  /** Rows added. */
+  count = 0;
+  private drawnCount = 0;
 
   constructor(gpu: Gpu, capacity: number) {
     this.capacity = capacity;
     this.buffer = gpu.buffer("rows", rowsBytes(capacity));
+    this.drawnBuffer = gpu.buffer("drawn rows", rowsBytes(MOST_DRAWN));
     this.words = new Uint32Array(rowsBytes(capacity) / 4);
   }
 
   /** Begins the rows of another pass. */
   clear(): void {
     this.count = 0;
+    this.drawnCount = 0;
   }
 
-  /** Adds `count` of `tokens` from `first` on, which follow what the sequence holds and for which it has room. */
-  add(sequence: Sequence, tokens: readonly number[], first: number, count: number): void {
+  /** Adds tokens that follow what their sequence holds and for which it has room. */
+  add({ sequence, tokens, first, count, drawn }: PassPart): void {
     for (let i = 0; i < count; i++) {
-      const at = HEADER + ROW * this.count++;
+      if (i >= count - drawn) this.words[DRAWN + this.drawnCount++] = this.count;
+      const at = ROWS_HEADER + ROW * this.count++;
       this.words[at] = tokens[first + i]!;
       const position = sequence.length + i;
       this.words[at + 1] = position;
@@ -41,10 +59,17 @@ export class Rows {
     }
   }
 
-  /** Hands the rows to the queue; the logits that the pass is asked for are the last row's. */
+  /** Hands the rows to the queue. */
   write(queue: GPUQueue): void {
     this.words[0] = this.count;
-    this.words[1] = this.count - 1;
-    queue.writeBuffer(this.buffer, 0, this.words, 0, HEADER + ROW * this.count);
+    this.words[1] = this.drawnCount;
+    queue.writeBuffer(this.buffer, 0, this.words, 0, ROWS_HEADER + ROW * this.count);
+    // Its count of rows is their count of drawn ones.
+    queue.writeBuffer(this.drawnBuffer, 0, this.words, 1, 1);
+  }
+
+  destroy(): void {
+    this.buffer.destroy();
+    this.drawnBuffer.destroy();
   }
 }

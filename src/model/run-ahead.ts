@@ -3,7 +3,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { type Dispatch, encode } from "../gpu/kernel.ts";
 import type { ReadbackRing } from "../gpu/readback-ring.ts";
 import type { Drawn } from "./drawn.ts";
-import type { Ahead, Candidates } from "./language-model.ts";
+import type { Ahead, Candidates, PassPart } from "./language-model.ts";
 import type { Sequence } from "./sequence.ts";
 import type { State } from "./state.ts";
 
@@ -29,6 +29,7 @@ export class RunAhead implements Ahead {
   private readonly onEnd: () => void;
   /** The token of the pass that is read next. */
   private readonly token: number[];
+  private readonly part: PassPart;
   private submitted = 0;
   /** Whether the pass submitted last knew the place of the next one's row. */
   private chained = false;
@@ -37,6 +38,7 @@ export class RunAhead implements Ahead {
     this.parts = parts;
     this.sequence = sequence;
     this.token = [token];
+    this.part = { sequence, tokens: this.token, first: 0, count: 1, drawn: 1 };
     this.most = most;
     this.onEnd = onEnd;
   }
@@ -45,10 +47,10 @@ export class RunAhead implements Ahead {
     const { ring, drawn } = this.parts;
     while (this.submitted < this.most && ring.hasRoom && (ring.waiting === 0 || this.chained)) this.submit();
     if (ring.waiting === 0) throw new OptionError(`All ${this.most} tokens of this run were drawn.`);
-    this.milliseconds = await ring.take(drawn.words);
+    this.milliseconds = await ring.take(drawn.words[0]!);
     this.sequence.append(this.token, 0, 1);
-    this.token[0] = drawn.words[0]!;
-    return drawn.candidates;
+    this.token[0] = drawn.words[0]![0]!;
+    return drawn.candidates[0]!;
   }
 
   async end(): Promise<void> {
@@ -64,7 +66,7 @@ export class RunAhead implements Ahead {
     if (waiting === 0) {
       this.sequence.reserve(1);
       state.rows.clear();
-      state.rows.add(this.sequence, this.token, 0, 1);
+      state.rows.add(this.part);
       state.rows.write(device.queue);
     }
     this.chained = this.submitted + 1 < this.most && this.hasRoom(waiting + 2);

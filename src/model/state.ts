@@ -1,10 +1,11 @@
 import type { Gpu } from "../gpu/device.ts";
 import { type AttentionShape, type CacheFormat, cacheBytes, sequencePages } from "../kernels/cache.ts";
 import { ropeTable } from "../kernels/rope.ts";
+import { MOST_DRAWN, rowsBytes } from "../kernels/rows.ts";
 import { SETTINGS } from "../kernels/sample.ts";
 import type { Config } from "./config.ts";
 import { MAX_CANDIDATES } from "./language-model.ts";
-import { Rows, rowsBytes } from "./rows.ts";
+import { Rows } from "./rows.ts";
 import { KvCache, PAGE, tableLines } from "./sequence.ts";
 
 /** What the passes of a model share, whatever kernels they use: what they are told, the KV cache, what they leave. */
@@ -15,8 +16,8 @@ export interface State {
   readonly pages: GPUBuffer; //     [sequences, pages of one] u32: the page table
   readonly layers: readonly { readonly keys: GPUBuffer; readonly values: GPUBuffer }[]; // [kvHeads, page · pages, headDim]
   readonly ropeTable: GPUBuffer; // [context, headDim / 2] cos and sin; constant
-  readonly logits: GPUBuffer; //    [vocab] of the row asked for
-  readonly best: GPUBuffer; //      argmax: id and logit; top-k: MAX_CANDIDATES ids, then their logits
+  readonly logits: GPUBuffer; //    [MOST_DRAWN, vocab] of the rows asked for
+  readonly best: GPUBuffer; //      of each, argmax: id and logit; top-k: MAX_CANDIDATES ids, then their logits
   readonly settings: GPUBuffer; //  of the draws of a run ahead: what drawSettings() makes
 }
 
@@ -37,10 +38,11 @@ export function attentionShape(config: Config, context: number, cache: CacheForm
 export function stateBytes(config: Config, shape: AttentionShape, tokens: number) {
   return {
     rows: rowsBytes(tokens),
+    drawnRows: rowsBytes(MOST_DRAWN),
     pages: 4 * tableLines(shape) * sequencePages(shape),
     ropeTable: 4 * shape.context * shape.headDim,
-    logits: 4 * config.vocab_size,
-    best: 8 * MAX_CANDIDATES,
+    logits: 4 * MOST_DRAWN * config.vocab_size,
+    best: 8 * MOST_DRAWN * MAX_CANDIDATES,
     settings: 4 * SETTINGS,
   };
 }
@@ -78,7 +80,8 @@ export function createState(gpu: Gpu, config: Config, attention: AttentionShape,
 
 /** Releases every buffer of a state. */
 export function destroyState({ rows, pages, ropeTable, logits, best, settings, layers }: State): void {
-  for (const buffer of [rows.buffer, pages, ropeTable, logits, best, settings]) buffer.destroy();
+  rows.destroy();
+  for (const buffer of [pages, ropeTable, logits, best, settings]) buffer.destroy();
   for (const { keys, values } of layers) {
     keys.destroy();
     values.destroy();

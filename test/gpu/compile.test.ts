@@ -82,8 +82,8 @@ const CASES = [
   every(OPERATIONS.add, VECTORS),
   every(OPERATIONS.gate, VECTORS),
   every(OPERATIONS.head, VECTORS),
-  every(OPERATIONS.argmax, [{ vocab: 39424, limit: 39410 }]),
-  every(OPERATIONS.topk, [{ vocab: 39424, limit: 39410 }]),
+  every(OPERATIONS.argmax, [{ vocab: 39424, limit: 39410, drawn: 1 }]),
+  every(OPERATIONS.topk, [{ vocab: 39424, limit: 39410, drawn: 1 }]),
   every(OPERATIONS.sample, [{}]),
   every(OPERATIONS.advance, HEADS),
 ];

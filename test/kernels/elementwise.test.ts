@@ -3,6 +3,7 @@ import { embed } from "../../src/kernels/embed.ts";
 import { MIX } from "../../src/kernels/mix.ts";
 import { PICK } from "../../src/kernels/pick.ts";
 import { RMSNORM } from "../../src/kernels/rmsnorm.ts";
+import { MOST_DRAWN } from "../../src/kernels/rows.ts";
 import { SWIGLU } from "../../src/kernels/swiglu.ts";
 import { prepare } from "../../src/kernels/way.ts";
 import { storedBytes, WEIGHT_FORMATS } from "../../src/stored.ts";
@@ -70,14 +71,18 @@ it("mix agrees with float64, gives back what was mixed twice, and leaves rows th
   }
 });
 
-it("pick takes the row whose logits are asked for", async () => {
+it("pick takes the rows whose logits are asked for", async () => {
   const [tokens, dim] = [5, 68];
   const x = randomFloats(tokens * dim, 1);
-  const y = upload(gpu(), new Float32Array(dim));
-  const kernel = await prepare(gpu(), PICK, { dim });
-  const buffers = { x: upload(gpu(), x), rows: uploadRows(gpu(), rowsFrom(9, 3)) };
-  const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y })], y);
-  expect(got).toEqual(x.slice(2 * dim, 3 * dim));
+  for (const drawn of [[2], [0, 3, 4]]) {
+    const y = upload(gpu(), new Float32Array(MOST_DRAWN * dim));
+    const kernel = await prepare(gpu(), PICK, { dim });
+    const buffers = { x: upload(gpu(), x), rows: uploadRows(gpu(), rowsFrom(9, 5), drawn) };
+    const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y })], y);
+    const wanted = drawn.flatMap((row) => [...x.slice(row * dim, (row + 1) * dim)]);
+    expect([...got.slice(0, wanted.length)]).toEqual(wanted);
+    expect(got.slice(wanted.length).every((value) => value === 0)).toBe(true);
+  }
 });
 
 describe.each(WEIGHT_FORMATS)("embed from a table stored as %s", (format) => {

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { Readback } from "../../src/gpu/readback.ts";
-import { Rows, rowsBytes } from "../../src/model/rows.ts";
+import { MOST_DRAWN, ROWS_HEADER, rowsBytes } from "../../src/kernels/rows.ts";
+import { Rows } from "../../src/model/rows.ts";
 import { KvCache } from "../../src/model/sequence.ts";
 import { upload, useGpu } from "../support/gpu.ts";
 
@@ -23,18 +24,23 @@ test.each([1, 2, 32].flatMap(around).filter(Boolean))(
       },
     } as unknown as GPUQueue;
     const rows = new Rows(gpu, capacity);
-    expect(sizes).toEqual([rowsBytes(capacity)]);
-    expect(rowsBytes(capacity)).toBe(16 + 16 * capacity);
+    expect(sizes).toEqual([rowsBytes(capacity), rowsBytes(MOST_DRAWN)]);
+    expect(rowsBytes(capacity)).toBe(4 * ROWS_HEADER + 16 * capacity);
     const cache = new KvCache({ context: 64, page: 32, pages: 2 }, () => {});
     const sequence = cache.open();
     sequence.reserve(capacity);
     for (const count of [capacity - 1, capacity]) {
       const tokens = Array.from({ length: count + 1 }, (_, i) => 1000 + i);
       rows.clear();
-      rows.add(sequence, tokens, 1, count);
+      const drawn = Math.min(count, 3);
+      rows.add({ sequence, tokens, first: 1, count, drawn });
       rows.write(queue);
       const wanted = tokens.slice(1).flatMap((token, i) => [token, i, sequence.line!, i]);
-      expect([...written.at(-1)!]).toEqual([count, (count - 1) >>> 0, 0, 0, ...wanted]);
+      const [all, few] = written.slice(-2);
+      expect([...all!.subarray(0, 2)]).toEqual([count, drawn]);
+      expect([...all!.subarray(4, 4 + drawn)]).toEqual([count - 3, count - 2, count - 1].slice(-drawn || 3));
+      expect([...all!.subarray(ROWS_HEADER)]).toEqual(wanted);
+      expect([...few!]).toEqual([drawn]);
     }
   },
 );

@@ -1,5 +1,5 @@
 import type { EngineModel } from "../../src/generate/engine.ts";
-import { type Candidates, MAX_CANDIDATES, type Want } from "../../src/model/language-model.ts";
+import { type Candidates, MAX_CANDIDATES, type PassPart, type Want } from "../../src/model/language-model.ts";
 import { KvCache, type Sequence } from "../../src/model/sequence.ts";
 
 export interface FakeModelOptions {
@@ -19,6 +19,8 @@ export class FakeModel implements EngineModel {
   readonly tokenCount: number;
   /** The tokens of each call of forward. */
   readonly calls: number[][] = [];
+  /** The tokens of each part of each pass. */
+  readonly passes: number[][][] = [];
   destroyed = false;
   private readonly chunk: number;
   private readonly logitsAfter: (tokens: readonly number[]) => Float32Array;
@@ -57,6 +59,22 @@ export class FakeModel implements EngineModel {
       onChunk?.(Math.min(at + this.chunk, tokens.length));
     }
     return select(this.logitsAfter(sequence.tokens), want);
+  }
+
+  rowsOf(left: number): number {
+    return Math.min(left, this.chunk);
+  }
+
+  async run(parts: readonly PassPart[], want: Want): Promise<Candidates[]> {
+    this.passes.push(parts.map(({ tokens, first, count }) => tokens.slice(first, first + count)));
+    this.onPass();
+    await new Promise((resolve) => setTimeout(resolve));
+    return parts.flatMap(({ sequence, tokens, first, count, drawn }) => {
+      sequence.append(tokens, first, count);
+      return Array.from({ length: drawn }, (_, d) =>
+        select(this.logitsAfter(sequence.tokens.slice(0, sequence.length - drawn + 1 + d)), want),
+      );
+    });
   }
 
   async *logits(tokens: readonly number[]): AsyncGenerator<Float32Array> {

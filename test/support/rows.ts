@@ -1,5 +1,6 @@
 import type { Gpu } from "../../src/gpu/device.ts";
 import type { AttentionShape } from "../../src/kernels/cache.ts";
+import { ROWS_HEADER } from "../../src/kernels/rows.ts";
 import { upload } from "./gpu.ts";
 
 /** A row of a pass, as rows.wgsl has it. */
@@ -12,15 +13,21 @@ export interface Row {
   readonly place?: number;
 }
 
-/** The rows of a pass, of which the last is the one whose logits are asked for. */
-export function uploadRows(gpu: Gpu, rows: readonly Row[]): GPUBuffer {
+/** The rows of a pass. Drawn are those asked for; by default the last one. */
+export function uploadRows(
+  gpu: Gpu,
+  rows: readonly Row[],
+  drawn: readonly number[] = [rows.length - 1],
+): GPUBuffer {
   const words = rows.flatMap(({ token = 0, position, sequence = 0, place = position }) => [
     token,
     position,
     sequence,
     place,
   ]);
-  return upload(gpu, new Uint32Array([rows.length, rows.length - 1, 0, 0, ...words]));
+  const header = new Uint32Array(ROWS_HEADER);
+  header.set([rows.length, drawn.length, 0, 0, ...drawn]);
+  return upload(gpu, new Uint32Array([...header, ...words]));
 }
 
 /** `count` rows of one sequence from `position` on. */

@@ -9,6 +9,7 @@ import { PICK } from "../../kernels/pick.ts";
 import { canRoundFor, linearOfQuads, quadsBytes } from "../../kernels/quads.ts";
 import { RMSNORM } from "../../kernels/rmsnorm.ts";
 import { ROPE } from "../../kernels/rope.ts";
+import { MOST_DRAWN } from "../../kernels/rows.ts";
 import { SWIGLU } from "../../kernels/swiglu.ts";
 import { prepare } from "../../kernels/way.ts";
 import type { Config } from "../config.ts";
@@ -20,7 +21,7 @@ import type { Weights } from "../weights.ts";
 export interface Activations {
   readonly x: GPUBuffer; //        [T, dim] the residual stream
   readonly h: GPUBuffer; //        [T, dim] normed
-  readonly drawn: GPUBuffer; //    [dim] of the row asked for
+  readonly drawn: GPUBuffer; //    [MOST_DRAWN, dim] of the rows asked for
   readonly qkv: GPUBuffer; //      [T, (heads + 2 kvHeads) headDim]
   readonly attended: GPUBuffer; // [T, heads headDim]
   readonly gateUp: GPUBuffer; //   [T, 2 hidden]
@@ -35,7 +36,7 @@ export function activationBytes(config: Config, tokens: number): Record<keyof Ac
   return {
     x: 4 * tokens * dim,
     h: 4 * tokens * dim,
-    drawn: 4 * dim,
+    drawn: 4 * MOST_DRAWN * dim,
     qkv: 4 * tokens * (heads + 2 * kvHeads) * headDim,
     attended: 4 * tokens * heads * headDim,
     gateUp: 4 * tokens * 2 * hidden,
@@ -75,7 +76,14 @@ export async function plain(
   gpu: Gpu,
   config: Config,
   weights: Weights,
-  { attention, rows: { buffer: rows }, pages, ropeTable: table, layers, logits }: State,
+  {
+    attention,
+    rows: { buffer: rows, drawnBuffer: drawnRows },
+    pages,
+    ropeTable: table,
+    layers,
+    logits,
+  }: State,
   { x, h, drawn, qkv, attended, gateUp, gated, quads }: Activations,
   tokens: number,
   rounded = false,
@@ -89,13 +97,14 @@ export async function plain(
     linearOf(layer.down, true),
   ]);
   function linearOf(matrix: Matrix, accumulate = false) {
-    const product =
-      rounded && canRoundFor(gpu, matrix) && !goesByMatrices(gpu, matrix)
-        ? linearOfQuads(gpu, matrix, tokens, quads, { accumulate })
-        : linear(gpu, matrix, tokens, { accumulate });
-    return product.then((product) => [matrix, product] as const);
+    return productWith(matrix, tokens, accumulate).then((product) => [matrix, product] as const);
   }
-  const [linears, lookUp, normalise, rotate, attend, mixBack, activate, pick, headOfOne, headOfAll] =
+  function productWith(matrix: Matrix, count: number, accumulate = false) {
+    return rounded && canRoundFor(gpu, matrix) && !goesByMatrices(gpu, matrix)
+      ? linearOfQuads(gpu, matrix, count, quads, { accumulate })
+      : linear(gpu, matrix, count, { accumulate });
+  }
+  const [linears, lookUp, normalise, rotate, attend, mixBack, activate, pick, headOfDrawn, headOfAll] =
     await Promise.all([
       Promise.all(products).then((all) => new Map(all)),
       embed(gpu, weights.embed, tokens),
@@ -107,8 +116,9 @@ export async function plain(
         : undefined,
       prepare(gpu, SWIGLU, { hidden, tokens }),
       prepare(gpu, PICK, { dim }),
-      linear(gpu, weights.head, 1),
-      linearOf(weights.head).then(([, product]) => product),
+      // Few rows or all, of one row the logits are the same.
+      productWith(weights.head, tokens > 1 ? MOST_DRAWN : 1),
+      productWith(weights.head, tokens),
     ]);
   const multiply = (matrix: Matrix, x: GPUBuffer, y: GPUBuffer) => linears.get(matrix)!({ x, y, rows });
   return {
@@ -139,7 +149,7 @@ export async function plain(
     },
     *head(h) {
       if (tokens > 1) yield pick({ x: h, y: drawn, rows });
-      yield* headOfOne({ x: tokens > 1 ? drawn : h, y: logits, rows });
+      yield* headOfDrawn(tokens > 1 ? { x: drawn, y: logits, rows: drawnRows } : { x: h, y: logits, rows });
     },
     *headOfAll(h, y) {
       yield* headOfAll({ x: h, y, rows });
