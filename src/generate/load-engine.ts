@@ -56,7 +56,14 @@ export const MODEL_OPTIONS = {
     ],
   },
   importance: { kind: "other" },
-  context: { kind: "size", flag: ["N", "Tokens the KV cache holds. Default: what the model was made for."] },
+  context: {
+    kind: "size",
+    flag: ["N", "Tokens that one conversation may have. Default: what the model was made for."],
+  },
+  cacheTokens: {
+    kind: "size",
+    flag: ["N", "Tokens the KV cache holds, of all conversations. Default: the context.", "kv-tokens"],
+  },
   cache: {
     kind: "choice",
     choices: CACHE_FORMATS,

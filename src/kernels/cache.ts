@@ -41,6 +41,51 @@ export function cacheBytes({ kvHeads, headDim, page, pages, cache }: AttentionSh
   return Math.ceil((kvHeads * page * pages * headDim * BITS[cache]) / 64) * 8;
 }
 
+/** Bytes of a position of a head: of its values, or their codes, and of the words of its groups, if it has any. */
+function positionBytes({ headDim, cache }: AttentionShape): readonly number[] {
+  const word = isMixed(cache) ? 32 / GROUP : 0;
+  const bytes = [BITS[cache] - word, word].map((bits) => (headDim * bits) / 8);
+  return word > 0 ? bytes : bytes.slice(0, 1);
+}
+
+/** Bytes of one layer's keys, or values, of some positions without pages. */
+export function packedBytes(shape: AttentionShape, positions: number): number {
+  return shape.kvHeads * positions * positionBytes(shape).reduce((a, b) => a + b);
+}
+
+/** Bytes that stand together, in one layer's keys, or values, as cached and as packed. */
+interface CacheSlice {
+  readonly cached: number;
+  readonly packed: number;
+  readonly bytes: number;
+}
+
+/**
+ * Where `count` positions from `first` on stand in the cache, from `place` on in one page, and where among `positions` that
+ * are packed without pages: [kvHeads, positions, headDim], all codes first, then the groups' words.
+ */
+export function cacheSlices(
+  shape: AttentionShape,
+  place: number,
+  { first, count, positions }: { first: number; count: number; positions: number },
+): CacheSlice[] {
+  const { kvHeads, page, pages } = shape;
+  const slices: CacheSlice[] = [];
+  let [cached, packed] = [0, 0];
+  for (const bytes of positionBytes(shape)) {
+    for (let head = 0; head < kvHeads; head++) {
+      slices.push({
+        cached: cached + (head * page * pages + place) * bytes,
+        packed: packed + (head * positions + first) * bytes,
+        bytes: count * bytes,
+      });
+    }
+    cached += kvHeads * page * pages * bytes;
+    packed += kvHeads * positions * bytes;
+  }
+  return slices;
+}
+
 /** Positions that attention takes from one page at a time. */
 export const PAGE_ALIGNMENT = 16;
 

@@ -20,8 +20,13 @@ export interface LoadOptions {
   readonly weights?: WeightFormat;
   /** What LlamaModel.calibrate() measured: q4 keeps the columns that count the most most exactly. */
   readonly importance?: Importance;
-  /** Tokens the KV cache holds. Default the config's max_position_embeddings. */
+  /** Tokens that one conversation may have. Default the config's max_position_embeddings. */
   readonly context?: number;
+  /**
+   * Tokens the KV cache holds, of all conversations together: what one has left stays for the next that begins alike, as
+   * long as there is room. At least the context. Default the context.
+   */
+  readonly cacheTokens?: number;
   /** How keys and values are stored. Default "f16". */
   readonly cache?: CacheFormat;
   /** Tokens of one prefill pass. Default 128. */
@@ -74,8 +79,10 @@ export async function loadCheckpoint(
 ): Promise<LlamaModel> {
   const { cache = "f16", chunk = CHUNK, importance, signal, onProgress } = options;
   const { context = config.max_position_embeddings, tokenCount: asked = config.vocab_size } = options;
+  const { cacheTokens = context } = options;
   signal?.throwIfAborted();
   checkOptions(config, context, chunk, asked, options.rowsNeeded ?? asked);
+  expectWithin("cacheTokens", cacheTokens, Number.POSITIVE_INFINITY, context);
   const { decode = "auto", depth = DEPTH } = options;
   if (!DECODES.includes(decode)) {
     throw new OptionError(`decode is ${show(decode)}; wanted ${DECODES.join(", ")}.`);
@@ -83,7 +90,7 @@ export async function loadCheckpoint(
   expectWithin("depth", depth, 8);
   const tokenCount = Math.min(asked, config.vocab_size);
   const format = chooseFormat(checkpoint, options.weights);
-  const storage: Storage = { formatOf: () => format, cache, context, chunk };
+  const storage: Storage = { formatOf: () => format, cache, context, cacheTokens, chunk };
   await expectTensors(checkpoint, config);
   checkFit(gpu, config, storage);
 
@@ -131,9 +138,9 @@ function checkOptions(
   }
 }
 
-function expectWithin(name: string, value: number, most: number): void {
-  if (!Number.isInteger(value) || value < 1 || value > most) {
-    throw new OptionError(`${name} is ${show(value)}; wanted an integer from 1 to ${most}.`);
+function expectWithin(name: string, value: number, most: number, least = 1): void {
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw new OptionError(`${name} is ${show(value)}; wanted an integer from ${least} to ${most}.`);
   }
 }
 

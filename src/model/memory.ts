@@ -15,8 +15,10 @@ import { type FormatOf, tensorShapes } from "./weights.ts";
 export interface Storage {
   readonly formatOf: FormatOf;
   readonly cache: CacheFormat;
-  /** Tokens the KV cache holds. */
+  /** Tokens that one sequence may have. */
   readonly context: number;
+  /** Tokens the KV cache holds, of all sequences: at least the context, and without it the context. */
+  readonly cacheTokens?: number;
   /** Tokens of one prefill pass. */
   readonly chunk: number;
 }
@@ -24,13 +26,14 @@ export interface Storage {
 /** What a model takes on an adapter, in bytes. */
 interface Memory {
   readonly weights: number;
-  /** Of all layers, for the whole context. */
+  /** Of all layers. */
   readonly cache: number;
   readonly activations: number;
   readonly total: number;
 }
 
-export function memoryOf(config: Config, { formatOf, cache, context, chunk }: Storage): Memory {
+export function memoryOf(config: Config, storage: Storage): Memory {
+  const { formatOf, cache, context, cacheTokens, chunk } = storage;
   let weights = 0;
   for (const [name, [rows, columns]] of tensorShapes(config)) {
     // Vectors are stored as float32.
@@ -38,7 +41,7 @@ export function memoryOf(config: Config, { formatOf, cache, context, chunk }: St
       columns === undefined ? { words: 4 * rows!, scales: 0 } : storedBytes(formatOf(name), rows!, columns);
     weights += stored.words + stored.scales;
   }
-  const shape = attentionShape(config, context, cache);
+  const shape = attentionShape(config, context, cache, cacheTokens);
   const keysAndValues = 2 * config.num_hidden_layers * cacheBytes(shape);
   // Of the kernels of one row, those that take the most.
   const buffers = [
@@ -56,9 +59,9 @@ export function memoryOf(config: Config, { formatOf, cache, context, chunk }: St
  * @throws DeviceError saying what is needed and what there is, ConfigError where the cache cannot be stored as asked.
  */
 export function checkFit(gpu: Gpu, config: Config, storage: Storage): void {
-  const { formatOf, cache, context, chunk } = storage;
+  const { formatOf, cache, context, cacheTokens = context, chunk } = storage;
   const name = describeAdapter(gpu.info);
-  const shape = attentionShape(config, context, cache);
+  const shape = attentionShape(config, context, cache, cacheTokens);
   checkShape(shape);
   const { ropeTable, ...state } = stateBytes(config, shape, chunk);
   const activations = { ...state, ...activationBytes(config, chunk) };
@@ -70,7 +73,11 @@ export function checkFit(gpu: Gpu, config: Config, storage: Storage): void {
   });
   const largest = slabs.reduce((a, b) => (b.bytes > a.bytes ? b : a));
   const buffers: [what: string, bytes: number, advice: string][] = [
-    [`A layer's KV cache of ${context} tokens`, cacheBytes(shape), "a shorter context"],
+    [
+      `A layer's KV cache of ${cacheTokens} tokens`,
+      cacheBytes(shape),
+      cacheTokens > context ? "fewer cacheTokens" : "a shorter context",
+    ],
     [`The RoPE table of ${context} tokens`, ropeTable, "a shorter context"],
     [`The activations of ${chunk} tokens`, Math.max(...Object.values(activations)), "a smaller chunk"],
     [largest.what, largest.bytes, "narrower weights"],
@@ -94,10 +101,11 @@ export function checkFit(gpu: Gpu, config: Config, storage: Storage): void {
 /** For messages: "9.07 GB (weights as q4 7.37 GB, KV cache of 2048 tokens 1.68 GB)". */
 export function describeNeed(config: Config, storage: Storage): string {
   const { weights, cache, total } = memoryOf(config, storage);
+  const { cacheTokens = storage.context } = storage;
   const matrices = Array.from(tensorShapes(config)).filter(([, shape]) => shape.length > 1);
   const formats = [...new Set(matrices.map(([name]) => storage.formatOf(name)))].join(" and ");
   return (
     `${showBytes(total)} (weights as ${formats} ${showBytes(weights)}, KV cache of ` +
-    `${storage.context} tokens ${showBytes(cache)})`
+    `${cacheTokens} tokens ${showBytes(cache)})`
   );
 }

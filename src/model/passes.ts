@@ -60,8 +60,8 @@ export async function allocateParts(
   storage: Storage,
   decode?: string,
 ): Promise<Parts> {
-  const { formatOf, context, cache, chunk } = storage;
-  const attention = attentionShape(config, context, cache);
+  const { formatOf, context, cacheTokens, cache, chunk } = storage;
+  const attention = attentionShape(config, context, cache, cacheTokens);
   const parts = gpu.allOrNone(() => ({
     weights: allocateWeights(gpu, config, formatOf),
     state: createState(gpu, config, attention, chunk),

@@ -1,4 +1,5 @@
 import { ContextOverflowError, OptionError } from "../errors.ts";
+import { countDown, Pages } from "./pages.ts";
 
 /** Positions of a page: a multiple of what attention takes at a time. */
 export const PAGE = 32;
@@ -12,53 +13,77 @@ interface CacheShape {
   readonly pages: number;
 }
 
+/** What to do where no page is free. */
+const ADVICE = "Release another sequence first, or load the model with room for more tokens (cacheTokens).";
+
 /** Lines of the page table: sequences that may be open at a time. */
 export function tableLines({ pages }: Pick<CacheShape, "pages">): number {
   return Math.min(pages, 64);
 }
 
-/** One budget of pages for all sequences: who has which. What stands in them, kernels write and read. */
+/** What sequences ask of the GPU, in the order of the passes that were submitted before. */
+export interface PageTable {
+  /** Enters a page in the page table: the `index`-th of the sequence on a line. */
+  setPage(line: number, index: number, page: number): void;
+  /** Copies what the first `positions` of a page hold to another page. */
+  copyPage(from: number, to: number, positions: number): void;
+}
+
+/**
+ * One budget of pages for all sequences: who has which. What stands in them, kernels write and read. Sequences that begin
+ * alike share the pages that they fill; a page that several hold is copied before one of them writes to it.
+ */
 export class KvCache {
   readonly shape: CacheShape;
-  private readonly setPage: (line: number, index: number, page: number) => void;
-  private readonly free: number[];
+  private readonly table: PageTable;
+  private readonly pages: Pages;
   private readonly freeLines: number[];
+  private readonly inUse = new Set<Sequence>();
   /** Released sequences, the least recently used first: what they hold stays until someone needs the room. */
   private readonly idle: Sequence[] = [];
 
-  /** @param setPage Enters a page in the page table: the `index`-th of the sequence on a line. */
-  constructor(shape: CacheShape, setPage: (line: number, index: number, page: number) => void) {
+  constructor(shape: CacheShape, table: PageTable) {
     this.shape = shape;
-    this.setPage = setPage;
-    this.free = countDown(shape.pages);
+    this.table = table;
+    this.pages = new Pages(shape.pages);
     this.freeLines = countDown(tableLines(shape));
   }
 
   /**
-   * A sequence for the tokens of `like`: one that was released and begins with the same tokens, cut to those, or an empty
-   * one. It never holds all of `like`, since the last token has to run for its logits.
+   * A sequence for the tokens of `like`, which holds as many of them as any other one does: a released one that they go on
+   * from, or one of its own that shares pages. It never holds all of `like`, since the last token has to run for its logits.
    */
   open(like: readonly number[] = []): Sequence {
-    let best = -1;
+    let source: Sequence | undefined;
     let longest = 0;
-    for (const [i, { tokens }] of this.idle.entries()) {
-      const shared = sharedLength(tokens, like);
-      if (shared > longest) [best, longest] = [i, shared];
+    for (const one of [...this.inUse, ...this.idle]) {
+      const length = sharedLength(one.tokens, like);
+      // Of equals, one that is taken over whole needs no page more.
+      if (length > longest || (length === longest && source && this.isWhole(one, length))) {
+        [source, longest] = [one, length];
+      }
     }
-    const pages: number[] = [];
-    const tokens: number[] = [];
-    if (best >= 0) {
-      const [found] = this.idle.splice(best, 1);
-      pages.push(...found!.pages);
-      tokens.push(...found!.tokens.slice(0, longest));
-    }
-    const sequence = new Sequence(this, tokens, pages);
-    sequence.truncate(longest);
-    return sequence;
+    if (!source) return this.begin([], []);
+    if (!this.isWhole(source, longest)) return this.share(source, longest);
+    this.idle.splice(this.idle.indexOf(source), 1);
+    return this.begin([...source.tokens], [...source.pages]);
   }
 
   /**
-   * Gives a sequence the pages for `length` positions, and the first time a line of the page table.
+   * Another sequence of the same tokens, for Sequence.fork() alone.
+   * @throws ContextOverflowError when no page is free for the last, part-filled one.
+   */
+  fork(sequence: Sequence): Sequence {
+    const twin = this.share(sequence, sequence.length);
+    if (twin.length === sequence.length) return twin;
+    twin.discard();
+    throw new ContextOverflowError(
+      `A fork of ${sequence.length} tokens needs a page of its own, and all ${this.shape.pages} of the KV cache are in use. ${ADVICE}`,
+    );
+  }
+
+  /**
+   * Gives a sequence pages of its own from its end to `length` positions, and the first time a line of the page table.
    * @returns the line.
    */
   grow(sequence: Sequence, pages: number[], length: number): number {
@@ -69,12 +94,14 @@ export class KvCache {
           "Shorten the conversation, or load the model with a longer context.",
       );
     }
-    const wanted = Math.ceil(length / page) - pages.length;
-    while (this.free.length < wanted && this.idle.length > 0) this.free.push(...this.idle.shift()!.pages);
-    if (this.free.length < wanted) {
+    const tail = Math.floor(sequence.length / page);
+    const filled = sequence.length % page;
+    const copies = () => (filled > 0 && this.pages.isShared(pages[tail]!) ? 1 : 0);
+    const wanted = () => Math.ceil(length / page) - pages.length + copies();
+    this.makeRoom(wanted);
+    if (this.pages.left < wanted()) {
       throw new ContextOverflowError(
-        `The KV cache has ${this.free.length} of ${this.shape.pages} pages free; ${length} tokens need ${wanted} more. ` +
-          "Release another sequence first, or load the model with a longer context.",
+        `The KV cache has ${this.pages.left} of ${this.shape.pages} pages free; ${length} tokens need ${wanted()} more. ${ADVICE}`,
       );
     }
     const line = sequence.line ?? this.freeLines.pop();
@@ -83,25 +110,83 @@ export class KvCache {
         `${tableLines(this.shape)} sequences are open, the most there may be. Release one first.`,
       );
     }
-    const known = sequence.line === undefined ? 0 : pages.length;
-    for (let i = 0; i < wanted; i++) pages.push(this.free.pop()!);
-    for (let i = known; i < pages.length; i++) this.setPage(line, i, pages[i]!);
+    let known = sequence.line === undefined ? 0 : pages.length;
+    if (copies() > 0) {
+      pages[tail] = this.copy(pages[tail]!, filled);
+      known = Math.min(known, tail);
+    }
+    while (pages.length < Math.ceil(length / page)) pages.push(this.pages.take());
+    for (let i = known; i < pages.length; i++) this.table.setPage(line, i, pages[i]!);
     return line;
   }
 
-  /** Takes pages back. */
+  /** Takes pages back from one who holds them. */
   reclaim(pages: readonly number[]): void {
-    this.free.push(...pages);
+    this.pages.drop(pages);
   }
 
   /** Takes a released sequence: its line back, and what it holds for one that begins alike. */
   keep(sequence: Sequence): void {
+    this.inUse.delete(sequence);
     if (sequence.line !== undefined) this.freeLines.push(sequence.line);
     if (sequence.length > 0) this.idle.push(sequence);
   }
+
+  private begin(tokens: number[], pages: number[]): Sequence {
+    const sequence = new Sequence(this, tokens, pages);
+    this.inUse.add(sequence);
+    return sequence;
+  }
+
+  /** Whether `length` tokens of a released sequence are all that it holds: it has no other use then. */
+  private isWhole(sequence: Sequence, length: number): boolean {
+    return !this.inUse.has(sequence) && sequence.length === length;
+  }
+
+  /** A sequence of the first `length` tokens of another, or, where no page is free for the last of them, of whole pages. */
+  private share(source: Sequence, length: number): Sequence {
+    const { page } = this.shape;
+    const filled = length % page;
+    const pages = source.pages.slice(0, Math.ceil(length / page));
+    const tokens = source.tokens.slice(0, length);
+    this.pages.share(pages);
+    if (filled > 0) {
+      const tail = pages.at(-1)!;
+      const copies = () => (this.pages.isShared(tail) ? 1 : 0);
+      this.makeRoom(copies);
+      // Where a released one had to make room itself, its tail is nobody else's any more.
+      if (copies() > 0) {
+        pages.pop();
+        if (this.pages.left > 0) pages.push(this.copy(tail, filled));
+        else this.pages.drop([tail]);
+        tokens.length = Math.min(length, pages.length * page);
+      }
+    }
+    return this.begin(tokens, pages);
+  }
+
+  /** Gives up a page that is shared for a copy of its own. */
+  private copy(shared: number, positions: number): number {
+    const own = this.pages.take();
+    this.table.copyPage(shared, own, positions);
+    this.pages.drop([shared]);
+    return own;
+  }
+
+  /** Frees pages of released sequences, from the end of the least recently used one, until there are as many as wanted. */
+  private makeRoom(wanted: () => number): void {
+    while (this.pages.left < wanted() && this.idle.length > 0) {
+      const [oldest] = this.idle;
+      oldest!.cut((oldest!.pages.length - 1) * this.shape.page);
+      if (oldest!.length === 0) this.idle.shift();
+    }
+  }
 }
 
-/** Tokens whose keys and values are in the cache, and the pages that hold them. One owner, until it is released. */
+/**
+ * Tokens whose keys and values are in the cache, and the pages that hold them. One owner, until it is released; whole pages
+ * may be other sequences' too.
+ */
 export class Sequence {
   /** The pages that hold its tokens, in order. */
   readonly pages: number[];
@@ -111,7 +196,7 @@ export class Sequence {
   private readonly ids: number[];
   private released = false;
 
-  /** For KvCache.open() alone. */
+  /** For KvCache alone. */
   constructor(cache: KvCache, tokens: number[], pages: number[]) {
     this.cache = cache;
     this.ids = tokens;
@@ -148,6 +233,15 @@ export class Sequence {
   }
 
   /**
+   * Another sequence of the same tokens, which goes its own way: whole pages are shared, a part-filled one is copied.
+   * @throws ContextOverflowError when no page is free for that.
+   */
+  fork(): Sequence {
+    this.checkOpen();
+    return this.cache.fork(this);
+  }
+
+  /**
    * Forgets every token from `length` on.
    * @throws OptionError when it holds fewer.
    */
@@ -156,6 +250,11 @@ export class Sequence {
     if (!Number.isInteger(length) || length < 0 || length > this.length) {
       throw new OptionError(`Cannot cut the sequence to ${length} tokens; it holds ${this.length}.`);
     }
+    this.cut(length);
+  }
+
+  /** As truncate(), of a released one too: for KvCache alone. */
+  cut(length: number): void {
     this.ids.length = length;
     this.cache.reclaim(this.pages.splice(Math.ceil(length / this.cache.shape.page)));
   }
@@ -177,10 +276,6 @@ export class Sequence {
   private checkOpen(): void {
     if (this.released) throw new OptionError("This sequence was released; open another one.");
   }
-}
-
-function countDown(count: number): number[] {
-  return Array.from({ length: count }, (_, i) => count - 1 - i);
 }
 
 /** How many tokens both begin with, the last of `like` not counted. */

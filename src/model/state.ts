@@ -1,12 +1,19 @@
 import type { Gpu } from "../gpu/device.ts";
-import { type AttentionShape, type CacheFormat, cacheBytes, sequencePages } from "../kernels/cache.ts";
+import {
+  type AttentionShape,
+  type CacheFormat,
+  cacheBytes,
+  cacheSlices,
+  packedBytes,
+  sequencePages,
+} from "../kernels/cache.ts";
 import { ropeTable } from "../kernels/rope.ts";
 import { MOST_DRAWN, rowsBytes } from "../kernels/rows.ts";
 import { SETTINGS } from "../kernels/sample.ts";
 import type { Config } from "./config.ts";
 import { MAX_CANDIDATES } from "./language-model.ts";
 import { Rows } from "./rows.ts";
-import { KvCache, PAGE, tableLines } from "./sequence.ts";
+import { KvCache, PAGE, type PageTable, tableLines } from "./sequence.ts";
 
 /** What the passes of a model share, whatever kernels they use: what they are told, the KV cache, what they leave. */
 export interface State {
@@ -14,15 +21,26 @@ export interface State {
   readonly rows: Rows; //           of up to T tokens
   readonly cache: KvCache; //       which pages are whose
   readonly pages: GPUBuffer; //     [sequences, pages of one] u32: the page table
-  readonly layers: readonly { readonly keys: GPUBuffer; readonly values: GPUBuffer }[]; // [kvHeads, page · pages, headDim]
+  readonly layers: readonly Layer[]; // keys and values, [kvHeads, page · pages, headDim]
+  readonly copied: GPUBuffer; //    a page of a layer on its way to another
   readonly ropeTable: GPUBuffer; // [context, headDim / 2] cos and sin; constant
   readonly logits: GPUBuffer; //    [MOST_DRAWN, vocab] of the rows asked for
   readonly best: GPUBuffer; //      of each, argmax: id and logit; top-k: MAX_CANDIDATES ids, then their logits
   readonly settings: GPUBuffer; //  of the draws of a run ahead: what drawSettings() makes
 }
 
-/** The sizes of attention over a cache of `context` positions. */
-export function attentionShape(config: Config, context: number, cache: CacheFormat): AttentionShape {
+interface Layer {
+  readonly keys: GPUBuffer;
+  readonly values: GPUBuffer;
+}
+
+/** The sizes of attention over a cache of `cacheTokens` positions, of which a sequence may have `context`. */
+export function attentionShape(
+  config: Config,
+  context: number,
+  cache: CacheFormat,
+  cacheTokens: number = context,
+): AttentionShape {
   return {
     heads: config.num_attention_heads,
     kvHeads: config.num_key_value_heads,
@@ -30,7 +48,7 @@ export function attentionShape(config: Config, context: number, cache: CacheForm
     context,
     cache,
     page: PAGE,
-    pages: Math.ceil(context / PAGE),
+    pages: Math.ceil(cacheTokens / PAGE),
   };
 }
 
@@ -44,6 +62,7 @@ export function stateBytes(config: Config, shape: AttentionShape, tokens: number
     logits: 4 * MOST_DRAWN * config.vocab_size,
     best: 8 * MOST_DRAWN * MAX_CANDIDATES,
     settings: 4 * SETTINGS,
+    copied: 2 * packedBytes(shape, shape.page),
   };
 }
 
@@ -57,11 +76,19 @@ export function createState(gpu: Gpu, config: Config, attention: AttentionShape,
   const pages = gpu.buffer("page table", bytes.pages);
   const lineLength = sequencePages(attention);
   const word = new Uint32Array(1);
-  const cache = new KvCache(attention, (line, index, page) => {
-    word[0] = page;
-    queue.writeBuffer(pages, 4 * (line * lineLength + index), word);
-  });
   const layerBytes = cacheBytes(attention);
+  const layers = Array.from({ length: config.num_hidden_layers }, (_, l) => ({
+    keys: gpu.buffer(`keys of layer ${l}`, layerBytes),
+    values: gpu.buffer(`values of layer ${l}`, layerBytes),
+  }));
+  const copied = gpu.buffer("copied page", bytes.copied);
+  const cache = new KvCache(attention, {
+    setPage(line, index, page) {
+      word[0] = page;
+      queue.writeBuffer(pages, 4 * (line * lineLength + index), word);
+    },
+    copyPage: pageCopier(gpu, attention, layers, copied),
+  });
   return {
     attention,
     rows: new Rows(gpu, tokens),
@@ -71,17 +98,44 @@ export function createState(gpu: Gpu, config: Config, attention: AttentionShape,
     logits: gpu.buffer("logits", bytes.logits),
     best: gpu.buffer("best", bytes.best),
     settings: gpu.buffer("settings of the draws", bytes.settings),
-    layers: Array.from({ length: config.num_hidden_layers }, (_, l) => ({
-      keys: gpu.buffer(`keys of layer ${l}`, layerBytes),
-      values: gpu.buffer(`values of layer ${l}`, layerBytes),
-    })),
+    layers,
+    copied,
+  };
+}
+
+/** Copies pages of all layers by way of a buffer beside: WebGPU copies nothing within one. */
+function pageCopier(
+  gpu: Gpu,
+  shape: AttentionShape,
+  layers: readonly Layer[],
+  copied: GPUBuffer,
+): PageTable["copyPage"] {
+  return (from, to, positions) => {
+    const range = { first: 0, count: positions, positions };
+    const sources = cacheSlices(shape, from * shape.page, range);
+    const targets = cacheSlices(shape, to * shape.page, range);
+    const bytes = packedBytes(shape, positions);
+    const encoder = gpu.device.createCommandEncoder({ label: "copy of a page" });
+    for (const { keys, values } of layers) {
+      // All out before all in: between the two directions a driver waits.
+      for (const [i, buffer] of [keys, values].entries()) {
+        for (const { cached, packed, bytes: size } of sources)
+          encoder.copyBufferToBuffer(buffer, cached, copied, i * bytes + packed, size);
+      }
+      for (const [i, buffer] of [keys, values].entries()) {
+        for (const { cached, packed, bytes: size } of targets)
+          encoder.copyBufferToBuffer(copied, i * bytes + packed, buffer, cached, size);
+      }
+    }
+    gpu.device.queue.submit([encoder.finish()]);
   };
 }
 
 /** Releases every buffer of a state. */
-export function destroyState({ rows, pages, ropeTable, logits, best, settings, layers }: State): void {
+export function destroyState(state: State): void {
+  const { rows, pages, ropeTable, logits, best, settings, layers, copied } = state;
   rows.destroy();
-  for (const buffer of [pages, ropeTable, logits, best, settings]) buffer.destroy();
+  for (const buffer of [pages, ropeTable, logits, best, settings, copied]) buffer.destroy();
   for (const { keys, values } of layers) {
     keys.destroy();
     values.destroy();

@@ -2,27 +2,44 @@ import { describe, expect, test } from "vitest";
 import { ContextOverflowError, OptionError } from "../../src/errors.ts";
 import { KvCache, type Sequence } from "../../src/model/sequence.ts";
 
-/** A cache, and the page table that it keeps: [line][index]. */
+/**
+ * A cache, the page table that it keeps, [line][index], and what stands in its pages, as kernels would write it: the token
+ * of each place.
+ */
 function cacheOf(pages: number, context = 100, page = 4) {
   const table: number[][] = Array.from({ length: pages }, () => []);
-  const cache = new KvCache({ context, page, pages }, (line, index, number) => {
-    table[line]![index] = number;
-  });
+  const places: number[] = [];
+  const copies: [from: number, to: number, positions: number][] = [];
+  const cache = new KvCache(
+    { context, page, pages },
+    {
+      setPage(line, index, number) {
+        table[line]![index] = number;
+      },
+      copyPage(from, to, positions) {
+        copies.push([from, to, positions]);
+        for (let i = 0; i < positions; i++) places[to * page + i] = places[from * page + i]!;
+      },
+    },
+  );
   /** The pages of a sequence, by the table alone. */
   const pagesOf = (sequence: Sequence) => table[sequence.line!]!.slice(0, Math.ceil(sequence.length / page));
-  return { cache, pagesOf };
-}
-
-function write(sequence: Sequence, tokens: readonly number[]): void {
-  sequence.reserve(tokens.length);
-  sequence.append(tokens, 0, tokens.length);
+  const write = (sequence: Sequence, tokens: readonly number[]) => {
+    sequence.reserve(tokens.length);
+    const first = sequence.length;
+    for (const [i, token] of tokens.entries()) places[sequence.placeOf(first + i)] = token;
+    sequence.append(tokens, 0, tokens.length);
+  };
+  /** What a sequence's pages hold, at its positions. */
+  const heldBy = (sequence: Sequence) => sequence.tokens.map((_, i) => places[sequence.placeOf(i)]);
+  return { cache, pagesOf, write, heldBy, copies };
 }
 
 const count = (length: number, first = 0) => Array.from({ length }, (_, i) => first + i);
 
 describe("a KV cache", () => {
   test("gives every sequence pages of its own, which the table names", () => {
-    const { cache, pagesOf } = cacheOf(8);
+    const { cache, pagesOf, write } = cacheOf(8);
     const sequences = [0, 1, 2].map(() => cache.open());
     for (let round = 0; round < 9; round++)
       for (const s of sequences.slice(0, round < 3 ? 3 : 2)) write(s, [round]);
@@ -33,7 +50,7 @@ describe("a KV cache", () => {
   });
 
   test("refuses what no sequence may hold, and what others hold, and changes nothing", () => {
-    const { cache } = cacheOf(4, 12);
+    const { cache, write } = cacheOf(4, 12);
     const [first, second] = [cache.open(), cache.open()];
     write(first, count(9));
     expect(() => first.reserve(4)).toThrow("4 tokens after the 9 in the cache make 13; the context holds 12");
@@ -45,72 +62,152 @@ describe("a KV cache", () => {
     expect(second.length).toBe(12);
   });
 
-  test("gives a sequence what a released one left of the same tokens, never all of them", () => {
-    const { cache } = cacheOf(8);
+  test("hands a released sequence over to one that goes on from it", () => {
+    const { cache, write, copies } = cacheOf(8);
     for (const tokens of [count(10), count(10, 50)]) {
       const sequence = cache.open();
       write(sequence, tokens);
       sequence.release();
     }
-    const again = cache.open(count(10));
-    expect(again.tokens).toEqual(count(9));
-    expect(cache.open(count(10)).length).toBe(0);
+    const again = cache.open(count(11));
+    expect(again.tokens).toEqual(count(10));
+    write(again, [10]);
     again.release();
-    expect(cache.open([0, 1, 2, 99, 4]).tokens).toEqual([0, 1, 2]);
-    expect(cache.open([50, 51]).tokens).toEqual([50]);
-    expect(cache.open([50, 51]).length).toBe(0);
+    // It was taken over whole, and is kept once.
+    expect(cache.open(count(12)).pages).toEqual(again.pages);
+    expect(copies).toEqual([]);
   });
 
-  test("takes room from the sequence that was released first, and from no open one", () => {
-    const { cache } = cacheOf(4);
+  test("gives a sequence what any other one holds of the same tokens, never all of them, and leaves that alone", () => {
+    const { cache, write, heldBy, copies } = cacheOf(12);
+    const first = cache.open();
+    write(first, count(10));
+    for (const state of ["open", "released"]) {
+      const second = cache.open(count(10));
+      expect(second.tokens, state).toEqual(count(9));
+      expect(second.pages.slice(0, 2)).toEqual(first.pages.slice(0, 2));
+      expect(copies.splice(0)).toEqual([[first.pages[2], second.pages[2], 1]]);
+      write(second, [70, 71]);
+      expect(heldBy(second)).toEqual([...count(9), 70, 71]);
+      expect(heldBy(first)).toEqual(count(10));
+      second.discard();
+      // Of whole pages nothing is copied.
+      const third = cache.open([...count(8), 99, 98]);
+      expect([third.length, copies.length]).toEqual([8, 0]);
+      third.discard();
+      first.release();
+    }
+    expect(cache.open([0, 1, 2, 99, 4]).tokens).toEqual([0, 1, 2]);
+    expect(cache.open(count(11)).tokens).toEqual(count(10));
+  });
+
+  test("shares whole pages only where no page is free for the last one, and takes it of one released", () => {
+    const { cache, write, copies } = cacheOf(3);
+    const first = cache.open();
+    write(first, count(10));
+    const second = cache.open([...count(9), 99, 98]);
+    expect(second.tokens).toEqual(count(8));
+    expect(() => second.reserve(1)).toThrow("has 0 of 3 pages free");
+    second.release();
+    first.release();
+    const third = cache.open([...count(9), 99, 98]);
+    expect(third.tokens).toEqual(count(9));
+    write(third, [99]);
+    expect(copies).toEqual([]);
+    third.discard();
+    expect(cache.open(count(11)).tokens).toEqual(count(8));
+  });
+
+  test("takes room from the end of the sequence that was released first, and from no open one", () => {
+    const { cache, write } = cacheOf(5);
     const open = cache.open();
     write(open, [7]);
     for (const first of [10, 20]) {
       const sequence = cache.open();
-      write(sequence, count(4, first));
+      write(sequence, count(8, first));
       sequence.release();
     }
-    write(cache.open(), count(8, 30));
-    expect(cache.open(count(4, 10)).length).toBe(0);
-    expect(cache.open(count(4, 20)).length).toBe(3);
+    write(cache.open(), count(4, 30));
+    expect(cache.open(count(9, 20)).length).toBe(8);
+    expect(cache.open(count(9, 10)).length).toBe(4);
     expect(open.tokens).toEqual([7]);
   });
 
-  test("loses no page in a thousand random uses", () => {
-    const { cache, pagesOf } = cacheOf(12, 20);
+  test("frees no page of a released sequence that another one shares", () => {
+    const { cache, write, heldBy } = cacheOf(4);
+    const first = cache.open();
+    write(first, count(12));
+    first.release();
+    const second = cache.open([...count(8), 90, 91]);
+    const third = cache.open();
+    write(third, count(8, 50));
+    expect(() => second.reserve(1)).toThrow("has 0 of 4 pages free");
+    expect(heldBy(second)).toEqual(count(8));
+    expect(heldBy(third)).toEqual(count(8, 50));
+  });
+
+  test("loses, mixes up and frees twice no page in thousands of random uses", () => {
+    const { cache, pagesOf, write, heldBy } = cacheOf(12, 20);
     let seed = 1;
     const random = (below: number) => {
       seed = (seed * 48271) % 2147483647;
       return seed % below;
     };
-    const open: Sequence[] = [];
-    for (let i = 0; i < 1000; i++) {
-      const sequence = open[random(4)];
-      if (!sequence) open.push(cache.open(count(random(20), random(3))));
-      else if (random(4) === 0) open.splice(open.indexOf(sequence), 1)[0]!.release();
-      else if (random(8) === 0) open.splice(open.indexOf(sequence), 1)[0]!.discard();
-      else if (random(3) === 0) sequence.truncate(random(sequence.length + 1));
-      else if (sequence.length < 20) {
-        try {
-          write(sequence, count(1 + random(20 - sequence.length), random(3)));
-        } catch (error) {
-          expect(error).toBeInstanceOf(ContextOverflowError);
-        }
+    const open: { sequence: Sequence; tokens: number[] }[] = [];
+    const orOverflow = (work: () => void) => {
+      try {
+        work();
+      } catch (error) {
+        expect(error).toBeInstanceOf(ContextOverflowError);
       }
-      const held = open.filter(({ length, line }) => length > 0 && line !== undefined);
-      expect(held.map(pagesOf)).toEqual(
-        held.map(({ pages, length }) => pages.slice(0, Math.ceil(length / 4))),
-      );
-      const pages = open.flatMap((s) => s.pages);
-      expect(new Set(pages).size).toBe(pages.length);
+    };
+    let [forks, reused] = [0, 0];
+    for (let i = 0; i < 4000; i++) {
+      const at = random(6);
+      const one = open[at];
+      const dice = random(12);
+      if (!one) {
+        const like = count(random(20), random(3));
+        const sequence = cache.open(like);
+        expect(like.slice(0, sequence.length)).toEqual(sequence.tokens);
+        if (sequence.length > 0) reused++;
+        open.push({ sequence, tokens: [...sequence.tokens] });
+      } else if (dice < 2) open.splice(at, 1)[0]!.sequence.release();
+      else if (dice < 3) open.splice(at, 1)[0]!.sequence.discard();
+      else if (dice < 6) {
+        const length = random(one.tokens.length + 1);
+        one.sequence.truncate(length);
+        one.tokens.length = length;
+      } else if (dice < 8 && open.length < 6) {
+        orOverflow(() => {
+          open.push({ sequence: one.sequence.fork(), tokens: [...one.tokens] });
+          forks++;
+        });
+      } else {
+        const more = count(1 + random(6), one.tokens.length + random(3));
+        orOverflow(() => {
+          write(one.sequence, more);
+          one.tokens.push(...more);
+        });
+      }
+      for (const { sequence, tokens } of open) {
+        expect(sequence.tokens).toEqual(tokens);
+        expect(heldBy(sequence)).toEqual(tokens);
+        // A line is written when there is something to run: until then it names no pages.
+        if (sequence.line !== undefined)
+          expect(pagesOf(sequence)).toEqual(sequence.pages.slice(0, Math.ceil(tokens.length / 4)));
+      }
     }
-    for (const sequence of open) sequence.discard();
-    for (let i = 0; i < 3; i++) write(cache.open(), count(16));
+    expect([forks, reused].every((times) => times > 100)).toBe(true);
+    for (const { sequence } of open) sequence.discard();
+    const all = [0, 1, 2].map(() => cache.open());
+    for (const sequence of all) write(sequence, count(16));
+    expect(new Set(all.flatMap(({ pages }) => pages)).size).toBe(12);
   });
 });
 
 test("gives out no more lines of the page table than it has", () => {
-  const { cache } = cacheOf(100);
+  const { cache, write } = cacheOf(100);
   const sequences = Array.from({ length: 64 }, () => cache.open());
   for (const sequence of sequences) write(sequence, [1]);
   expect(() => cache.open().reserve(1)).toThrow("64 sequences are open");
@@ -122,7 +219,7 @@ test("gives out no more lines of the page table than it has", () => {
 
 describe("a sequence", () => {
   test("is of no use once it is released, and may be released twice", () => {
-    const { cache } = cacheOf(2);
+    const { cache, write } = cacheOf(2);
     const sequence = cache.open();
     write(sequence, [1, 2, 3]);
     expect(() => sequence.truncate(4)).toThrow("Cannot cut the sequence to 4 tokens; it holds 3.");
@@ -132,5 +229,47 @@ describe("a sequence", () => {
     expect(() => sequence.reserve(1)).toThrow(OptionError);
     expect(() => sequence.truncate(0)).toThrow("was released");
     expect(cache.open([1, 2, 3, 4]).length).toBe(3);
+  });
+
+  test("forks into one that goes its own way, at once and after it was cut into what they share", () => {
+    const { cache, write, heldBy, copies } = cacheOf(8);
+    const first = cache.open();
+    write(first, count(10));
+    const second = first.fork();
+    expect(second.pages.slice(0, 2)).toEqual(first.pages.slice(0, 2));
+    write(first, [80]);
+    write(second, [90, 91]);
+    expect([heldBy(first), heldBy(second)]).toEqual([
+      [...count(10), 80],
+      [...count(10), 90, 91],
+    ]);
+    copies.length = 0;
+    const shared = second.pages[1];
+    second.truncate(6);
+    write(second, [92]);
+    expect(copies).toEqual([[shared, second.pages[1], 2]]);
+    expect([heldBy(first), heldBy(second)]).toEqual([
+      [...count(10), 80],
+      [...count(6), 92],
+    ]);
+    // The last who holds a page writes to it.
+    first.discard();
+    const left = second.pages[0];
+    second.truncate(2);
+    write(second, [93]);
+    expect([second.pages[0], copies.length]).toEqual([left, 1]);
+  });
+
+  test("is not forked where no page is free, and nothing is lost by that", () => {
+    const { cache, write } = cacheOf(3);
+    const first = cache.open();
+    write(first, count(10));
+    expect(() => first.fork()).toThrow("A fork of 10 tokens needs a page of its own");
+    first.truncate(8);
+    const second = first.fork();
+    write(second, [8]);
+    expect(() => first.reserve(1)).toThrow("has 0 of 3 pages free; 9 tokens need 1 more");
+    second.discard();
+    write(first, count(4, 8));
   });
 });

@@ -34,7 +34,7 @@ export class FakeModel implements EngineModel {
     this.logitsAfter = options.logitsAfter ?? ((tokens) => scatter(tokens, options.tokenCount));
     this.onPass = options.onPass ?? (() => {});
     const shape = { context: this.contextLength, page: 8, pages: Math.ceil(this.contextLength / 8) };
-    this.cache = new KvCache(shape, () => {});
+    this.cache = new KvCache(shape, { setPage() {}, copyPage() {} });
   }
 
   open(like: readonly number[] = []): Sequence {
