@@ -241,7 +241,7 @@ export function listSubjects(
             { binding: "keys", ...stream },
             { binding: "values", ...stream },
           ],
-          cache,
+          kind: `attention${count === 1 ? "" : " of several rows"}${ofCache(cache)}`,
         },
       );
       if (cache !== "q8") continue;

@@ -4,8 +4,8 @@ import type { Class } from "./program.ts";
 export type Vendor = "amd" | "nvidia";
 
 /**
- * All kernels; of each operation the first, of one row where it can, and a product of several; or of those the ones that
- * stream, in their best way.
+ * All kernels; of each operation the first, of one row where it can, and products and attention of several; or of those
+ * the ones that stream, in their best way.
  */
 export const SELECTIONS = ["all", "first", "streaming"] as const;
 export type Selection = (typeof SELECTIONS)[number];

@@ -11,8 +11,8 @@ export type AttentionPass = AttentionShape & {
 const DECODE_LANES = 256;
 /** Rows that each walk the cache on their own, up to which that is no worse than sharing it in tiles. */
 const FEW_ROWS = 8;
-/** Query rows that share a workgroup's tiles of keys and values. */
-const PREFILL_ROWS = 32;
+/** Queries that share a workgroup's tiles of keys and values. */
+const TILE_ROWS = 64;
 
 /**
  * Causal attention: y[t] = softmax(q[t] · keys / √headDim) · values over the positions of row t's sequence up to its
@@ -32,9 +32,10 @@ export const ATTENTION: Operation<AttentionPass, "qkv" | "keys" | "values" | "y"
     {
       name: "tiles",
       needs: [],
-      files: ({ cache }) => ["rows", "pages", `quartet_${cache}`, "attention_prefill"],
-      constants: (shape) => ({ ...shapeConstants(shape), ROWS: PREFILL_ROWS, KEYS: PAGE_ALIGNMENT }),
-      grid: ({ heads, tokens }) => [heads, Math.ceil(tokens / PREFILL_ROWS)],
+      fits: ({ tokens }) => tokens > 1,
+      files: ({ cache }) => ["rows", "pages", `octet_${cache}`, "attention_tiles"],
+      constants: (shape) => ({ ...shapeConstants(shape), ROWS: TILE_ROWS, KEYS: PAGE_ALIGNMENT }),
+      grid: ({ heads, kvHeads, tokens }) => [kvHeads, Math.ceil((tokens * (heads / kvHeads)) / TILE_ROWS)],
     },
   ],
 };
