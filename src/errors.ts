@@ -73,7 +73,7 @@ export class LogitsError extends ZiyaError {
   readonly code = "logits";
 }
 
-/** An engine that is asked for a second answer while it gives one. */
+/** More requests than may wait, or a pass beside one that runs. */
 export class BusyError extends ZiyaError {
   readonly code = "busy";
 }

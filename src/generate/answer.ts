@@ -1,8 +1,7 @@
-import type { Ahead, LanguageModel } from "../model/language-model.ts";
-import type { Sequence } from "../model/sequence.ts";
 import type { StreamDecoder } from "../tokenizer/decoder.ts";
-import type { Sampler } from "./sampler.ts";
+import type { Scheduler } from "./scheduler.ts";
 import { StopFilter } from "./stop.ts";
+import type { Request, Ticket } from "./ticket.ts";
 
 /** "stop": the model ended its answer, or a stop string came; "length": max_tokens, or a full context. */
 export type FinishReason = "stop" | "length" | "abort";
@@ -23,7 +22,7 @@ export interface GenerationResult {
   readonly timings: {
     /** From the first pull to the first token; null when none came. */
     readonly time_to_first_token_ms: number | null;
-    /** Prompt tokens that were not cached, over the time to the first token. */
+    /** Prompt tokens that were not cached, over the time to the first token, waiting included. */
     readonly prefill_tokens_per_second: number | null;
     /** Tokens after the first, over the time the model took for them; null when there was but one. */
     readonly decode_tokens_per_second: number | null;
@@ -31,30 +30,20 @@ export interface GenerationResult {
 }
 
 /** One answer to be generated. */
-export interface Job {
-  readonly model: LanguageModel;
-  readonly sampler: Sampler;
-  readonly prompt: readonly number[];
-  /** At least 1. */
-  readonly maxTokens: number;
-  /** Ids that end the answer. */
-  readonly stopIds: ReadonlySet<number>;
+export interface Job extends Request {
+  readonly scheduler: Scheduler;
   readonly decoder: StreamDecoder;
   readonly stop: readonly string[];
   /** Special strings by id that are no part of the text, but that a stop string may hold. */
   readonly hidden: ReadonlyMap<number, string>;
   readonly seed: number;
   readonly signal: AbortSignal | undefined;
-  /** Told of the prompt's tokens that ran, and of those that have to. */
-  readonly onPrefill?: ((done: number, total: number) => void) | undefined;
-  /** Takes the engine for this answer and returns how to give it back; throws BusyError when it is taken. */
-  readonly acquire: () => () => void;
 }
 
 /**
  * An answer as it comes: `for await (const piece of stream)` yields text in whole characters. Nothing runs before the
- * first piece is asked for, and then only the few passes that the model keeps ahead of what is read: leaving the loop
- * cancels, as does the signal. It can be iterated once.
+ * first piece is asked for, and then only a few passes ahead of what is read: leaving the loop cancels, as does the signal.
+ * It can be iterated once.
  */
 export class GenerationStream implements AsyncIterable<string> {
   /**
@@ -68,11 +57,9 @@ export class GenerationStream implements AsyncIterable<string> {
   private text = "";
   private finish: FinishReason = "abort";
   private sampled = 0;
-  private cached = 0;
   private firstMilliseconds = 0;
   private laterMilliseconds = 0;
-  /** Once the prompt has run, where the model draws as the sampler would. */
-  private ahead: Ahead | undefined;
+  private ticket: Ticket | undefined;
 
   constructor(job: Job) {
     this.job = job;
@@ -102,55 +89,42 @@ export class GenerationStream implements AsyncIterable<string> {
     return this.result;
   }
 
-  /** Takes the engine and a sequence for decode(), and gives them back however it ends. */
+  /** Puts the request into the scheduler's hands for decode(), and takes it back however that ends. */
   private async *run(): AsyncGenerator<string, void> {
-    const { acquire, model, prompt, signal } = this.job;
-    let release: (() => void) | undefined;
-    let sequence: Sequence | undefined;
-    // Frees the engine also when nobody asks for a piece any more.
-    const cancel = () => void this.pieces.return();
+    const { scheduler, signal } = this.job;
+    const cancel = () => {
+      this.ticket?.fail(signal!.reason);
+      // Also when nobody asks for a piece any more.
+      void this.pieces.return();
+    };
     try {
-      release = acquire();
-      sequence = model.open(prompt);
-      this.cached = sequence.length;
+      signal?.throwIfAborted();
+      this.ticket = scheduler.submit(this.job);
       signal?.addEventListener("abort", cancel);
-      try {
-        yield* this.decode(sequence);
-      } finally {
-        await this.ahead?.end();
-      }
+      yield* this.decode(this.ticket);
     } catch (error) {
       // What ran before the signal is the answer.
       if (signal?.aborted && error === signal.reason) return;
-      // Nobody should build on what a failed pass may have left.
-      sequence?.discard();
       this.settle.reject(error);
       throw error;
     } finally {
-      // First of all: whatever else fails here, the next answer finds the engine free.
-      sequence?.release();
-      release?.();
+      // First of all: whatever else fails here, others find its place free.
+      if (this.ticket) await scheduler.close(this.ticket);
       signal?.removeEventListener("abort", cancel);
       this.settle.resolve(this.summary());
     }
   }
 
   /**
-   * From the prompt's ids to text: each token is sampled, decoded (which holds back unfinished characters) and filtered
-   * (which holds back the beginnings of stop strings). The sequence is left with the prompt and all of the answer that
-   * ran: not its last token, nor what ran ahead of it.
+   * From ids to text: each token is decoded (which holds back unfinished characters) and filtered (which holds back the
+   * beginnings of stop strings).
    */
-  private async *decode(sequence: Sequence): AsyncGenerator<string, void> {
-    const { sampler, prompt, maxTokens, stopIds, decoder, stop, hidden, signal } = this.job;
+  private async *decode(ticket: Ticket): AsyncGenerator<string, void> {
+    const { maxTokens, stopIds, decoder, stop, hidden, signal } = this.job;
     const filter = new StopFilter(stop);
-    const seen = new Set(sampler.usesSeen ? prompt : []);
-    const next = prompt.slice(this.cached);
     for (let ended: FinishReason | undefined; ended === undefined; ) {
       signal?.throwIfAborted();
-      const id = await this.sample(sequence, next, seen);
-      if (sampler.usesSeen) seen.add(id);
-      next.length = 1;
-      next[0] = id;
+      const id = await this.next(ticket);
       const isStop = stopIds.has(id);
       if (isStop) ended = "stop";
       else if (this.sampled >= maxTokens) ended = "length";
@@ -167,30 +141,18 @@ export class GenerationStream implements AsyncIterable<string> {
     }
   }
 
-  /** The token after `tokens`, and the time that the model takes for it, not the time of whoever reads it. */
-  private async sample(sequence: Sequence, tokens: readonly number[], seen: Set<number>): Promise<number> {
-    const { model, sampler, maxTokens, signal, onPrefill } = this.job;
-    if (this.sampled > 0 && !this.ahead && sampler.want !== "logits") {
-      const draws = sampler.draws && { options: sampler.draws, before: this.sampled };
-      this.ahead = model.ahead?.(sequence, tokens[0]!, maxTokens - this.sampled, draws);
-    }
-    if (this.ahead) {
-      const id = sampler.accept(await this.ahead.next());
-      this.sampled++;
-      this.laterMilliseconds += this.ahead.milliseconds;
-      return id;
-    }
+  /** The next token, and the time that the model took for it, not the time of whoever reads it. */
+  private async next(ticket: Ticket): Promise<number> {
     const start = performance.now();
-    const total = tokens.length;
-    const onChunk = this.sampled === 0 && onPrefill ? (done: number) => onPrefill(done, total) : undefined;
-    const id = sampler.sample(await model.forward(sequence, tokens, sampler.want, signal, onChunk), seen);
+    const { id, milliseconds } = await ticket.next();
     if (this.sampled++ === 0) this.firstMilliseconds = performance.now() - start;
-    else this.laterMilliseconds += performance.now() - start;
+    else this.laterMilliseconds += milliseconds;
     return id;
   }
 
   private summary(): GenerationResult {
     const { prompt, seed } = this.job;
+    const cached = this.ticket?.cached ?? 0;
     const perSecond = (tokens: number, milliseconds: number) =>
       (tokens * 1000) / Math.max(milliseconds, 1e-3);
     return {
@@ -200,12 +162,12 @@ export class GenerationStream implements AsyncIterable<string> {
       usage: {
         prompt_tokens: prompt.length,
         completion_tokens: this.sampled,
-        cached_tokens: this.cached,
+        cached_tokens: cached,
       },
       timings: {
         time_to_first_token_ms: this.sampled > 0 ? this.firstMilliseconds : null,
         prefill_tokens_per_second:
-          this.sampled > 0 ? perSecond(prompt.length - this.cached, this.firstMilliseconds) : null,
+          this.sampled > 0 ? perSecond(prompt.length - cached, this.firstMilliseconds) : null,
         decode_tokens_per_second:
           this.sampled > 1 ? perSecond(this.sampled - 1, this.laterMilliseconds) : null,
       },

@@ -1,4 +1,4 @@
-import { BusyError, ContextOverflowError, OptionError } from "../errors.ts";
+import { ContextOverflowError, OptionError } from "../errors.ts";
 import type { LanguageModel } from "../model/language-model.ts";
 import { show } from "../show.ts";
 import type { StreamDecoder } from "../tokenizer/decoder.ts";
@@ -12,6 +12,7 @@ import {
   resolveOptions,
 } from "./options.ts";
 import { makeSampler } from "./sampler.ts";
+import { Scheduler, type SchedulerOptions } from "./scheduler.ts";
 import type { Message } from "./template.ts";
 
 /** A language model that can also be measured and released. */
@@ -36,11 +37,16 @@ export interface EngineParts<Model extends EngineModel> {
   readonly defaults: GenerationDefaults;
   /** Ids that end an answer. `<human>` ends one as well, where the tokenizer has it. */
   readonly eosIds: readonly number[];
+  /** How many answers it gives at once, and how many more may wait. */
+  readonly scheduling?: SchedulerOptions;
   /** Releases what the engine holds besides the model. */
   readonly release?: () => void;
 }
 
-/** Messages or text in, text out. It gives one answer at a time; its KV cache carries over from one to the next. */
+/**
+ * Messages or text in, text out. It gives several answers at a time, and more wait their turn; what they have in common is in
+ * the KV cache once.
+ */
 export class Engine<Model extends EngineModel = EngineModel> {
   readonly model: Model;
   readonly tokenizer: Tokenizer;
@@ -48,7 +54,7 @@ export class Engine<Model extends EngineModel = EngineModel> {
   private readonly parts: EngineParts<Model>;
   private readonly format: ChatFormat;
   private readonly stopIds: ReadonlySet<number>;
-  private busy = false;
+  private readonly scheduler: Scheduler;
 
   constructor(parts: EngineParts<Model>) {
     this.parts = parts;
@@ -56,13 +62,14 @@ export class Engine<Model extends EngineModel = EngineModel> {
     this.tokenizer = parts.tokenizer;
     this.defaults = parts.defaults;
     this.format = parts.format;
+    this.scheduler = new Scheduler(parts.model, parts.scheduling);
     const human = parts.tokenizer.specialId("<human>");
     this.stopIds = new Set(human === undefined ? parts.eosIds : [...parts.eosIds, human]);
   }
 
   /**
    * Answers the last message. What messages say is data: special strings in them are ordinary text. Nothing runs until
-   * the stream is read; a stream read while another is being read throws BusyError.
+   * the stream is read, which throws BusyError when too many others wait.
    * @throws OptionError, ConfigError for a model that does not chat, ContextOverflowError.
    */
   chat(messages: readonly Message[], options: GenerationOptions = {}): GenerationStream {
@@ -99,14 +106,18 @@ export class Engine<Model extends EngineModel = EngineModel> {
 
   /**
    * Raw logits of every position, as `EngineModel.logits` gives them.
-   * @throws OptionError, ContextOverflowError, BusyError.
+   * @throws OptionError, ContextOverflowError.
    */
   async *logits(tokens: readonly number[]): AsyncGenerator<Float32Array> {
-    const release = this.acquire();
+    const rows = this.model.logits(this.checkIds(tokens));
     try {
-      yield* this.model.logits(this.checkIds(tokens));
+      for (;;) {
+        const { done, value } = await this.scheduler.run(() => rows.next());
+        if (done) return;
+        yield value;
+      }
     } finally {
-      release();
+      await this.scheduler.run(() => rows.return(undefined));
     }
   }
 
@@ -144,7 +155,7 @@ export class Engine<Model extends EngineModel = EngineModel> {
       );
     }
     return new GenerationStream({
-      model: this.model,
+      scheduler: this.scheduler,
       sampler: makeSampler(options),
       prompt,
       decoder,
@@ -155,7 +166,6 @@ export class Engine<Model extends EngineModel = EngineModel> {
       signal: options.signal,
       onPrefill: options.onPrefill,
       seed: options.seed,
-      acquire: () => this.acquire(),
     });
   }
 
@@ -196,17 +206,5 @@ export class Engine<Model extends EngineModel = EngineModel> {
       );
     }
     return [...prompt];
-  }
-
-  private acquire(): () => void {
-    if (this.busy) {
-      throw new BusyError(
-        "The engine is giving an answer; wait for the end of its stream, leave its loop or abort it. One engine gives one answer at a time.",
-      );
-    }
-    this.busy = true;
-    return () => {
-      this.busy = false;
-    };
   }
 }

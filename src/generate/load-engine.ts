@@ -17,10 +17,12 @@ import {
 import { ChatFormat } from "./chat.ts";
 import { CARD_DEFAULTS, type GenerationConfig, parseGenerationConfig } from "./defaults.ts";
 import { Engine } from "./engine.ts";
-import { checkOptions, type Option } from "./option.ts";
+import { checkOptions, integer, type Option } from "./option.ts";
+import { MOST_SERVED, type SchedulerOptions } from "./scheduler.ts";
 
 /** Which adapter, how weights and cache are stored on it, and how special tokens are read. */
 export type EngineOptions = DeviceOptions &
+  SchedulerOptions &
   Omit<ModelLoadOptions, "tokenCount" | "rowsNeeded"> &
   LoadTokenizerOptions;
 
@@ -82,6 +84,8 @@ export const MODEL_OPTIONS = {
     kind: "size",
     flag: ["N", "Passes of an answer submitted before the first is read, 1 to 8. Default: 4."],
   },
+  parallel: integer(1, MOST_SERVED),
+  queue: integer(0, 65_536),
   strip: { kind: "boolean" },
   signal: { kind: "signal" },
   onProgress: { kind: "other" },
@@ -142,6 +146,7 @@ async function loadFrom(
       addEos,
       defaults,
       eosIds,
+      scheduling: options,
       release: () => {
         gpu.destroy();
         release();

@@ -2,7 +2,7 @@ import { OptionError } from "../errors.ts";
 import { show } from "../show.ts";
 
 /** The numbers that an option may have, ends included. */
-interface Range {
+export interface Range {
   readonly kind: "number";
   readonly least: number;
   readonly most: number;

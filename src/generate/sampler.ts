@@ -18,7 +18,7 @@ export interface Sampler {
    * @throws LogitsError when a logit is NaN or infinite, or all are -Infinity.
    */
   sample(candidates: Candidates, seen: ReadonlySet<number>): number;
-  /** The token that the model drew by itself; throws as `sample` does. */
+  /** The token that the model drew by itself, in place of a call of `sample`; throws as that does. */
   accept(drawn: Candidates): number;
 }
 
@@ -50,7 +50,10 @@ export function makeSampler(sampling: Sampling): Sampler {
         : draw(kept, scores, sampling, position);
       return candidates.ids[kept[index]!]!;
     },
-    accept: ({ ids, logits }) => ids[indexOfBest(logits, ids)]!,
+    accept({ ids, logits }) {
+      draws++;
+      return ids[indexOfBest(logits, ids)]!;
+    },
   };
 }
 

@@ -66,14 +66,6 @@ export interface LanguageModel {
    * of them, but for the last. Release it after use.
    */
   open(like?: readonly number[]): Sequence;
-  /** As run(), over as many passes as the tokens take, which follow what the sequence holds: the logits of the last. */
-  forward(
-    sequence: Sequence,
-    tokens: readonly number[],
-    want: Want,
-    signal?: AbortSignal,
-    onChunk?: (done: number) => void,
-  ): Promise<Candidates>;
   /** Rows that a prefill pass should take, of `left` that are to be run: so many that it does not take long. */
   rowsOf(left: number): number;
   /**

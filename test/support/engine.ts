@@ -2,6 +2,7 @@ import { ChatFormat } from "../../src/generate/chat.ts";
 import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
 import { Engine } from "../../src/generate/engine.ts";
 import type { GenerationDefaults } from "../../src/generate/options.ts";
+import type { SchedulerOptions } from "../../src/generate/scheduler.ts";
 import type { Message } from "../../src/generate/template.ts";
 import { certain, FakeModel, type FakeModelOptions } from "./model.ts";
 import { ToyTokenizer } from "./tokenizer.ts";
@@ -16,8 +17,9 @@ export function answering(
   reply: string,
   {
     defaults = CARD_DEFAULTS,
+    scheduling = {},
     ...options
-  }: Partial<FakeModelOptions> & { defaults?: GenerationDefaults } = {},
+  }: Partial<FakeModelOptions> & { defaults?: GenerationDefaults; scheduling?: SchedulerOptions } = {},
 ) {
   const ids = [ToyTokenizer.PREFIX, ...ToyTokenizer.characters(reply), EOS];
   const model = new FakeModel({
@@ -27,7 +29,7 @@ export function answering(
     logitsAfter: (tokens) => certain(ids[tokens.length - tokens.lastIndexOf(BOT) - 3] ?? EOS, tokenizer.size),
     ...options,
   });
-  const parts = { model, tokenizer, format, addBos: true, defaults };
+  const parts = { model, tokenizer, format, addBos: true, defaults, scheduling };
   return { model, engine: new Engine({ ...parts, eosIds: [EOS] }) };
 }
 

@@ -5,8 +5,10 @@ import { KvCache, type Sequence } from "../../src/model/sequence.ts";
 export interface FakeModelOptions {
   readonly contextLength?: number;
   readonly tokenCount: number;
-  /** Tokens of one pass; an abort is seen between two passes. */
+  /** Rows of one prefill pass. */
   readonly chunk?: number;
+  /** Pages of 8 positions that all sequences share. Default: those of one. */
+  readonly pages?: number;
   /** The logits after these tokens. Default: a function of them all, so that a wrong cache gives wrong tokens. */
   readonly logitsAfter?: (tokens: readonly number[]) => Float32Array;
   /** Called before each pass. */
@@ -17,10 +19,12 @@ export interface FakeModelOptions {
 export class FakeModel implements EngineModel {
   readonly contextLength: number;
   readonly tokenCount: number;
-  /** The tokens of each call of forward. */
-  readonly calls: number[][] = [];
   /** The tokens of each part of each pass. */
   readonly passes: number[][][] = [];
+  /** Those of all passes. */
+  get calls(): number[][] {
+    return this.passes.flat();
+  }
   destroyed = false;
   private readonly chunk: number;
   private readonly logitsAfter: (tokens: readonly number[]) => Float32Array;
@@ -33,32 +37,16 @@ export class FakeModel implements EngineModel {
     this.chunk = options.chunk ?? 4;
     this.logitsAfter = options.logitsAfter ?? ((tokens) => scatter(tokens, options.tokenCount));
     this.onPass = options.onPass ?? (() => {});
-    const shape = { context: this.contextLength, page: 8, pages: Math.ceil(this.contextLength / 8) };
+    const shape = {
+      context: this.contextLength,
+      page: 8,
+      pages: options.pages ?? Math.ceil(this.contextLength / 8),
+    };
     this.cache = new KvCache(shape, { setPage() {}, copyPage() {} });
   }
 
   open(like: readonly number[] = []): Sequence {
     return this.cache.open(like);
-  }
-
-  async forward(
-    sequence: Sequence,
-    tokens: readonly number[],
-    want: Want,
-    signal?: AbortSignal,
-    onChunk?: (done: number) => void,
-  ): Promise<Candidates> {
-    if (tokens.length === 0) throw new Error("nothing to forward");
-    sequence.reserve(tokens.length);
-    this.calls.push([...tokens]);
-    for (let at = 0; at < tokens.length; at += this.chunk) {
-      this.onPass();
-      signal?.throwIfAborted();
-      await new Promise((resolve) => setTimeout(resolve));
-      sequence.append(tokens, at, Math.min(this.chunk, tokens.length - at));
-      onChunk?.(Math.min(at + this.chunk, tokens.length));
-    }
-    return select(this.logitsAfter(sequence.tokens), want);
   }
 
   rowsOf(left: number): number {
