@@ -4,6 +4,7 @@ import { expectFolder, openFolder } from "./files.ts";
 import { dawnHost, packageRoot } from "./host.ts";
 
 export * from "../src/index.ts";
+export { saveConversation } from "./conversation.ts";
 export { fileSource, openFolder } from "./files.ts";
 export { DAWN_SUBGROUP_MATRIX, type DawnHost, dawnHost } from "./host.ts";
 

@@ -73,6 +73,11 @@ export class LogitsError extends ZiyaError {
   readonly code = "logits";
 }
 
+/** A saved conversation that cannot be believed, or that another model or cache has left. */
+export class ConversationError extends ZiyaError {
+  readonly code = "conversation";
+}
+
 /** More requests than may wait, or a pass beside one that runs. */
 export class BusyError extends ZiyaError {
   readonly code = "busy";

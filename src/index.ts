@@ -4,6 +4,7 @@ export { type ByteSource, blobSource, bytesSource, type OpenFile } from "./check
 export * from "./errors.ts";
 export type { FinishReason, GenerationResult, GenerationStream } from "./generate/answer.ts";
 export { ChatFormat } from "./generate/chat.ts";
+export type { Conversation } from "./generate/conversation.ts";
 export { Engine, type EngineModel, type EngineParts } from "./generate/engine.ts";
 export { type EngineOptions, loadEngine } from "./generate/load-engine.ts";
 export type { GenerationDefaults, GenerationOptions, Overflow } from "./generate/options.ts";

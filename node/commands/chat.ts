@@ -9,7 +9,8 @@ export const chat: Command = {
   summary: "Talk with the model, or with PROMPT or --file have one answer.",
   details: `Without PROMPT each line is a message; what was said before is remembered, the oldest turns are dropped when
 the context is full (unless --overflow says otherwise). Lines can also come from a pipe. Ctrl-C stops the answer;
-at the prompt, Ctrl-C twice or Ctrl-D ends. /reset begins anew, /stats tells about the last answer, /help lists these.
+at the prompt, Ctrl-C twice or Ctrl-D ends. /reset begins anew, /save FILE and /load FILE keep a conversation and go on with it, /stats
+tells about the last answer, /help lists these.
 A PROMPT that begins with a dash goes behind "--". A message of several lines comes from a file: --file FILE, or from a
 pipe: --file -. On a terminal, control characters of an answer are shown as pictures (␛ for escape); a pipe gets them as
 they are.`,

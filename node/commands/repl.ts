@@ -1,25 +1,35 @@
 import { createInterface, type Interface } from "node:readline";
 import {
+  CheckpointError,
   ContextOverflowError,
+  type Conversation,
+  ConversationError,
   type Engine,
+  fileSource,
   type GenerationOptions,
   type GenerationResult,
-  type Message,
   OptionError,
+  StorageError,
+  saveConversation,
 } from "../index.ts";
 import { EXIT, type Io, write } from "./command.ts";
 import { splitLines } from "./lines.ts";
 import { writeAnswer } from "./sampling.ts";
 import { decodeInput } from "./text.ts";
 
-const HELP = `/reset  forget what was said
-/stats  tokens and speed of the last answer
-/help   this list
+const HELP = `/reset      forget what was said
+/save FILE  keep what was said, and what the model has read of it
+/load FILE  go on with what was kept
+/stats      tokens and speed of the last answer
+/help       this list
 Ctrl-C stops an answer; at the prompt, twice, it ends, as does Ctrl-D. A space before a "/" makes it a message.
 `;
 
 /** What `converse` needs of an engine. */
-type Chat = Pick<Engine, "chat">;
+type Chat = Pick<Engine, "conversation" | "restore">;
+
+/** What is told of a line that asks for what cannot be, before the next one. */
+const REFUSALS = [OptionError, ContextOverflowError, ConversationError, CheckpointError, StorageError];
 
 /**
  * A conversation, line by line: with prompt, editing and history on a terminal, plain lines from a pipe.
@@ -45,7 +55,7 @@ export async function converse(
   const prompt = () => {
     if (!closed) lines?.prompt();
   };
-  let messages: readonly Message[] = [];
+  let conversation = engine.conversation();
   let last: GenerationResult | undefined;
   let exit: number = EXIT.ok;
   // A terminal in raw mode gives Ctrl-C to readline, otherwise it is a signal.
@@ -57,33 +67,44 @@ export async function converse(
     if (!lines) io.stdin.destroy();
   };
   process.on("SIGINT", onSignal);
+  const commands: Readonly<Record<string, (argument: string) => Promise<unknown>>> = {
+    "/reset": async () => {
+      conversation = engine.conversation();
+    },
+    "/save": async (file) => {
+      await saveConversation(conversation, expectName(file));
+      await write(io.stderr, `${count(conversation)} kept in ${file}.\n`);
+    },
+    "/load": async (file) => {
+      conversation = await engine.restore(await fileSource(expectName(file)));
+      await write(io.stderr, `${count(conversation)} from ${file}.\n`);
+    },
+    "/stats": () => write(io.stdout, `${json ? statsJson(last) : describe(last)}\n`),
+    "/help": () => write(io.stderr, HELP),
+  };
+  const answer = async (text: string) => {
+    state.answering = new AbortController();
+    const { signal } = state.answering;
+    last = await writeAnswer(io, json, (onPrefill) =>
+      conversation.say(text, { ...options, signal, onPrefill }),
+    );
+  };
   try {
     prompt();
     for await (const line of lines ?? pipedLines(io)) {
       const text = line.trim();
-      const command = line.startsWith("/") ? text : undefined;
-      if (command === "/reset") messages = [];
-      else if (command === "/stats") await write(io.stdout, `${json ? statsJson(last) : describe(last)}\n`);
-      else if (command !== undefined) {
-        if (command !== "/help") await write(io.stderr, `There is no ${command}.\n`);
-        await write(io.stderr, HELP);
-      } else if (text !== "") {
-        const asked: readonly Message[] = [...messages, { role: "user", content: text }];
-        state.answering = new AbortController();
-        try {
-          const { signal } = state.answering;
-          last = await writeAnswer(io, json, (onPrefill) =>
-            engine.chat(asked, { ...options, signal, onPrefill }),
-          );
-          // An answer that was stopped before its first word leaves no turn behind.
-          if (last.text !== "") messages = [...asked, { role: "assistant", content: last.text }];
-        } catch (error) {
-          if (!(error instanceof OptionError || error instanceof ContextOverflowError)) throw error;
-          await write(io.stderr, `${error.message}\n`);
-          if (!terminal) exit = EXIT.failure;
-        }
-        state.answering = undefined;
+      const [command, argument] = line.startsWith("/") ? splitCommand(text) : [];
+      try {
+        if (command === undefined) {
+          if (text !== "") await answer(text);
+        } else if (Object.hasOwn(commands, command)) await commands[command]!(argument!);
+        else await write(io.stderr, `There is no ${command}.\n${HELP}`);
+      } catch (error) {
+        if (!REFUSALS.some((Refusal) => error instanceof Refusal)) throw error;
+        await write(io.stderr, `${(error as Error).message}\n`);
+        if (!terminal) exit = EXIT.failure;
       }
+      state.answering = undefined;
       prompt();
     }
     if (terminal) await write(io.stdout, "\n");
@@ -96,6 +117,22 @@ export async function converse(
     process.off("SIGINT", onSignal);
     lines?.close();
   }
+}
+
+/** A command, and all that stands behind it: a file's name may have spaces. */
+function splitCommand(text: string): [command: string, argument: string] {
+  const [command] = /^\S+/.exec(text)!;
+  return [command, text.slice(command.length).trim()];
+}
+
+/** @throws OptionError for a name that is none. */
+function expectName(file: string): string {
+  if (file === "") throw new OptionError("The command wants the name of a file behind it.");
+  return file;
+}
+
+function count({ messages }: Conversation): string {
+  return messages.length === 1 ? "1 message" : `${messages.length} messages`;
 }
 
 async function* pipedLines(io: Io): AsyncGenerator<string> {

@@ -93,7 +93,8 @@ export class ChatFormat {
   }
 }
 
-function checkMessage(message: unknown, index: number): void {
+/** @throws OptionError for what is no message. */
+export function checkMessage(message: unknown, index: number): void {
   if (typeof message !== "object" || message === null) {
     throw new OptionError(`messages[${index}] is ${show(message)}; wanted an object with role and content.`);
   }

@@ -1,10 +1,13 @@
+import { type ByteSource, blobSource } from "../checkpoint/source.ts";
 import { ContextOverflowError, OptionError } from "../errors.ts";
 import type { LanguageModel } from "../model/language-model.ts";
+import type { Snapshots } from "../model/snapshots.ts";
 import { show } from "../show.ts";
 import type { StreamDecoder } from "../tokenizer/decoder.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { GenerationStream } from "./answer.ts";
 import type { ChatFormat } from "./chat.ts";
+import { Conversation } from "./conversation.ts";
 import {
   type GenerationDefaults,
   type GenerationOptions,
@@ -12,6 +15,7 @@ import {
   resolveOptions,
 } from "./options.ts";
 import { makeSampler } from "./sampler.ts";
+import { restoreConversation, saveConversation } from "./saved.ts";
 import { Scheduler, type SchedulerOptions } from "./scheduler.ts";
 import type { Message } from "./template.ts";
 
@@ -39,6 +43,8 @@ export interface EngineParts<Model extends EngineModel> {
   readonly eosIds: readonly number[];
   /** How many answers it gives at once, and how many more may wait. */
   readonly scheduling?: SchedulerOptions;
+  /** Reads and writes what the model's KV cache holds, for conversations that are saved. Default: none can be. */
+  readonly snapshots?: Snapshots;
   /** Releases what the engine holds besides the model. */
   readonly release?: () => void;
 }
@@ -74,11 +80,32 @@ export class Engine<Model extends EngineModel = EngineModel> {
    */
   chat(messages: readonly Message[], options: GenerationOptions = {}): GenerationStream {
     const resolved = resolveOptions(options, this.defaults);
-    const prompt =
-      resolved.overflow === "truncate"
-        ? this.format.encodeLast(messages, this.room(resolved))
-        : this.format.encode(messages);
-    return this.stream(this.checkIds(prompt), resolved, this.tokenizer.stream());
+    return this.stream(this.checkIds(this.promptOf(messages, resolved)), resolved, this.tokenizer.stream());
+  }
+
+  /** A conversation that begins with these messages, such as a system message: none by default. */
+  conversation(messages: readonly Message[] = []): Conversation {
+    return new Conversation(
+      {
+        answer: (asked, options) => this.chat(asked, options),
+        save: (said, options) => {
+          const resolved = resolveOptions(options, this.defaults);
+          const prompt = this.promptOf([...said, { role: "user", content: "?" }], resolved);
+          return saveConversation(this.savedParts(), said, prompt);
+        },
+      },
+      messages,
+    );
+  }
+
+  /**
+   * Goes on with a conversation that was saved, here or elsewhere: what it had in the KV cache is there again.
+   * @throws ConversationError for what is none, is damaged, or is of another model, tokenizer or kind of cache, in one
+   * sentence; ContextOverflowError when there is no room for it.
+   */
+  async restore(saved: Blob | ByteSource): Promise<Conversation> {
+    const source = "arrayBuffer" in saved ? blobSource("The conversation", saved) : saved;
+    return this.conversation(await restoreConversation(this.savedParts(), source));
   }
 
   /** The prompt ids that `chat` begins with. */
@@ -125,6 +152,20 @@ export class Engine<Model extends EngineModel = EngineModel> {
   destroy(): void {
     this.model.destroy();
     this.parts.release?.();
+  }
+
+  private promptOf(messages: readonly Message[], options: ResolvedOptions): number[] {
+    return options.overflow === "truncate"
+      ? this.format.encodeLast(messages, this.room(options))
+      : this.format.encode(messages);
+  }
+
+  private savedParts() {
+    const { model, tokenizer, snapshots } = this.parts;
+    if (snapshots) return { model, tokenizer, snapshots };
+    throw new OptionError(
+      "This engine's model has no snapshots of its KV cache: loadEngine() makes one that has.",
+    );
   }
 
   private stream(

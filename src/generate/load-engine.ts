@@ -8,6 +8,7 @@ import { CACHE_FORMATS } from "../kernels/cache.ts";
 import { DECODES } from "../model/decode.ts";
 import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load-model.ts";
 import type { LlamaModel } from "../model/model.ts";
+import { snapshotsOf } from "../model/snapshots.ts";
 import { WEIGHT_FORMATS } from "../stored.ts";
 import {
   type LoadedTokenizer,
@@ -147,6 +148,7 @@ async function loadFrom(
       defaults,
       eosIds,
       scheduling: options,
+      snapshots: snapshotsOf(gpu, model),
       release: () => {
         gpu.destroy();
         release();

@@ -1,3 +1,6 @@
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { UsageError } from "../../node/commands/command.ts";
 import { converse } from "../../node/commands/repl.ts";
@@ -6,7 +9,7 @@ import { ChatFormat } from "../../src/generate/chat.ts";
 import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
 import { Engine } from "../../src/generate/engine.ts";
 import { fakeIo } from "../support/io.ts";
-import { certain, FakeModel } from "../support/model.ts";
+import { certain, FakeModel, fakeSnapshots } from "../support/model.ts";
 import { ToyTokenizer } from "../support/tokenizer.ts";
 
 const [EOS, HUMAN, BOT] = [2, 3, 4];
@@ -30,14 +33,22 @@ function engineOf(contextLength = 300, said = "ok.", onPass = () => {}) {
       );
     },
   });
-  const parts = { model, tokenizer, format, addBos: true, defaults: CARD_DEFAULTS };
+  const parts = {
+    model,
+    tokenizer,
+    format,
+    addBos: true,
+    defaults: CARD_DEFAULTS,
+    snapshots: fakeSnapshots(),
+  };
   const engine = new Engine({ ...parts, eosIds: [EOS] });
   const asked: (readonly Message[])[] = [];
-  const chat = (messages: readonly Message[], options?: GenerationOptions) => {
+  const chat = engine.chat.bind(engine);
+  engine.chat = (messages: readonly Message[], options?: GenerationOptions) => {
     asked.push(messages);
-    return engine.chat(messages, options);
+    return chat(messages, options);
   };
-  return { chat, asked };
+  return Object.assign(engine, { asked });
 }
 
 describe("converse", () => {
@@ -61,7 +72,7 @@ describe("converse", () => {
     expect(io.out()).toMatch(/prompt {3}11 tokens, 0 of them/);
     expect(io.out()).toContain("answer   5 tokens, ended by stop, seed 4");
     expect(io.err()).toContain("There is no /nope.");
-    expect(io.err().split("/reset  forget").length).toBe(3);
+    expect(io.err().split("/reset      forget").length).toBe(3);
     expect(engine.asked.at(-1)?.at(-1)?.content).toBe("/reset");
   });
 
@@ -121,6 +132,28 @@ decode   1.60 tokens/s
     const json = fakeIo({ input: "one\n" });
     await converse(engineOf(300, said), json, true, {});
     expect(JSON.parse(json.out()).text).toBe(said);
+  });
+
+  test("keeps a conversation in a file, and goes on with it elsewhere", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "ziya-repl-"));
+    try {
+      const file = join(folder, "what was said");
+      const io = fakeIo({ input: `one\n/save ${file}\n/save ${join(folder, "none", "file")}\n/save\n` });
+      expect(await converse(engineOf(), io, false, {})).toBe(1);
+      expect(io.err()).toContain(`2 messages kept in ${file}.`);
+      expect(io.err()).toMatch(/none.file could not be written/);
+      expect(io.err()).toContain("wants the name of a file");
+      expect(await readdir(folder)).toEqual(["what was said"]);
+      const later = fakeIo({ input: `/load ${file}\ntwo\n/stats\n/load ${folder}/nothing\n` });
+      const engine = engineOf();
+      expect(await converse(engine, later, false, {})).toBe(1);
+      expect(engine.asked[0]?.map(({ content }) => content)).toEqual(["one", "ok.", "two"]);
+      expect(later.out()).toContain("prompt   26 tokens, 15 of them still in the cache");
+      expect(later.err()).toContain(`2 messages from ${file}.`);
+      expect(later.err()).toContain("nothing does not exist: check the path.");
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   test("prints a result a line with json", async () => {

@@ -1,6 +1,7 @@
 import type { EngineModel } from "../../src/generate/engine.ts";
 import { type Candidates, MAX_CANDIDATES, type PassPart, type Want } from "../../src/model/language-model.ts";
 import { KvCache, type Sequence } from "../../src/model/sequence.ts";
+import type { Identity, Snapshots } from "../../src/model/snapshots.ts";
 
 export interface FakeModelOptions {
   readonly contextLength?: number;
@@ -72,6 +73,27 @@ export class FakeModel implements EngineModel {
   destroy(): void {
     this.destroyed = true;
   }
+}
+
+/**
+ * Snapshots of a model without arithmetic: eight bytes a position, of which the first tells the token.
+ * @param identity What is told besides that it is a fake.
+ */
+export function fakeSnapshots(identity: Identity = {}): Snapshots {
+  const bytesOf = (token: number) => Uint8Array.of(token, 1, 2, 3, 4, 5, 6, 7);
+  return {
+    identify: async () => ({ fake: true, ...identity }),
+    bytesOf: (positions) => 8 * positions,
+    async *read(sequence) {
+      for (const token of sequence.tokens) yield bytesOf(token);
+    },
+    async write(sequence, positions, next) {
+      for (let i = 0; i < positions; i++) {
+        sequence.placeOf(i);
+        if ((await next(8)).length !== 8) throw new Error("too few bytes");
+      }
+    },
+  };
 }
 
 /** What the kernels return of all logits. */
