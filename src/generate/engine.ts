@@ -203,6 +203,7 @@ export class Engine<Model extends EngineModel = EngineModel> {
       stop: options.stop,
       hidden: this.hiddenIn(options.stop),
       stopIds: this.stopIds,
+      lookup: options.prompt_lookup_num_tokens,
       maxTokens: Math.min(options.max_tokens, contextLength - prompt.length),
       signal: options.signal,
       onPrefill: options.onPrefill,

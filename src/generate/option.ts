@@ -27,6 +27,8 @@ type Kind =
 export type Option = Kind & {
   /** What a value stands for in the command line's help, that help, and the flag where it is no --top-k of "top_k". */
   readonly flag?: readonly [value: string, help: string, name?: string];
+  /** What it is where nobody says: of the others, the checkpoint does. */
+  readonly default?: number;
   /** The key in generation_config.json. */
   readonly key?: string;
 };

@@ -75,14 +75,11 @@ export class Scheduler {
 
   /** Ends a request: what the reader knows stays in the cache. Settles once nothing runs for it any more. */
   async close(ticket: Ticket): Promise<void> {
-    if (this.running.has(ticket)) {
-      const closed = new Promise<void>((resolve) => this.closing.set(ticket, resolve));
-      this.wake();
-      await closed;
-    } else {
-      this.retire(ticket);
-      this.wake();
-    }
+    const closed =
+      this.running.has(ticket) && new Promise<void>((resolve) => this.closing.set(ticket, resolve));
+    if (!closed) this.retire(ticket);
+    this.wake();
+    await closed;
   }
 
   /** Runs what needs the model for itself, between two passes. */
@@ -99,18 +96,13 @@ export class Scheduler {
     this.wake();
   };
 
-  private readonly ring = (): void => {
-    this.alarm = undefined;
-    this.wake();
-  };
-
-  private wake(): void {
+  private readonly wake = (): void => {
     this.noteChange();
     if (this.looping) return;
     this.looping = true;
     // Whoever asks in the same turn comes along.
     queueMicrotask(() => void this.loop());
-  }
+  };
 
   private async loop(): Promise<void> {
     for (;;) {
@@ -141,7 +133,8 @@ export class Scheduler {
       if (this.served.length >= this.parallel) {
         const idle = this.served.find((ticket) => ticket.idleMilliseconds > PATIENCE);
         if (!idle) {
-          this.alarm ??= setTimeout(this.ring, PATIENCE);
+          clearTimeout(this.alarm);
+          this.alarm = setTimeout(this.wake, PATIENCE);
           return;
         }
         this.putBack(idle);
@@ -169,11 +162,13 @@ export class Scheduler {
   private async decode(tickets: readonly Ticket[]): Promise<void> {
     for (const ticket of tickets) if (ticket.sequence) this.makeRoom(ticket);
     const able = tickets.filter(({ sequence }) => sequence);
-    await this.pass(
-      able,
-      able.map((ticket) => ticket.part(1)),
-      "decode",
-    );
+    let room = MOST_DRAWN - able.length;
+    const parts = able.map((ticket) => {
+      const part = ticket.decodePart(room);
+      room -= part.count - 1;
+      return part;
+    });
+    await this.pass(able, parts, "decode");
   }
 
   /** A chunk of prompts, the shortest first. */
@@ -191,16 +186,20 @@ export class Scheduler {
   /** Runs a part of each ticket, and draws. What fails for all is everybody's error. */
   private async pass(tickets: readonly Ticket[], parts: readonly PassPart[], kind: PassKind): Promise<void> {
     if (parts.length === 0) return;
-    const drawing = tickets.filter((_, i) => parts[i]!.drawn > 0);
-    const wants = drawing.map(({ request }) => WANTS.indexOf(request.sampler.want));
+    const wants = tickets.map(({ request }, i) =>
+      parts[i]!.drawn > 0 ? WANTS.indexOf(request.sampler.want) : 0,
+    );
     for (const ticket of tickets) this.running.add(ticket);
     try {
       const started = performance.now();
-      const candidates = await this.model.run(parts, WANTS[Math.max(0, ...wants)]!, kind);
+      const candidates = [...(await this.model.run(parts, WANTS[Math.max(...wants)]!, kind))];
       const milliseconds = performance.now() - started;
-      for (const ticket of tickets) this.attempt(ticket, () => ticket.notePrefill());
-      for (const [d, ticket] of drawing.entries()) {
-        this.attempt(ticket, () => ticket.draw(candidates[d]!, milliseconds));
+      for (const [i, ticket] of tickets.entries()) {
+        const rows = candidates.splice(0, parts[i]!.drawn);
+        this.attempt(ticket, () => {
+          ticket.notePrefill();
+          if (rows.length > 0) ticket.draw(rows, milliseconds);
+        });
       }
     } catch (error) {
       for (const ticket of tickets) this.drop(ticket, error);
@@ -216,18 +215,17 @@ export class Scheduler {
   /** Has the model run ahead for the only one, as long as it is that. @returns false where it cannot. */
   private async runAhead(ticket: Ticket): Promise<boolean> {
     const { model } = this;
-    const { request, tokens } = ticket;
-    const { sampler, maxTokens } = request;
-    const sequence = ticket.sequence!;
-    const known = sequence.length === tokens.length - 1;
-    if (!model.ahead || ticket.drawn === 0 || !known || sampler.want === "logits") return false;
+    const { tokens, sequence } = ticket;
+    const { sampler, maxTokens } = ticket.request;
+    const isKnown = ticket.drawn > 0 && sequence!.length === tokens.length - 1;
+    if (!model.ahead || !isKnown || sampler.want === "logits" || ticket.isDrafting) return false;
     this.running.add(ticket);
     try {
       const draws = sampler.draws && { options: sampler.draws, before: ticket.drawn };
-      const run = model.ahead(sequence, tokens.at(-1)!, maxTokens - ticket.drawn, draws);
+      const run = model.ahead(sequence!, tokens.at(-1)!, maxTokens - ticket.drawn, draws);
       try {
-        while (this.isAlone && !this.closing.has(ticket) && !ticket.isDone) {
-          if (ticket.isAsked) ticket.accept(sampler.accept(await run.next()), run.milliseconds);
+        while (this.isAlone && !this.closing.has(ticket) && !ticket.isDone && !ticket.isDrafting) {
+          if (ticket.isAsked) ticket.acceptAhead(sampler.accept(await run.next()), run.milliseconds);
           else await new Promise<void>((resolve) => (this.noteChange = resolve));
         }
       } finally {

@@ -1,5 +1,7 @@
+import { ContextOverflowError } from "../errors.ts";
 import type { Candidates, PassPart } from "../model/language-model.ts";
 import type { Sequence } from "../model/sequence.ts";
+import { Lookup } from "./lookup.ts";
 import type { Sampler } from "./sampler.ts";
 
 /** Whose tokens are wanted. */
@@ -9,6 +11,8 @@ export interface Request {
   readonly sampler: Sampler;
   /** Tokens to be drawn, at least 1. */
   readonly maxTokens: number;
+  /** The longest draft; 0 or nothing for none. */
+  readonly lookup?: number;
   /** Ids after which nothing is drawn. */
   readonly stopIds: ReadonlySet<number>;
   /** Told of the prompt's tokens that ran, and of those that have to. */
@@ -39,6 +43,9 @@ export class Ticket {
   /** Tokens of the prompt that were in the cache when it was first served. */
   cached = 0;
   private readonly seen: Set<number>;
+  private readonly lookup: Lookup | undefined;
+  /** What it drafted for the pass that runs. */
+  private drafted: readonly number[] = [];
   private readonly milliseconds: number[] = [];
   private readonly onAsk: (ticket: Ticket) => void;
   private taken = 0;
@@ -50,12 +57,18 @@ export class Ticket {
     this.request = request;
     this.tokens = [...request.prompt];
     this.seen = new Set(request.sampler.usesSeen ? request.prompt : []);
+    this.lookup = request.lookup ? new Lookup(request.lookup) : undefined;
     this.onAsk = onAsk;
   }
 
   /** Tokens drawn so far. */
   get drawn(): number {
     return this.milliseconds.length;
+  }
+
+  /** Whether it may have drafts for its next pass. */
+  get isDrafting(): boolean {
+    return this.lookup?.isResting === false;
   }
 
   /** Whether the reader waits for a token. */
@@ -121,7 +134,7 @@ export class Ticket {
   }
 
   /** Takes a token that was drawn, and gives it to the reader if it waits for one. */
-  accept(id: number, milliseconds: number): void {
+  private accept(id: number, milliseconds: number): void {
     if (this.request.sampler.usesSeen) this.seen.add(id);
     this.tokens.push(id);
     this.milliseconds.push(milliseconds);
@@ -130,9 +143,51 @@ export class Ticket {
     waiter?.resolve(this.take());
   }
 
-  /** Draws the next token. Throws LogitsError. */
-  draw(candidates: Candidates, milliseconds: number): void {
-    this.accept(this.request.sampler.sample(candidates, this.seen), milliseconds);
+  /**
+   * What it has for a pass of single tokens: its next, and, where that is the last known one, up to `room` drafted ones
+   * behind it, for which its sequence takes room.
+   */
+  decodePart(room: number): PassPart {
+    const { tokens, sequence, request } = this;
+    this.drafted = [];
+    if (sequence!.length + 1 < tokens.length) return this.part(1);
+    const drafted = this.lookup?.draft(tokens, Math.min(room, request.maxTokens - this.drawn - 1)) ?? [];
+    if (drafted.length === 0) return this.part(1);
+    try {
+      sequence!.reserve(1 + drafted.length);
+    } catch (error) {
+      // There is room for the token alone.
+      if (error instanceof ContextOverflowError) return this.part(1);
+      throw error;
+    }
+    this.drafted = drafted;
+    const count = 1 + drafted.length;
+    return { sequence: sequence!, tokens: [tokens.at(-1)!, ...drafted], first: 0, count, drawn: count };
+  }
+
+  /**
+   * Draws the next token, and those after it as long as they are the drafted ones: the others' rows saw tokens that were not
+   * drawn. Throws LogitsError.
+   */
+  draw(candidates: readonly Candidates[], milliseconds: number): void {
+    const { sampler, stopIds } = this.request;
+    const ids: number[] = [];
+    for (const [i, row] of candidates.entries()) {
+      const id = sampler.sample(row, this.seen);
+      if (sampler.usesSeen) this.seen.add(id);
+      ids.push(id);
+      if (id !== this.drafted[i] || stopIds.has(id)) break;
+    }
+    // The first comes out of the prompt's pass.
+    if (this.drawn > 0) this.lookup?.note(this.drafted.length, ids.length, milliseconds);
+    for (const id of ids) this.accept(id, milliseconds / ids.length);
+    this.sequence!.truncate(Math.min(this.sequence!.length, this.tokens.length - 1));
+  }
+
+  /** Takes a token that the model drew by itself. */
+  acceptAhead(id: number, milliseconds: number): void {
+    this.lookup?.note(0, 1, milliseconds);
+    this.accept(id, milliseconds);
   }
 
   /** Gives the reader an error, behind the tokens that were drawn. */

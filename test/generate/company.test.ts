@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Engine, type LlamaModel, load } from "../../node/index.ts";
 import type { GenerationOptions } from "../../src/generate/options.ts";
 import type { Message } from "../../src/generate/template.ts";
@@ -45,6 +45,28 @@ describe.each(["q4", "f16"] as const)("the embedded model as %s, eight conversat
     sequence.reserve(engine.model.contextLength);
     sequence.discard();
   }
+
+  it.skipIf(weights === "q4").each([
+    ["greedy", { temperature: 0 }],
+    ["sampled", { temperature: 1.5, seed: 4 }],
+    ["with a penalty", { temperature: 1, seed: 4, repetition_penalty: 1.1 }],
+  ] as [string, GenerationOptions][])(
+    "%s, has the answer with drafts that it has without",
+    async (_, options) => {
+      const asked = ["重复:苹果 香蕉 西瓜 苹果 香蕉 西瓜", "Repeat: one two three one two three one two"];
+      for (const content of asked) {
+        const messages: Message[] = [{ role: "user", content }];
+        empty();
+        const wanted = await answer(messages, options);
+        empty();
+        const run = vi.spyOn(engine.model, "run");
+        const drafted = await answer(messages, { ...options, prompt_lookup_num_tokens: 8 });
+        expect(run.mock.calls.some(([parts]) => parts.some(({ drawn }) => drawn > 1))).toBe(true);
+        run.mockRestore();
+        expect(drafted.text).toBe(wanted.text);
+      }
+    },
+  );
 
   // Until few rows have the bits of one, in 8 bits: what is so hot tells of every other rounding.
   it.skipIf(weights === "q4")("one that others join and leave goes on with its own tokens", async () => {

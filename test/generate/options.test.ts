@@ -13,6 +13,7 @@ describe("resolveOptions", () => {
     const { seed, ...rest } = resolve({});
     expect(rest).toEqual({
       temperature: 1,
+      prompt_lookup_num_tokens: 0,
       top_k: 50,
       top_p: 0.85,
       min_p: 0,
