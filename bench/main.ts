@@ -5,6 +5,7 @@ import { describeAdapter } from "../src/gpu/adapter.ts";
 import { openDevice } from "../src/gpu/device.ts";
 import { presetOf, type Rung } from "../src/gpu/features.ts";
 import { WEIGHT_FORMATS } from "../src/stored.ts";
+import { benchCache } from "./cache.ts";
 import { kernelSubjects } from "./kernels.ts";
 import { type Measured, READ_BYTES, readBandwidth, timeInterleaved } from "./measure.ts";
 import { benchModel } from "./model.ts";
@@ -15,20 +16,20 @@ import { saveResults } from "./record.ts";
 const HELP = `Usage: npm run bench -- [options]
 
 Milliseconds, GB/s and GFLOP/s of every kernel at a model's widths, each beside the share of the read bandwidth
-measured next to it; then decode and prefill of a model of random weights.
+measured next to it; then decode and prefill of a model of random weights; then its cache: pages copied, saved and restored.
 
   --shape NAME     ${SHAPE_NAMES.join(", ")} (default ziya-13b)
   --layers N       layers of the whole-model runs (default 2)
   --weights FORMAT f32, f16, q8 or q4 (default q4)
   --tokens N       tokens of a prefill pass (default 128; 32 on a software adapter)
-  --only PART      kernels or model
+  --only PART      kernels, model or cache
   --adapter NAME   part of an adapter's name
   --rung NAME      core, subgroups, dot or half
   --out FILE       where the JSON goes (default bench/results/bench-<shape>-<weights>-<adapter>-<date>.json, with --only
                    its PART too; "-" for none)
 `;
 
-const PARTS = ["kernels", "model"] as const;
+const PARTS = ["kernels", "model", "cache"] as const;
 
 /** One line of the report. */
 interface Row {
@@ -101,14 +102,18 @@ async function main(): Promise<void> {
     rows.push(row);
     console.log(describe(row));
   };
-  if (only !== "model") {
+  const runs = (part: (typeof PARTS)[number]) => only === undefined || only === part;
+  if (runs("kernels")) {
     for await (const { name, dispatches, bytes, flops } of kernelSubjects(gpu, config, format, tokens)) {
       const [readMs, ms] = await timeInterleaved(gpu, [[read], dispatches]);
       report({ name, ms: ms!, bytes, flops }, readMs!);
     }
   }
   const [readMs] = await timeInterleaved(gpu, [[read]]);
-  if (only !== "kernels") {
+  if (runs("cache")) {
+    for (const figures of await benchCache(gpu, config, format)) report(figures, readMs!);
+  }
+  if (runs("model")) {
     for (const figures of await benchModel(gpu, config, format, tokens)) report(figures, readMs!);
   }
   report({ name: "read_bandwidth", ms: readMs!, bytes: READ_BYTES, flops: 0 }, readMs!);

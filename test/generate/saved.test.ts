@@ -57,6 +57,24 @@ describe("a conversation", () => {
     expect(talk.messages.length).toBe(2);
   });
 
+  test("shares with another one what both begin with, and neither runs again what it has", async () => {
+    const { engine } = engineOf({ contextLength: 300 });
+    const turn = [user("x".repeat(20)), answer("fine, thank you")];
+    const talks = [0, 1].map(() => engine.conversation(turn));
+    const [first, second] = ["one 0", "one 1"].map((text) => engine.encodeChat([...turn, user(text)]));
+    const cached: number[] = [];
+    for (const text of ["one", "two"]) {
+      for (const talk of talks) {
+        const { usage } = await talk.say(`${text} ${talks.indexOf(talk)}`, { temperature: 0 }).complete();
+        cached.push(usage.cached_tokens);
+      }
+    }
+    // The turn before and "one ", and then everything but what ended the answer.
+    const common = first!.findIndex((id, i) => id !== second![i]);
+    const whole = first!.length + 1 + "fine, thank you".length;
+    expect(cached).toEqual([0, common, whole, whole]);
+  });
+
   test("has what was said last in the place of what was not answered", async () => {
     const { engine } = answering("ok.");
     const talk = engine.conversation();
