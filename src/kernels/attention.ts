@@ -13,6 +13,8 @@ const DECODE_LANES = 256;
 const FEW_ROWS = 8;
 /** Queries that share a workgroup's tiles of keys and values. */
 const TILE_ROWS = 64;
+/** The same of the way "tiles narrow". */
+const NARROW_ROWS = 8;
 
 /**
  * Causal attention: y[t] = softmax(q[t] · keys / √headDim) · values over the positions of row t's sequence up to its
@@ -23,6 +25,13 @@ export const ATTENTION: Operation<AttentionPass, "qkv" | "keys" | "values" | "y"
   name: "attention",
   bindings: () => ["qkv", "keys", "values", "y", "rows", "pages"],
   ways: [
+    {
+      name: "tiles narrow",
+      needs: ["subgroups", "narrow"],
+      files: ({ cache }) => ["rows", "pages", `octet_${cache}`, "attention_tiles_narrow"],
+      constants: (shape) => ({ ...shapeConstants(shape), ROWS: NARROW_ROWS, KEYS: PAGE_ALIGNMENT }),
+      grid: ({ heads, kvHeads, tokens }) => [kvHeads, Math.ceil((tokens * (heads / kvHeads)) / NARROW_ROWS)],
+    },
     ...reducing<AttentionPass>("rows ", (part) => ({
       fits: ({ tokens }) => tokens <= FEW_ROWS,
       files: ({ cache }) => ["rows", "pages", `quartet_${cache}`, part, "attention_decode"],
