@@ -16,6 +16,7 @@ export type { Importance } from "./model/calibrate.ts";
 export type { Config } from "./model/config.ts";
 export type { Candidates, LanguageModel, Want } from "./model/language-model.ts";
 export type { LlamaModel } from "./model/model.ts";
+export type { Snapshots } from "./model/snapshots.ts";
 export { WEIGHT_FORMATS, type WeightFormat } from "./stored.ts";
 export type { StreamDecoder } from "./tokenizer/decoder.ts";
 export type { Span, Tokenizer } from "./tokenizer/tokenizer.ts";

@@ -62,8 +62,8 @@ export interface LanguageModel {
   /** Ids below this are real; logits of padding rows above it are never returned. */
   readonly tokenCount: number;
   /**
-   * A sequence of its own in the KV cache, for tokens that begin like `like`: it holds already what an earlier one left
-   * of them, but for the last. Release it after use.
+   * A sequence of its own in the KV cache, for tokens that begin like `like`: it holds already what any other one
+   * has of them, but for the last. Release it after use.
    */
   open(like?: readonly number[]): Sequence;
   /** Rows that a prefill pass should take, of `left` that are to be run: so many that it does not take long. */
