@@ -37,6 +37,9 @@ const CASES = [
 /** Rows of one pass: around a tile of 32, and the shipped chunk. */
 const TOKENS = [2, 5, 32, 33, 128];
 
+/** Every count up to a few, and more than a chunk, at one odd shape. */
+const COUNTS = [...Array.from({ length: 17 }, (_, i) => i + 1), 64, 100, 512];
+
 /** What several rows go by. */
 const MATMULS = LINEAR.ways.map(({ name }) => name).filter((name) => !name.startsWith("matvec"));
 
@@ -106,7 +109,8 @@ async function products({ format, rows, columns, tokens, before, on = gpu() }: C
   return {
     matrix,
     matvecAgrees: async () => run(await linear(on, matrix, 1, { accumulate }), 1),
-    matmulAgrees: async (count = tokens) => run(await linear(on, matrix, count, { accumulate, way }), count),
+    matmulAgrees: async (count = tokens) =>
+      run(await linear(on, matrix, Math.max(count, 2), { accumulate, way }), count),
   };
 }
 
@@ -133,6 +137,12 @@ describe.each(MATMULS)("linear agrees with float64 as %s", (way) => {
     if (!has(way, format)) return;
     const { matmulAgrees } = await products({ format, rows, columns, tokens: 128 }, way);
     for (const tokens of TOKENS) await matmulAgrees(tokens);
+  });
+
+  it("whatever the rows of the pass", async () => {
+    if (!has(way)) return;
+    const { matmulAgrees } = await products({ format: "f16", rows: 37, columns: 160, tokens: 512 }, way);
+    for (const tokens of COUNTS) await matmulAgrees(tokens);
   });
 
   it("added to y when it accumulates", async () => {

@@ -23,7 +23,11 @@ const CASES = [
   ["q4", 16, 32],
   ["q8", 37, 5120],
   ["q8", 1, 96],
+  ["q4", 37, 160],
 ] as const;
+
+/** Every count up to a few, and more than a chunk, at one odd shape. */
+const COUNTS = [...Array.from({ length: 17 }, (_, i) => i + 1), 64, 100, 512];
 
 /** Rows of a pass: around quads, and the shipped chunk. */
 const TOKENS = [1, 2, 3, 4, 5, 17, 128];
@@ -76,7 +80,8 @@ describe.each(LINEAR_OF_QUADS.ways.map(({ name }) => name))("linear of quads, %s
 
   it.each(CASES)("agrees with float64, stored as %s, at [%i, %i]", async (format, rows, columns) => {
     if (!has()) return;
-    const most = TOKENS.at(-1)!;
+    const counts = columns === 160 ? COUNTS : TOKENS;
+    const most = counts.at(-1)!;
     const { matrix, stored } = storeMatrix(gpu(), format, randomFloats(rows * columns, 1, 0.05), columns);
     // As a wider matrix may have left it.
     const quads = upload(gpu(), new Uint32Array(quadsBytes(most, columns) / 4).fill(0xffffffff));
@@ -84,7 +89,7 @@ describe.each(LINEAR_OF_QUADS.ways.map(({ name }) => name))("linear of quads, %s
     const before = randomFloats(most * rows, 3);
     for (const accumulate of [false, true]) {
       const multiply = await linearOfQuads(gpu(), matrix, most, quads, { accumulate, way });
-      for (const tokens of accumulate ? [3] : TOKENS) {
+      for (const tokens of accumulate ? [3] : counts) {
         const y = upload(gpu(), before);
         const dispatches = multiply({ x, y, rows: uploadRows(gpu(), rowsFrom(0, tokens)) });
         const got = await runAndReadFloats(gpu(), dispatches, y);

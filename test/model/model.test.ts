@@ -180,6 +180,30 @@ describe("one layer at the shipped scale, after 1,500 tokens", () => {
   });
 });
 
+it.each(["f16", "q8"] as const)(
+  "a prompt of 2,000 tokens as %s leaves the same bits in chunks as whole",
+  async (weights) => {
+    const changes = { ...GQA, num_hidden_layers: 1, max_position_embeddings: 2048 };
+    const long = Array.from({ length: 2000 }, (_, i) => (i * 37 + (i >> 5) * 11 + 11) % 301);
+    const logits: Float32Array[] = [];
+    for (const chunk of [2000, 128, 77]) {
+      await withModel(changes, { weights, chunk }, async (model) => {
+        const sequence = model.open();
+        sequence.reserve(long.length);
+        for (let first = 0; first < long.length; first += chunk) {
+          const count = Math.min(chunk, long.length - first);
+          const part = { sequence, tokens: long, first, count, drawn: first + count === long.length ? 1 : 0 };
+          const [drawn] = await model.run([part], "logits", "prefill");
+          if (drawn) logits.push(drawn.logits.slice());
+        }
+      });
+    }
+    expect(logits[1]).toEqual(logits[0]);
+    expect(logits[2]).toEqual(logits[0]);
+    expect(new Set(logits[0]).size).toBeGreaterThan(100);
+  },
+);
+
 describe("the cache", () => {
   it("gives the same after a sequence was cut as from the start", async () => {
     await withModel(GQA, { chunk: 16 }, async (model) => {
