@@ -15,6 +15,9 @@ const CACHES = ["f16", "q8", "q4"] as const satisfies readonly CacheFormat[];
 /** That a lane loads for each of eight values: their codes, and the words of their group, or in q8 of two groups. */
 const LOADED_BITS = { f16: 16, f32: 32, q8: 16, q4: 8 } as const satisfies Record<CacheFormat, number>;
 
+/** Rows of a pass of few. */
+const FEW_ROWS = 8;
+
 /** The kernels of the set `fused` at the widths of a config, in every arithmetic that the format has, at a full context. */
 export function listFusedSubjects(
   gpu: Pick<Gpu, "bindingLimit">,
@@ -30,6 +33,7 @@ export function listFusedSubjects(
   const subjects: Subject[] = [];
   for (const arithmetic of ARITHMETICS.filter((name) => canMultiply(format, name))) {
     const vector = (columns: number) => ({ zeros: vectorBytes(arithmetic, columns) });
+    const several = (columns: number) => ({ zeros: FEW_ROWS * vectorBytes(arithmetic, columns) });
     const matrices = matricesOf(config).map(([label, outputs, columns]) => {
       const matrix = { label, format, rows: outputs, columns };
       const { words, scales } = storedBytes(format, outputs, columns);
@@ -75,13 +79,27 @@ export function listFusedSubjects(
       subjects.push(subjectOf(name, OPERATIONS.add, stored, { ...buffers, ...more }, cost));
     }
     if (gateUp!.fits) {
+      const { name, cost } = gateUp!;
       const buffers = { ...gateUp!.buffers, stored: vector(hidden) };
       const shape = { ...gateUp!.shape, storedColumns: hidden };
-      subjects.push(subjectOf(gateUp!.name, OPERATIONS.gate, shape, buffers, gateUp!.cost));
+      subjects.push(subjectOf(name, OPERATIONS.gate, shape, buffers, cost));
+      // What few rows change is in the product, which all kernels share.
+      const few = { input: several(dim), stored: several(hidden) };
+      subjects.push(
+        subjectOf(
+          `${name} x ${FEW_ROWS}`,
+          OPERATIONS.gate,
+          { ...shape, tokens: FEW_ROWS },
+          { ...buffers, ...few },
+          { ...cost, flops: FEW_ROWS * cost.flops, tokens: FEW_ROWS, kind: "gate of few rows" },
+        ),
+      );
     }
     if (head!.fits) {
       const buffers = { ...head!.buffers, logits: { floats: vocab } };
-      subjects.push(subjectOf(head!.name, OPERATIONS.head, head!.shape, buffers, head!.cost));
+      subjects.push(
+        subjectOf(head!.name, OPERATIONS.head, { ...head!.shape, outputs: vocab }, buffers, head!.cost),
+      );
     }
 
     for (const attention of own) {

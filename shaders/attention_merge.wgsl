@@ -1,16 +1,18 @@
-// Attention of one row from the shares of attention_split.wgsl, as the input of the next matrix.
-// Links with a store_*.wgsl and a merged_*.wgsl. Grid: HEADS * HEAD_DIM / 32 workgroups of 32 lanes, each 32 values of a head.
+// Attention of each row from the shares of attention_split.wgsl, as the input of the next matrix.
+// Links with tokens_1.wgsl, a store_*.wgsl and a merged_*.wgsl. Grid: HEADS * HEAD_DIM / 32 x T workgroups, each 32 values of a head.
 override HEADS: u32;
 override HEAD_DIM: u32; // a multiple of 32
 override SPLITS: u32;
 
-// [HEADS, SPLITS, HEAD_DIM + 4]: the sums of values, then largest and the sum of weights
+// [T, HEADS, SPLITS, HEAD_DIM + 4]: the sums of values, then largest and the sum of weights
 @group(0) @binding(0) var<storage, read> shares: array<f32>;
 
-@compute @workgroup_size(32)
+const LANES = 32u;
+
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
   let stride = HEAD_DIM + 4u;
-  let first = workgroup.x / (HEAD_DIM / 32u) * SPLITS * stride;
+  let first = (workgroup.y * HEADS + workgroup.x / (HEAD_DIM / 32u)) * SPLITS * stride;
   let column = workgroup.x % (HEAD_DIM / 32u) * 32u + lane;
   // The first split has the first position, which every row sees; shares without positions weigh nothing.
   var largest = shares[first + HEAD_DIM];
@@ -25,5 +27,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     sum += weight * shares[at + column];
     total += weight * shares[at + HEAD_DIM + 1u];
   }
-  storeGroup(workgroup.x, merged(sum / total, lane), 0.0, lane);
+  handOver(lane, merged(sum / total, lane), 0.0);
+  storeGroups(workgroup.y, workgroup.x, lane);
 }

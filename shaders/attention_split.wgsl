@@ -1,7 +1,7 @@
-// Of one row, head and split of the positions that it sees, of SPAN each: the largest score, and relative to it the sums of
+// Of each row, head and split of the positions that it sees, of SPAN each: the largest score, and relative to it the sums of
 //   exp(q . keys[j] / sqrt(HEAD_DIM) - largest)  and of that times  values[j, :]
 // which attention_merge.wgsl puts together, or their quotient where there is one split.
-// Links with rows.wgsl, pages.wgsl, an octet_*.wgsl, a reduce_*.wgsl and a leave_*.wgsl. Grid: HEADS x SPLITS workgroups of 256
+// Links with rows.wgsl, pages.wgsl, an octet_*.wgsl, a reduce_*.wgsl and a leave_*.wgsl. Grid: HEADS x SPLITS x T workgroups of 256
 // lanes. It walks its positions 256 at a time, RUN of which stand together in a page, and keeps an f32 online softmax.
 override HEADS: u32;
 override KV_HEADS: u32;
@@ -11,7 +11,7 @@ override CACHED: u32;   // positions that the cache has, of all sequences
 override SPAN: u32;     // positions of a split, a multiple of RUN
 override SPLITS: u32;
 
-@group(0) @binding(0) var<storage, read> q: array<vec4f>; // [HEADS, HEAD_DIM / 4], rotated
+@group(0) @binding(0) var<storage, read> q: array<vec4f>; // [T, HEADS, HEAD_DIM / 4], rotated
 
 const LANES = 256u;
 const RUN = 16u;             // positions that a lane takes from one page
@@ -29,15 +29,19 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
   let head = workgroup.x;
   let split = workgroup.y;
   let eighth = HEAD_DIM / 8u; // a head's row, in octets
-  let sequence = rows.row[0].sequence;
+  let token = workgroup.z;
+  if (token >= rows.count) {
+    return;
+  }
+  let sequence = rows.row[token].sequence;
   let begin = split * SPAN;
-  let end = min(min(rows.row[0].position + 1u, CONTEXT), begin + SPAN); // before begin where the split has nothing
+  let end = min(min(rows.row[token].position + 1u, CONTEXT), begin + SPAN); // before begin where the split has nothing
   let cacheHead = head / (HEADS / KV_HEADS) * CACHED;
 
   let slice = lane.index % SLICES;
   var query: array<vec4f, 2u * SLICE_LONGEST>; // the octets slice, slice + SLICES, ... of the row
   for (var i = 0u; i < eighth / SLICES; i++) {
-    let at = 2u * (head * eighth + i * SLICES + slice);
+    let at = 2u * ((token * HEADS + head) * eighth + i * SLICES + slice);
     query[2u * i] = q[at] * inverseSqrt(f32(HEAD_DIM));
     query[2u * i + 1u] = q[at + 1u] * inverseSqrt(f32(HEAD_DIM));
   }
@@ -106,5 +110,5 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
       high += partialSums[i];
     }
   }
-  leave(head, split, low, high, largest, total, lane.index);
+  leave(token, head, split, low, high, largest, total, lane.index);
 }

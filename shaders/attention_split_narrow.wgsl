@@ -1,6 +1,6 @@
 // As attention_split.wgsl, for subgroups of 8 lanes: the vector units of a processor, where neighbours gain nothing by reading
 // neighbouring bytes and a barrier costs what hundreds of instructions do.
-// Links with rows.wgsl, pages.wgsl and an octet_*.wgsl. Grid: HEADS x SPLITS workgroups of one subgroup each. For scores a lane
+// Links with rows.wgsl, pages.wgsl and an octet_*.wgsl. Grid: HEADS x SPLITS x T workgroups of one subgroup each. For scores a lane
 // has keys of its own, for sums columns of its own; what is the same for all lanes is read once and handed round.
 enable subgroups;
 
@@ -12,8 +12,8 @@ override CACHED: u32;   // positions that the cache has, of all sequences
 override SPAN: u32;     // positions of a split, at most LONGEST and a multiple of LANES
 override SPLITS: u32;
 
-@group(0) @binding(0) var<storage, read> q: array<vec4f>; // [HEADS, HEAD_DIM / 4], rotated
-// [HEADS, SPLITS, HEAD_DIM / 4 + 1]: the sums of values, then largest and the sum of weights
+@group(0) @binding(0) var<storage, read> q: array<vec4f>; // [T, HEADS, HEAD_DIM / 4], rotated
+// [T, HEADS, SPLITS, HEAD_DIM / 4 + 1]: the sums of values, then largest and the sum of weights
 @group(0) @binding(3) var<storage, read_write> parts: array<vec4f>;
 
 const LANES = 8u;       // positions at a time, which are of one page
@@ -27,11 +27,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
   let head = workgroup.x;
   let split = workgroup.y;
   let eighth = HEAD_DIM / 8u; // a head's row, in octets
-  let sequence = rows.row[0].sequence;
+  let token = workgroup.z;
+  if (token >= rows.count) {
+    return;
+  }
+  let sequence = rows.row[token].sequence;
   let begin = split * SPAN;
-  let end = min(min(rows.row[0].position + 1u, CONTEXT), begin + SPAN); // before begin where the split has nothing
+  let end = min(min(rows.row[token].position + 1u, CONTEXT), begin + SPAN); // before begin where the split has nothing
   let count = max(end, begin) - begin;
   let blocks = (count + LANES - 1u) / LANES;
+  let queryHead = token * HEADS + head;
   let cacheHead = head / (HEADS / KV_HEADS) * CACHED;
 
   var largest = LOWEST;
@@ -41,7 +46,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
     // A lane past the end takes the last position, for it reads of the query what the others need.
     var key = (place + min(lane, count - 1u - block * LANES)) * eighth;
     var score = 0.0;
-    for (var i = head * HEAD_DIM / 4u; i < (head + 1u) * HEAD_DIM / 4u; i += LANES) {
+    for (var i = queryHead * HEAD_DIM / 4u; i < (queryHead + 1u) * HEAD_DIM / 4u; i += LANES) {
       let query = q[i + lane];
       score += scoreOf(keyOctet(key), subgroupBroadcast(query, 0u), subgroupBroadcast(query, 1u));
       score += scoreOf(keyOctet(key + 1u), subgroupBroadcast(query, 2u), subgroupBroadcast(query, 3u));
@@ -64,7 +69,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
   }
   let total = subgroupAdd(denominator);
 
-  let into = (head * SPLITS + split) * (2u * eighth + 1u);
+  let into = (queryHead * SPLITS + split) * (2u * eighth + 1u);
   for (var first = 0u; first < eighth; first += LANES) {
     let column = min(first + lane, eighth - 1u); // where there are fewer columns than lanes, the last one again
     var low = vec4f(0.0);

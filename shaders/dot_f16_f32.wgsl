@@ -12,12 +12,15 @@ fn dotEight(words: vec4u, at: u32) -> f32 {
     dot(vec4f(unpack2x16float(words.z), unpack2x16float(words.w)), input[at + 1u]);
 }
 
-// The row's columns 64 * pair to 64 * pair + 63, as far as there are any, times the step's.
-fn dotPair(start: vec2u, pair: u32, step: Step) -> f32 {
+// The row's columns 64 * pair to 64 * pair + 63, as far as there are any, times each step's.
+fn dotPair(start: vec2u, pair: u32, steps: Steps) -> Dots {
   let at = start.x + 8u * pair;
-  var sum = 0.0;
+  var dots: Dots;
   for (var i = 0u; i < min(8u, COLUMNS / 8u - 8u * pair); i++) {
-    sum += dotEight(weight[at + i], step.at + 2u * i);
+    let words = weight[at + i];
+    for (var t = 0u; t < TOKENS; t++) {
+      dots[t] += dotEight(words, steps[t].at + 2u * i);
+    }
   }
-  return sum;
+  return dots;
 }

@@ -22,15 +22,22 @@ fn dotGroup(words: vec4u, x: array<vec4u, 2>) -> f32 {
   );
 }
 
-// The row's columns 64 * pair to 64 * pair + 63 times the step's. Groups past the last column have the scale and minimum
+// The row's columns 64 * pair to 64 * pair + 63 times each step's. Groups past the last column have the scale and minimum
 // 0, whatever their words are.
-fn dotPair(start: vec2u, pair: u32, step: Step) -> f32 {
+fn dotPair(start: vec2u, pair: u32, steps: Steps) -> Dots {
   let block = scales[start.y + pair / 4u];
   let d = unpack2x16float(block.x);
   // Of each word the byte that is the pair's: six bits of scale, minimum and scale, and three times two of a minimum.
   let codes = block.yzw >> vec3u(8u * (pair % 4u));
-  let first = f32(codes.x & 63u) * (step.sums.x * dotGroup(weight[start.x + 2u * pair], step.first));
-  let second = f32(codes.z & 63u) * (step.sums.z * dotGroup(weight[start.x + 2u * pair + 1u], step.second));
+  let a = weight[start.x + 2u * pair];
+  let b = weight[start.x + 2u * pair + 1u];
   let minimum = ((codes.x >> 6u) & 3u) | ((codes.y >> 4u) & 12u) | ((codes.z >> 2u) & 48u);
-  return d.x * (first + second) - d.y * (f32(codes.y & 63u) * step.sums.y + f32(minimum) * step.sums.w);
+  var dots: Dots;
+  for (var t = 0u; t < TOKENS; t++) {
+    let step = steps[t];
+    let first = f32(codes.x & 63u) * (step.sums.x * dotGroup(a, step.first));
+    let second = f32(codes.z & 63u) * (step.sums.z * dotGroup(b, step.second));
+    dots[t] = d.x * (first + second) - d.y * (f32(codes.y & 63u) * step.sums.y + f32(minimum) * step.sums.w);
+  }
+  return dots;
 }

@@ -1,5 +1,5 @@
 // Part: 64 weights of a row of four bits times 64 activations of eight, two products a multiplication. Links with
-// narrow.wgsl. Every dot_*_narrow.wgsl exports rowStart, scalesOf and dotPair.
+// narrow.wgsl. Every dot_*_narrow.wgsl exports rowStart, scalesOf, weightsOf and dotPair.
 @group(0) @binding(1) var<storage, read> weight: array<vec4u>; // [rows, COLUMNS / 32], a vec4u a group
 @group(0) @binding(2) var<storage, read> scales: array<vec4u>; // [rows, super-blocks of 256 columns]
 
@@ -25,15 +25,29 @@ fn dotHalf(words: vec2u, even: vec4u, odd: vec4u) -> i32 {
   return upperOf(dotWord(words.x, even.xy, odd.xy) + dotWord(words.y, even.zw, odd.zw));
 }
 
-// The row's columns 64 * pair to 64 * pair + 63 times those of x: see dot_q4_i8.wgsl.
-fn dotPair(start: vec2u, pair: u32, block: vec4u, x: Pairs) -> f32 {
-  let d = unpack2x16float(block.x);
+// The row's columns 64 * pair to 64 * pair + 63: see dot_q4_i8.wgsl.
+struct Weights {
+  a: vec4u,
+  b: vec4u,
+  codes: vec4u, // scale, minimum, scale, minimum
+  d: vec2f,
+}
+
+fn weightsOf(start: vec2u, pair: u32, block: vec4u) -> Weights {
   let codes = block.yzw >> vec3u(8u * (pair % 4u));
-  let a = weight[start.x + 2u * pair];
-  let b = weight[start.x + 2u * pair + 1u];
-  let first = f32(dotHalf(a.xy, x.even[0], x.odd[0]) + dotHalf(a.zw, x.even[1], x.odd[1]));
-  let second = f32(dotHalf(b.xy, x.even[2], x.odd[2]) + dotHalf(b.zw, x.even[3], x.odd[3]));
   let minimum = ((codes.x >> 6u) & 3u) | ((codes.y >> 4u) & 12u) | ((codes.z >> 2u) & 48u);
-  return d.x * (f32(codes.x & 63u) * (x.sums.x * first) + f32(codes.z & 63u) * (x.sums.z * second)) -
-    d.y * (f32(codes.y & 63u) * x.sums.y + f32(minimum) * x.sums.w);
+  return Weights(
+    weight[start.x + 2u * pair],
+    weight[start.x + 2u * pair + 1u],
+    vec4u(codes.x & 63u, codes.y & 63u, codes.z & 63u, minimum),
+    unpack2x16float(block.x),
+  );
+}
+
+// Their products with those of x.
+fn dotPair(w: Weights, x: Pairs) -> f32 {
+  let first = f32(dotHalf(w.a.xy, x.even[0], x.odd[0]) + dotHalf(w.a.zw, x.even[1], x.odd[1]));
+  let second = f32(dotHalf(w.b.xy, x.even[2], x.odd[2]) + dotHalf(w.b.zw, x.even[3], x.odd[3]));
+  return w.d.x * (f32(w.codes.x) * (x.sums.x * first) + f32(w.codes.z) * (x.sums.z * second)) -
+    w.d.y * (f32(w.codes.y) * x.sums.y + f32(w.codes.w) * x.sums.w);
 }

@@ -22,17 +22,24 @@ fn dotWords(first: u32, second: u32, x: vec4u, sum: vec2<f16>) -> vec2<f16> {
   return fma(bytes(b >> 8u), bitcast<vec2<f16>>(x.w), fma(bytes(b), bitcast<vec2<f16>>(x.z), four));
 }
 
-fn dotGroup(at: u32, x: array<vec4u, 4>) -> f32 {
-  let a = weight[at];
-  let b = weight[at + 1u];
+fn dotGroup(a: vec4u, b: vec4u, x: array<vec4u, 4>) -> f32 {
   let first = vec2f(dotWords(a.z, a.w, x[1], dotWords(a.x, a.y, x[0], vec2(0.0h))));
   let second = vec2f(dotWords(b.z, b.w, x[3], dotWords(b.x, b.y, x[2], vec2(0.0h))));
   return (first.x + first.y) + (second.x + second.y);
 }
 
-// The row's columns 64 * pair to 64 * pair + 63 times the step's. A group past the last column has the scale 0.
-fn dotPair(start: vec2u, pair: u32, step: Step) -> f32 {
+// The row's columns 64 * pair to 64 * pair + 63 times each step's. A group past the last column has the scale 0.
+fn dotPair(start: vec2u, pair: u32, steps: Steps) -> Dots {
   let scale = unpack2x16float(scales[start.y + pair]);
   let at = start.x + 4u * pair;
-  return scale.x * (step.sums.x * dotGroup(at, step.first)) + scale.y * (step.sums.z * dotGroup(at + 2u, step.second));
+  let a = weight[at];
+  let b = weight[at + 1u];
+  let c = weight[at + 2u];
+  let d = weight[at + 3u];
+  var dots: Dots;
+  for (var t = 0u; t < TOKENS; t++) {
+    let step = steps[t];
+    dots[t] = scale.x * (step.sums.x * dotGroup(a, b, step.first)) + scale.y * (step.sums.z * dotGroup(c, d, step.second));
+  }
+  return dots;
 }

@@ -14,18 +14,25 @@ fn fourOf(word: u32) -> vec4f {
   return bitcast<vec4f>(bytes | vec4u(0x4b000000u)) - 8388736.0;
 }
 
-fn dotGroup(at: u32, x: u32) -> f32 {
-  let a = weight[at];
-  let b = weight[at + 1u];
+fn dotGroup(a: vec4u, b: vec4u, x: u32) -> f32 {
   return dot(fourOf(a.x), input[x]) + dot(fourOf(a.y), input[x + 1u]) +
     dot(fourOf(a.z), input[x + 2u]) + dot(fourOf(a.w), input[x + 3u]) +
     dot(fourOf(b.x), input[x + 4u]) + dot(fourOf(b.y), input[x + 5u]) +
     dot(fourOf(b.z), input[x + 6u]) + dot(fourOf(b.w), input[x + 7u]);
 }
 
-// The row's columns 64 * pair to 64 * pair + 63 times the step's. A group past the last column has the scale 0.
-fn dotPair(start: vec2u, pair: u32, step: Step) -> f32 {
+// The row's columns 64 * pair to 64 * pair + 63 times each step's. A group past the last column has the scale 0.
+fn dotPair(start: vec2u, pair: u32, steps: Steps) -> Dots {
   let scale = unpack2x16float(scales[start.y + pair]);
   let at = start.x + 4u * pair;
-  return scale.x * dotGroup(at, step.at) + scale.y * dotGroup(at + 2u, step.at + 8u);
+  let a = weight[at];
+  let b = weight[at + 1u];
+  let c = weight[at + 2u];
+  let d = weight[at + 3u];
+  var dots: Dots;
+  for (var t = 0u; t < TOKENS; t++) {
+    let step = steps[t];
+    dots[t] = scale.x * dotGroup(a, b, step.at) + scale.y * dotGroup(c, d, step.at + 8u);
+  }
+  return dots;
 }

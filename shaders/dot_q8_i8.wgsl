@@ -8,18 +8,25 @@ fn rowStart(row: u32) -> vec2u {
   return vec2u(row * (COLUMNS / 16u), row * PAIRS);
 }
 
-fn dotGroup(at: u32, x: array<vec4u, 2>) -> f32 {
-  let a = weight[at];
-  let b = weight[at + 1u];
+fn dotGroup(a: vec4u, b: vec4u, x: array<vec4u, 2>) -> f32 {
   return f32(
     dot4I8Packed(a.x, x[0].x) + dot4I8Packed(a.y, x[0].y) + dot4I8Packed(a.z, x[0].z) + dot4I8Packed(a.w, x[0].w) +
     dot4I8Packed(b.x, x[1].x) + dot4I8Packed(b.y, x[1].y) + dot4I8Packed(b.z, x[1].z) + dot4I8Packed(b.w, x[1].w)
   );
 }
 
-// The row's columns 64 * pair to 64 * pair + 63 times the step's. A group past the last column has the scale 0.
-fn dotPair(start: vec2u, pair: u32, step: Step) -> f32 {
+// The row's columns 64 * pair to 64 * pair + 63 times each step's. A group past the last column has the scale 0.
+fn dotPair(start: vec2u, pair: u32, steps: Steps) -> Dots {
   let scale = unpack2x16float(scales[start.y + pair]);
   let at = start.x + 4u * pair;
-  return scale.x * (step.sums.x * dotGroup(at, step.first)) + scale.y * (step.sums.z * dotGroup(at + 2u, step.second));
+  let a = weight[at];
+  let b = weight[at + 1u];
+  let c = weight[at + 2u];
+  let d = weight[at + 3u];
+  var dots: Dots;
+  for (var t = 0u; t < TOKENS; t++) {
+    let step = steps[t];
+    dots[t] = scale.x * (step.sums.x * dotGroup(a, b, step.first)) + scale.y * (step.sums.z * dotGroup(c, d, step.second));
+  }
+  return dots;
 }

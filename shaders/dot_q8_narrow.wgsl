@@ -21,11 +21,21 @@ fn dotHalf(words: vec4u, even: vec4u, odd: vec4u) -> i32 {
   return upperOf(a.x) + upperOf(a.y) + upperOf(a.z) + upperOf(a.w) + upperOf(b.x) + upperOf(b.y) + upperOf(b.z) + upperOf(b.w);
 }
 
-// The row's columns 64 * pair to 64 * pair + 63 times those of x. A group past the last column has the scale 0.
-fn dotPair(start: vec2u, pair: u32, block: vec4u, x: Pairs) -> f32 {
-  let scale = unpack2x16float(block[pair % 4u]);
+// The row's columns 64 * pair to 64 * pair + 63. A group past the last column has the scale 0.
+struct Weights {
+  words: array<vec4u, 4>,
+  scale: vec2f,
+}
+
+fn weightsOf(start: vec2u, pair: u32, block: vec4u) -> Weights {
   let at = start.x + 4u * pair;
-  let first = f32(dotHalf(weight[at], x.even[0], x.odd[0]) + dotHalf(weight[at + 1u], x.even[1], x.odd[1]));
-  let second = f32(dotHalf(weight[at + 2u], x.even[2], x.odd[2]) + dotHalf(weight[at + 3u], x.even[3], x.odd[3]));
-  return scale.x * (x.sums.x * first) + scale.y * (x.sums.z * second);
+  let words = array(weight[at], weight[at + 1u], weight[at + 2u], weight[at + 3u]);
+  return Weights(words, unpack2x16float(block[pair % 4u]));
+}
+
+// Their products with those of x.
+fn dotPair(w: Weights, x: Pairs) -> f32 {
+  let first = f32(dotHalf(w.words[0], x.even[0], x.odd[0]) + dotHalf(w.words[1], x.even[1], x.odd[1]));
+  let second = f32(dotHalf(w.words[2], x.even[2], x.odd[2]) + dotHalf(w.words[3], x.even[3], x.odd[3]));
+  return w.scale.x * (x.sums.x * first) + w.scale.y * (x.sums.z * second);
 }

@@ -1,20 +1,24 @@
-// y[i] = silu(gate[i]) * up[i], as the input of the next matrix, where gate = W_gate h / rms(x), up = W_up h / rms(x), and
+// y[t, i] = silu(gate[t, i]) * up[t, i], as the input of the next matrix, where gate = W_gate h / rms(x), up = W_up h / rms(x), and
 // h = x · weight of the norm.
-// Links with an input_*.wgsl, a dot_*.wgsl, gemv.wgsl, input_norm.wgsl and a store_*.wgsl. Grid: HIDDEN / 32 workgroups.
+// Links with an input_*.wgsl, a dot_*.wgsl, a gemv*.wgsl, a tokens_*.wgsl, input_norm.wgsl and a store_*.wgsl. Grid: TILES workgroups
+// for each 32 rows of W_gate.
 override HIDDEN: u32; // rows of W_gate, behind which those of W_up are; a multiple of 32
+override ROUNDS = (32u * TOKENS + LANES - 1u) / LANES;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
-  gatherSquares(lane);
-  let rows = vec4u(workgroup.x * 32u + slotOf(lane)) + vec4u(0u, 1u, 2u, 3u);
-  var gate = 0.0;
-  var up = 0.0;
-  // A loop, so that the product's code is there once.
-  for (var half = 0u; half < 2u; half++) {
-    gate = up;
-    up = multiply(rows + half * HIDDEN, lane);
+  let group = workgroup.x / TILES;
+  let firstToken = workgroup.x % TILES * TOKENS;
+  gatherSquares(firstToken, lane);
+  let rows = vec4u(group * 32u + slotOf(lane)) + vec4u(0u, 1u, 2u, 3u);
+  multiplyHalves(firstToken, rows, HIDDEN, lane);
+  for (var turn = 0u; turn < ROUNDS; turn++) {
+    let i = turn * LANES + lane;
+    if (i < 32u * TOKENS) {
+      let scale = inverseRms(i / 32u);
+      let gate = products[i] * scale;
+      handOver(i, gate / (1.0 + exp(-gate)) * (products[32u * TOKENS + i] * scale), 0.0);
+    }
   }
-  let scale = inverseRms();
-  gate *= scale;
-  storeGroup(workgroup.x, gate / (1.0 + exp(-gate)) * (up * scale), 0.0, lane);
+  storeGroups(firstToken, group, lane);
 }

@@ -1,19 +1,18 @@
-// Part: as gemv.wgsl, for the vector units of a processor: a lane does two rows. Links with input_i8.wgsl, narrow.wgsl and a
-// dot_*_narrow.wgsl.
+// Part: as gemv.wgsl, of one token, for the vector units of a processor: a lane does two rows. Links with input_i8.wgsl, narrow.wgsl,
+// a dot_*_narrow.wgsl and tokens_1.wgsl.
 
 const LANES = 32u;   // a lane for each row of the workgroup: what comes after the product has work for them
 const WALKERS = 16u; // lanes that have rows. More rows of a lane were more code than a processor keeps decoded.
 
-var<workgroup> products: array<f32, 32>;
+var<workgroup> products: array<f32, 2u * 32u>; // [half, slot]: what multiply() leaves
 
 // The first of the two rows that a lane does, of the workgroup's 32; that of an idle lane is none of them.
 fn slotOf(lane: u32) -> u32 {
   return 2u * lane;
 }
 
-// `rows` are the slab's rows for slotOf(lane) and the slots after it. Lane i < 32 gets the product of slot i.
-// Call it in uniform control flow only.
-fn multiply(rows: vec4u, lane: u32) -> f32 {
+// As gemv.wgsl has it.
+fn multiply(firstToken: u32, rows: vec4u, half: u32, lane: u32) {
   // Which lane of its subgroup it is. Subgroups are numbered in the order of the workgroup's lanes, so none is half idle.
   let member = subgroupExclusiveAdd(1u);
   let first = rowStart(rows.x);
@@ -27,16 +26,20 @@ fn multiply(rows: vec4u, lane: u32) -> f32 {
     for (var pair = 4u * block; pair < end; pair++) {
       let read = input[pair * RECORD + min(member, 4u)];
       let x = pairsOfLower(swapHalves(read), bitcast<vec4f>(subgroupBroadcast(read, 4u)));
-      sums.x += dotPair(first, pair, firstScales, x);
-      sums.y += dotPair(second, pair, secondScales, x);
+      sums.x += dotPair(weightsOf(first, pair, firstScales), x);
+      sums.y += dotPair(weightsOf(second, pair, secondScales), x);
     }
   }
   if (lane < WALKERS) {
-    products[2u * lane] = sums.x;
-    products[2u * lane + 1u] = sums.y;
+    products[32u * half + 2u * lane] = sums.x;
+    products[32u * half + 2u * lane + 1u] = sums.y;
   }
   workgroupBarrier();
-  let product = products[lane];
-  workgroupBarrier();
-  return product;
+}
+
+// Both halves: the rows, and those `further` rows behind them. A loop, so that the product's code is there once.
+fn multiplyHalves(firstToken: u32, rows: vec4u, further: u32, lane: u32) {
+  for (var half = 0u; half < 2u; half++) {
+    multiply(firstToken, rows + half * further, half, lane);
+  }
 }

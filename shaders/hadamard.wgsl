@@ -8,7 +8,7 @@ override HADAMARD_LANES: u32 = 8u; // lanes that hand values over, eight a group
 
 var<workgroup> hadamardFours: array<vec4f, HADAMARD_LANES>;
 
-// Of each group the first lane has values 0 to 3, the next 4 to 7, ... Call it in uniform control flow, once.
+// Of each group the first lane has values 0 to 3, the next 4 to 7, ... Call it in uniform control flow, and again only after a barrier.
 fn hadamard(x: vec4f, lane: u32) -> vec4f {
   let pairs = vec4f(x.x + x.y, x.x - x.y, x.z + x.w, x.z - x.w);
   if (lane < HADAMARD_LANES) {

@@ -1,4 +1,4 @@
-// Part: the vector that a matrix is multiplied with, as halves in groups of 32: x[k] = scale * h[k], where scale is a power of
+// Part: the vectors that a matrix is multiplied with, one a token, as halves in groups of 32: x[k] = scale * h[k], where scale is a power of
 // two and the largest of a group's |h| from 16 to 32. Exports the same names as input_i8.wgsl; store_f16.wgsl writes what is
 // read here.
 enable f16;
@@ -13,6 +13,7 @@ override COLUMNS: u32; // a multiple of 32
 
 const RECORD = 9u;
 override PAIRS = (COLUMNS + 63u) / 64u;
+override VECTOR = PAIRS * RECORD + (COLUMNS / 32u + 3u) / 4u; // of a token, behind which the next one's is
 
 struct Step {
   first: array<vec4u, 4>,
@@ -20,8 +21,8 @@ struct Step {
   sums: vec4f, // scale, sum, scale, sum
 }
 
-fn stepOf(pair: u32) -> Step {
-  let at = pair * RECORD;
+fn stepOf(token: u32, pair: u32) -> Step {
+  let at = token * VECTOR + pair * RECORD;
   return Step(
     array(input[at], input[at + 1u], input[at + 2u], input[at + 3u]),
     array(input[at + 4u], input[at + 5u], input[at + 6u], input[at + 7u]),
@@ -29,6 +30,6 @@ fn stepOf(pair: u32) -> Step {
   );
 }
 
-fn squareOf(group: u32) -> f32 {
-  return bitcast<f32>(input[PAIRS * RECORD + group / 4u][group % 4u]);
+fn squareOf(token: u32, group: u32) -> f32 {
+  return bitcast<f32>(input[token * VECTOR + PAIRS * RECORD + group / 4u][group % 4u]);
 }

@@ -1,4 +1,4 @@
-// Part: the vector that a matrix is multiplied with, as f32. Exports the same names as input_i8.wgsl; store_f32.wgsl
+// Part: the vectors that a matrix is multiplied with, one a token, as f32. Exports the same names as input_i8.wgsl; store_f32.wgsl
 // writes what is read here.
 override COLUMNS: u32; // a multiple of 32
 
@@ -9,17 +9,18 @@ override COLUMNS: u32; // a multiple of 32
 
 const RECORD = 17u;
 override PAIRS = (COLUMNS + 63u) / 64u;
+override VECTOR = PAIRS * RECORD + (COLUMNS / 32u + 3u) / 4u; // of a token, behind which the next one's is
 
 struct Step {
-  at: u32,     // the record
+  at: u32,     // the record of the token
   sums: vec2f, // of each group
 }
 
-fn stepOf(pair: u32) -> Step {
-  let at = pair * RECORD;
+fn stepOf(token: u32, pair: u32) -> Step {
+  let at = token * VECTOR + pair * RECORD;
   return Step(at, input[at + 16u].xy);
 }
 
-fn squareOf(group: u32) -> f32 {
-  return input[PAIRS * RECORD + group / 4u][group % 4u];
+fn squareOf(token: u32, group: u32) -> f32 {
+  return input[token * VECTOR + PAIRS * RECORD + group / 4u][group % 4u];
 }

@@ -1,4 +1,4 @@
-// Part: the vector that a matrix is multiplied with, as 8-bit groups of 32: x[k] = scale * q[k], q in [-127, 127]. Every
+// Part: the vectors that a matrix is multiplied with, one a token, as 8-bit groups of 32: x[k] = scale * q[k], q in [-127, 127]. Every
 // input_*.wgsl exports Step, stepOf and squareOf; store_i8.wgsl writes what is read here.
 requires packed_4x8_integer_dot_product;
 
@@ -11,6 +11,7 @@ override COLUMNS: u32; // a multiple of 32
 
 const RECORD = 5u;
 override PAIRS = (COLUMNS + 63u) / 64u;
+override VECTOR = PAIRS * RECORD + (COLUMNS / 32u + 3u) / 4u; // of a token, behind which the next one's is
 
 struct Step {
   first: array<vec4u, 2>,
@@ -18,8 +19,8 @@ struct Step {
   sums: vec4f, // scale, sum, scale, sum
 }
 
-fn stepOf(pair: u32) -> Step {
-  let at = pair * RECORD;
+fn stepOf(token: u32, pair: u32) -> Step {
+  let at = token * VECTOR + pair * RECORD;
   return Step(
     array(input[at], input[at + 1u]),
     array(input[at + 2u], input[at + 3u]),
@@ -27,6 +28,6 @@ fn stepOf(pair: u32) -> Step {
   );
 }
 
-fn squareOf(group: u32) -> f32 {
-  return bitcast<f32>(input[PAIRS * RECORD + group / 4u][group % 4u]);
+fn squareOf(token: u32, group: u32) -> f32 {
+  return bitcast<f32>(input[token * VECTOR + PAIRS * RECORD + group / 4u][group % 4u]);
 }

@@ -31,22 +31,24 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
     let scales1 = scalesOf(start1, block);
     let end = min(PAIRS, 4u * block + 4u);
     for (var pair = 4u * block; pair < end; pair++) {
+      let weights0 = weightsOf(start0, pair, scales0);
+      let weights1 = weightsOf(start1, pair, scales1);
       let record = (workgroup.x * PAIRS + pair) * QUAD_RECORD;
       let sums = bitcast<vec4f>(input[record + 16u + lane % TOKENS]);
       let lower = swapHalves(input[record + lane]);
       let a = pairsOfLower(lower, subgroupBroadcast(sums, 0u));
-      sums0.x += dotPair(start0, pair, scales0, a);
-      sums1.x += dotPair(start1, pair, scales1, a);
+      sums0.x += dotPair(weights0, a);
+      sums1.x += dotPair(weights1, a);
       let b = pairsOfUpper(lower, subgroupBroadcast(sums, 1u));
-      sums0.y += dotPair(start0, pair, scales0, b);
-      sums1.y += dotPair(start1, pair, scales1, b);
+      sums0.y += dotPair(weights0, b);
+      sums1.y += dotPair(weights1, b);
       let upper = swapHalves(input[record + LANES + lane]);
       let c = pairsOfLower(upper, subgroupBroadcast(sums, 2u));
-      sums0.z += dotPair(start0, pair, scales0, c);
-      sums1.z += dotPair(start1, pair, scales1, c);
+      sums0.z += dotPair(weights0, c);
+      sums1.z += dotPair(weights1, c);
       let d = pairsOfUpper(upper, subgroupBroadcast(sums, 3u));
-      sums0.w += dotPair(start0, pair, scales0, d);
-      sums1.w += dotPair(start1, pair, scales1, d);
+      sums0.w += dotPair(weights0, d);
+      sums1.w += dotPair(weights1, d);
     }
   }
   for (var t = 0u; t < min(TOKENS, rows.count - firstToken); t++) {

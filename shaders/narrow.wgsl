@@ -36,13 +36,13 @@ struct Pairs {
   sums: vec4f, // scale, sum, scale, sum
 }
 
-// What lanes 0 to 3 of the subgroup have of a record, swapped.
+// What lanes 0 to 3 of the subgroup have of a record, swapped. A shuffle is one instruction there, a broadcast may be three.
 fn pairsOfLower(swapped: vec4u, sums: vec4f) -> Pairs {
   let even = evenPairs(swapped);
   let odd = oddPairs(swapped);
   return Pairs(
-    array(subgroupBroadcast(even, 0u), subgroupBroadcast(even, 1u), subgroupBroadcast(even, 2u), subgroupBroadcast(even, 3u)),
-    array(subgroupBroadcast(odd, 0u), subgroupBroadcast(odd, 1u), subgroupBroadcast(odd, 2u), subgroupBroadcast(odd, 3u)),
+    array(subgroupShuffle(even, 0u), subgroupShuffle(even, 1u), subgroupShuffle(even, 2u), subgroupShuffle(even, 3u)),
+    array(subgroupShuffle(odd, 0u), subgroupShuffle(odd, 1u), subgroupShuffle(odd, 2u), subgroupShuffle(odd, 3u)),
     sums,
   );
 }
@@ -52,8 +52,8 @@ fn pairsOfUpper(swapped: vec4u, sums: vec4f) -> Pairs {
   let even = evenPairs(swapped);
   let odd = oddPairs(swapped);
   return Pairs(
-    array(subgroupBroadcast(even, 4u), subgroupBroadcast(even, 5u), subgroupBroadcast(even, 6u), subgroupBroadcast(even, 7u)),
-    array(subgroupBroadcast(odd, 4u), subgroupBroadcast(odd, 5u), subgroupBroadcast(odd, 6u), subgroupBroadcast(odd, 7u)),
+    array(subgroupShuffle(even, 4u), subgroupShuffle(even, 5u), subgroupShuffle(even, 6u), subgroupShuffle(even, 7u)),
+    array(subgroupShuffle(odd, 4u), subgroupShuffle(odd, 5u), subgroupShuffle(odd, 6u), subgroupShuffle(odd, 7u)),
     sums,
   );
 }

@@ -3,14 +3,15 @@
 // Links with hadamard.wgsl, a codes_*.wgsl and round_group.wgsl. Exports the same names as put_plain.wgsl.
 @group(0) @binding(5) var<storage, read_write> keys: array<u32>;   // [KV_HEADS, CACHED, HEAD_DIM] codes, then each group's word
 @group(0) @binding(6) var<storage, read_write> values: array<u32>; // likewise
-@group(0) @binding(7) var<storage, read_write> q: array<vec4f>;    // [HEADS, HEAD_DIM / 4]
+@group(0) @binding(7) var<storage, read_write> q: array<vec4f>;    // [T, HEADS, HEAD_DIM / 4]
 
 override FIRST_WORD = KV_HEADS * CACHED * (HEAD_DIM / 4u / CODE_LANES);
 
-fn putQuery(head: u32, block: u32, four: vec4f, lane: u32) {
+// `row` is the token's and head's of q.
+fn putQuery(row: u32, block: u32, four: vec4f, lane: u32) {
   let mixed = hadamard(four, lane);
   if (lane < 8u) {
-    q[head * (HEAD_DIM / 4u) + 8u * block + lane] = mixed;
+    q[row * (HEAD_DIM / 4u) + 8u * block + lane] = mixed;
   }
 }
 

@@ -2,16 +2,17 @@
 // the same names as put_mixed.wgsl.
 @group(0) @binding(5) var<storage, read_write> keys: array<Cached>;   // [KV_HEADS, CACHED, HEAD_DIM / 4]
 @group(0) @binding(6) var<storage, read_write> values: array<Cached>; // [KV_HEADS, CACHED, HEAD_DIM / 4]
-@group(0) @binding(7) var<storage, read_write> q: array<vec4f>;       // [HEADS, HEAD_DIM / 4]
+@group(0) @binding(7) var<storage, read_write> q: array<vec4f>;       // [T, HEADS, HEAD_DIM / 4]
 
 // Of q and k, lanes 0 to 3 have y[i] of the block's 16 pairs, four each, and lanes 4 to 7 their y[i + HEAD_DIM / 2].
 fn pairPlace(block: u32, lane: u32) -> u32 {
   return 4u * block + lane % 4u + select(0u, HEAD_DIM / 8u, lane >= 4u);
 }
 
-fn putQuery(head: u32, block: u32, four: vec4f, lane: u32) {
+// `row` is the token's and head's of q.
+fn putQuery(row: u32, block: u32, four: vec4f, lane: u32) {
   if (lane < 8u) {
-    q[head * (HEAD_DIM / 4u) + pairPlace(block, lane)] = four;
+    q[row * (HEAD_DIM / 4u) + pairPlace(block, lane)] = four;
   }
 }
 

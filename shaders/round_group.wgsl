@@ -7,7 +7,7 @@ struct Rounded {
   group: u32, // d in the low half, m in the high one
 }
 
-// The values as hadamard() gives them. Call it in uniform control flow, once.
+// The values as hadamard() gives them. Call it in uniform control flow, and again only after a barrier.
 fn roundGroup(y: vec4f, lane: u32) -> Rounded {
   if (lane < HADAMARD_LANES) {
     groupFours[lane] = y;

@@ -1,11 +1,12 @@
 import type { Constants } from "../gpu/kernel.ts";
 import { type AttentionShape, isMixed, PAGE_ALIGNMENT, shapeConstants } from "./cache.ts";
+import type { Few } from "./gemv.ts";
 import { reducing } from "./reduce.ts";
 import type { Arithmetic } from "./vector.ts";
 import type { Operation } from "./way.ts";
 
-/** Attention of one row, which ends as a vector. */
-type WholeShape = AttentionShape & { readonly arithmetic: Arithmetic };
+/** Attention of few rows, which ends as a vector each. */
+type WholeShape = AttentionShape & Few & { readonly arithmetic: Arithmetic };
 
 /** The same, whose positions are split. */
 type SplitShape = WholeShape & {
@@ -30,8 +31,8 @@ function splitConstants(shape: SplitShape): Constants {
 }
 
 /**
- * The shares of causal attention of one row over the positions of its sequence up to its own, SPLIT_POSITIONS each. Bindings: q
- * [heads, headDim] f32, rotated; keys and values [kvHeads, page · pages, headDim] in the cache's format; parts, of
+ * The shares of causal attention of each row over the positions of its sequence up to its own, SPLIT_POSITIONS each. Bindings: q
+ * [T, heads, headDim] f32, rotated; keys and values [kvHeads, page · pages, headDim] in the cache's format; parts, of
  * splitBytes(); rows; pages.
  */
 export const ATTENTION_SPLIT: Operation<SplitShape, "q" | "keys" | "values" | "parts" | "rows" | "pages"> = {
@@ -43,18 +44,18 @@ export const ATTENTION_SPLIT: Operation<SplitShape, "q" | "keys" | "values" | "p
       needs: ["subgroups", "narrow"],
       files: ({ cache }) => ["rows", "pages", `octet_${cache}`, "attention_split_narrow"],
       constants: (shape) => ({ ...splitConstants(shape), LANES: NARROW_LANES, LONGEST: SPLIT_POSITIONS }),
-      grid: ({ heads, splits }) => [heads, splits],
+      grid: ({ heads, splits, tokens = 1 }) => [heads, splits, tokens],
     },
     ...reducing<SplitShape>("", (part) => ({
       files: ({ cache }) => ["rows", "pages", `octet_${cache}`, part, "leave_share", "attention_split"],
       constants: (shape) => ({ ...splitConstants(shape), WORKGROUP: LANES, LANES, RUN: PAGE_ALIGNMENT }),
-      grid: ({ heads, splits }) => [heads, splits],
+      grid: ({ heads, splits, tokens = 1 }) => [heads, splits, tokens],
     })),
   ],
 };
 
 /**
- * Attention of one row over SPLIT_POSITIONS positions of its sequence at most, which need no splits: y as the vector `stored` of
+ * Attention of each row over SPLIT_POSITIONS positions of its sequence at most, which need no splits: y as the vectors `stored` of
  * heads · headDim values. The other bindings are those of ATTENTION_SPLIT.
  */
 export const ATTENTION_WHOLE: Operation<WholeShape, "q" | "keys" | "values" | "rows" | "pages" | "stored"> = {
@@ -77,17 +78,21 @@ export const ATTENTION_WHOLE: Operation<WholeShape, "q" | "keys" | "values" | "r
       RUN: PAGE_ALIGNMENT,
       STORED_COLUMNS: shape.heads * shape.headDim,
     }),
-    grid: ({ heads }) => [heads],
+    grid: ({ heads, tokens = 1 }) => [heads, 1, tokens],
   })),
 };
 
 /** Parts that end a group of 32 values of a head: mixed back where the cache is mixed, and stored. */
 function storing({ arithmetic, cache }: WholeShape): string[] {
-  return [...(isMixed(cache) ? ["hadamard", "merged_mixed"] : ["merged_plain"]), `store_${arithmetic}`];
+  return [
+    "tokens_1",
+    ...(isMixed(cache) ? ["hadamard", "merged_mixed"] : ["merged_plain"]),
+    `store_${arithmetic}`,
+  ];
 }
 
 /**
- * y = the shares put together, mixed back where the cache is mixed, as the vector `stored` of heads · headDim values. headDim is
+ * y = the shares put together, mixed back where the cache is mixed, as the vectors `stored` of heads · headDim values. headDim is
  * a multiple of 32.
  */
 export const ATTENTION_MERGE: Operation<SplitShape, "shares" | "stored"> = {
@@ -104,7 +109,7 @@ export const ATTENTION_MERGE: Operation<SplitShape, "shares" | "stored"> = {
         SPLITS: splits,
         STORED_COLUMNS: heads * headDim,
       }),
-      grid: ({ heads, headDim }) => [(heads * headDim) / 32],
+      grid: ({ heads, headDim, tokens = 1 }) => [(heads * headDim) / 32, tokens],
     },
   ],
 };

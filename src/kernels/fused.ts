@@ -1,5 +1,5 @@
 import { type AttentionShape, isMixed, shapeConstants } from "./cache.ts";
-import { GEMV_ROWS, type GemvShape, gemvWays } from "./gemv.ts";
+import { type Few, GEMV_ROWS, type GemvShape, gemvWays } from "./gemv.ts";
 import { weightsPart } from "./linear.ts";
 import { type SlabShape, weightBindings } from "./matrix.ts";
 import type { Arithmetic } from "./vector.ts";
@@ -8,7 +8,7 @@ import type { Operation } from "./way.ts";
 /** A norm whose weight is in the vector already, and whose factor the product gets. */
 type Normed = { readonly eps: number };
 
-/** The vector that a kernel leaves for the matrices behind it. */
+/** The vectors, one a row, that a kernel leaves for the matrices behind it. */
 type Storing = {
   readonly arithmetic: Arithmetic;
   /** Values of the whole of it: a multiple of 32. */
@@ -22,8 +22,8 @@ function storing({ arithmetic }: Storing): string {
 type QkvShape = GemvShape & Normed & { readonly attention: AttentionShape };
 
 /**
- * q, k and v of one row from h, which is x · weight of the norm: q rotated [heads, headDim] f32, k and v appended to the
- * row's sequence. Bindings: input, the vector h; weight and scales of W_q, W_k and W_v as one slab; table, what ropeTable()
+ * q, k and v of each row from h, which is x · weight of the norm: q rotated [T, heads, headDim] f32, k and v appended to the
+ * row's sequence. Bindings: input, the vectors h; weight and scales of W_q, W_k and W_v as one slab; table, what ropeTable()
  * makes; rows; keys and values [kvHeads, page · pages, headDim] in the cache's format; q. headDim is a multiple of 32.
  */
 export const QKV: Operation<
@@ -45,13 +45,13 @@ export const QKV: Operation<
       const { PAGE: _, SEQUENCE_PAGES: __, ...constants } = shapeConstants(attention);
       return { EPS: eps, ...constants };
     },
-    grid: ({ rows }) => [rows / GEMV_ROWS],
+    workgroups: ({ rows }) => rows / GEMV_ROWS,
   }),
 };
 
 /**
- * x += W · input, for the rows of W in a slab, and the new x, times the weight of the norm that comes next, as the vector
- * `stored`. Bindings: input; weight and scales; x [rows of W] f32; norm [rows of W] f32; stored.
+ * x += W · input, for the rows of W in a slab, and the new x, times the weight of the norm that comes next, as the vectors
+ * `stored`. Bindings: input; weight and scales; x [T, rows of W] f32; norm [rows of W] f32; stored.
  */
 export const ADD: Operation<GemvShape & Storing, "input" | "weight" | "scales" | "x" | "norm" | "stored"> = {
   name: "add",
@@ -59,12 +59,12 @@ export const ADD: Operation<GemvShape & Storing, "input" | "weight" | "scales" |
   ways: gemvWays({
     files: (shape) => [storing(shape), "add"],
     constants: ({ firstRow, storedColumns }) => ({ FIRST_ROW: firstRow, STORED_COLUMNS: storedColumns }),
-    grid: ({ rows }) => [rows / GEMV_ROWS],
+    workgroups: ({ rows }) => rows / GEMV_ROWS,
   }),
 };
 
 /**
- * silu(W_gate h / rms) ⊙ W_up h / rms, as the vector `stored`. Bindings: input, the vector h; weight and scales of W_gate
+ * silu(W_gate h / rms) ⊙ W_up h / rms, as the vectors `stored`. Bindings: input, the vectors h; weight and scales of W_gate
  * and W_up as one slab; stored.
  */
 export const GATE: Operation<GemvShape & Normed & Storing, "input" | "weight" | "scales" | "stored"> = {
@@ -77,27 +77,42 @@ export const GATE: Operation<GemvShape & Normed & Storing, "input" | "weight" | 
       HIDDEN: storedColumns,
       STORED_COLUMNS: storedColumns,
     }),
-    grid: ({ storedColumns }) => [storedColumns / GEMV_ROWS],
+    workgroups: ({ storedColumns }) => storedColumns / GEMV_ROWS,
   }),
 };
 
-/** logits = W h / rms, for the rows of W in a slab. Bindings: input, the vector h; weight and scales; logits [vocab] f32. */
-export const HEAD: Operation<GemvShape & Normed, "input" | "weight" | "scales" | "logits"> = {
+/** What the head takes. */
+type HeadShape = GemvShape &
+  Normed & {
+    /** Rows of the whole matrix. */
+    readonly outputs: number;
+  };
+
+/**
+ * logits = W h / rms, for the rows of W in a slab. Bindings: input, the vectors h; weight and scales; logits [T, outputs] f32,
+ * those past the pass's rows with whatever comes of what was there.
+ */
+export const HEAD: Operation<HeadShape, "input" | "weight" | "scales" | "logits"> = {
   name: "head",
   bindings: ({ format }) => ["input", ...weightBindings(format), "logits"],
   ways: gemvWays({
     files: () => ["input_norm", "head"],
-    constants: ({ eps, rows, firstRow }) => ({ EPS: eps, ROWS: rows, FIRST_ROW: firstRow }),
-    grid: ({ rows }) => [Math.ceil(rows / GEMV_ROWS)],
+    constants: ({ eps, rows, firstRow, outputs }) => ({
+      EPS: eps,
+      ROWS: rows,
+      FIRST_ROW: firstRow,
+      OUTPUTS: outputs,
+    }),
+    workgroups: ({ rows }) => Math.ceil(rows / GEMV_ROWS),
   }),
 };
 
 /**
- * x = table[token of the row], where the token is in the slab, and x · norm as the vector `stored`. Bindings: weight and
- * scales; x [dim] f32; rows; norm [dim] f32; stored.
+ * x = table[token of the row], where the token is in the slab, and x · norm as the vectors `stored`. Bindings: weight and
+ * scales; x [T, dim] f32; rows; norm [dim] f32; stored.
  */
 export const EMBED_GROUP: Operation<
-  SlabShape & Storing,
+  SlabShape & Few & Storing,
   "weight" | "scales" | "x" | "rows" | "norm" | "stored"
 > = {
   name: "embed group",
@@ -106,14 +121,14 @@ export const EMBED_GROUP: Operation<
     {
       name: "plain",
       needs: [],
-      files: (shape) => ["rows", weightsPart(shape.format), storing(shape), "embed_group"],
+      files: (shape) => ["tokens_1", "rows", weightsPart(shape.format), storing(shape), "embed_group"],
       constants: ({ columns, rows, firstRow }) => ({
         COLUMNS: columns,
         ROWS: rows,
         FIRST_ROW: firstRow,
         STORED_COLUMNS: columns,
       }),
-      grid: ({ columns }) => [columns / GEMV_ROWS],
+      grid: ({ columns, tokens = 1 }) => [columns / GEMV_ROWS, tokens],
     },
   ],
 };

@@ -1,12 +1,21 @@
 import type { Feature } from "../gpu/features.ts";
-import type { Constants, Workgroups } from "../gpu/kernel.ts";
+import type { Constants } from "../gpu/kernel.ts";
 import type { WeightFormat } from "../stored.ts";
 import type { SlabShape } from "./matrix.ts";
 import { ARITHMETIC_NEEDS, ARITHMETICS, type Arithmetic, canMultiply } from "./vector.ts";
 import type { Way } from "./way.ts";
 
-/** A slab times one vector. */
-export type GemvShape = SlabShape & { readonly arithmetic: Arithmetic };
+/** A slab times the vectors of a pass's rows. */
+export type GemvShape = SlabShape & Few & { readonly arithmetic: Arithmetic };
+
+/** How many rows a pass of the kernels for few rows has room for. */
+export interface Few {
+  /** One of FEW. Default 1. */
+  readonly tokens?: number;
+}
+
+/** Rows of a pass that the kernels may be compiled for. What a row gives does not depend on it, nor on the other rows. */
+export const FEW = [1, 2, 4, 8, 16] as const;
 
 /** Rows of a workgroup: one group of the vector that comes next. */
 export const GEMV_ROWS = 32;
@@ -38,10 +47,17 @@ export interface GemvWay {
   readonly arithmetic: Arithmetic;
   /** What the adapter must have. */
   readonly needs: readonly Feature[];
-  /** Parts of the product with a matrix in a format. */
-  readonly files: (format: WeightFormat) => readonly string[];
+  /** Parts of the product of so many rows with a matrix in a format. */
+  readonly files: (format: WeightFormat, tokens: number) => readonly string[];
+  /** Rows that a workgroup multiplies at most, for each of which a lane has registers. */
+  readonly most: number;
   readonly constants: Constants;
 }
+
+/** Of cards: more vectors would leave too few registers for weights. */
+const CARD_TOKENS = 4;
+/** Of processors: what a subgroup's lanes read at once. */
+const NARROW_TOKENS = 8;
 
 /** A way for each arithmetic and tile, and one for the vector units of processors. */
 export const GEMV_WAYS: readonly GemvWay[] = [
@@ -52,6 +68,7 @@ export const GEMV_WAYS: readonly GemvWay[] = [
       arithmetic,
       needs: ARITHMETIC_NEEDS[arithmetic],
       files: (format: WeightFormat) => [`input_${arithmetic}`, `dot_${format}_${arithmetic}`, "gemv"],
+      most: CARD_TOKENS,
       constants: { LANES_PER_ROW: lanesPerRow, ROWS_PER_LANE: rowsPerLane },
     })),
   ),
@@ -60,7 +77,13 @@ export const GEMV_WAYS: readonly GemvWay[] = [
     tile: "narrow",
     arithmetic: "i8",
     needs: [...ARITHMETIC_NEEDS.i8, "narrow"],
-    files: (format) => ["input_i8", "narrow", `dot_${format}_narrow`, "gemv_narrow"],
+    files: (format, tokens) => [
+      "input_i8",
+      "narrow",
+      `dot_${format}_narrow`,
+      tokens > 1 ? "gemv_narrow_few" : "gemv_narrow",
+    ],
+    most: NARROW_TOKENS,
     constants: {},
   },
 ];
@@ -70,17 +93,32 @@ interface Gemv<Shape> {
   /** Parts besides those of the product, and last the kernel. */
   readonly files: (shape: Shape) => readonly string[];
   readonly constants: (shape: Shape) => Constants;
-  readonly grid: (shape: Shape) => Workgroups;
+  /** Workgroups for all rows of the slab. */
+  readonly workgroups: (shape: Shape) => number;
 }
 
 /** The ways of one kernel, in the order of GEMV_WAYS. */
-export function gemvWays<Shape extends GemvShape>({ files, constants, grid }: Gemv<Shape>): Way<Shape>[] {
-  return GEMV_WAYS.map(({ name, arithmetic, needs, files: product, constants: tile }) => ({
-    name,
-    needs,
-    fits: (shape) => shape.arithmetic === arithmetic && canMultiply(shape.format, arithmetic),
-    files: (shape) => [...product(shape.format), ...files(shape)],
-    constants: (shape) => ({ COLUMNS: shape.columns, ...tile, ...constants(shape) }),
-    grid,
-  }));
+export function gemvWays<Shape extends GemvShape>({
+  files,
+  constants,
+  workgroups,
+}: Gemv<Shape>): Way<Shape>[] {
+  return GEMV_WAYS.map(({ name, arithmetic, needs, files: product, most, constants: tile }) => {
+    const own = ({ tokens = 1 }: Few) => Math.min(tokens, most);
+    const tiles = ({ tokens = 1 }: Few) => tokens / Math.min(tokens, most);
+    return {
+      name,
+      needs,
+      fits: (shape) => shape.arithmetic === arithmetic && canMultiply(shape.format, arithmetic),
+      files: (shape) => [`tokens_${own(shape)}`, ...product(shape.format, own(shape)), ...files(shape)],
+      constants: (shape) => ({
+        COLUMNS: shape.columns,
+        TOKENS: own(shape),
+        TILES: tiles(shape),
+        ...tile,
+        ...constants(shape),
+      }),
+      grid: (shape) => [workgroups(shape) * tiles(shape)],
+    };
+  });
 }

@@ -47,7 +47,7 @@ export function memoryOf(config: Config, storage: Storage): Memory {
   const buffers = [
     stateBytes(config, shape, chunk),
     activationBytes(config, chunk),
-    fusedBytes(config, shape, "f32"),
+    fusedBytes(config, shape, "f32", 1),
   ];
   const activations = buffers.flatMap((bytes) => Object.values(bytes)).reduce((a, b) => a + b);
   return { weights, cache: keysAndValues, activations, total: weights + keysAndValues + activations };

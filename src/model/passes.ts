@@ -71,7 +71,7 @@ export async function allocateParts(
     const decoding = await chooseDecode(gpu, config, parts.weights, decode);
     const vectors =
       decoding.set === "fused"
-        ? gpu.allOrNone(() => createFused(gpu, config, attention, decoding.arithmetic))
+        ? gpu.allOrNone(() => createFused(gpu, config, attention, decoding.arithmetic, 1))
         : undefined;
     return { ...parts, decoding, vectors };
   } catch (error) {

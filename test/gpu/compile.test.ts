@@ -4,6 +4,7 @@ import { type Gpu, openDevice } from "../../src/gpu/device.ts";
 import { missingFeatures, RUNGS } from "../../src/gpu/features.ts";
 import { compile } from "../../src/gpu/kernel.ts";
 import { CACHE_FORMATS, isMixed } from "../../src/kernels/cache.ts";
+import { FEW } from "../../src/kernels/gemv.ts";
 import { OPERATIONS } from "../../src/kernels/operations.ts";
 import { ARITHMETICS } from "../../src/kernels/vector.ts";
 import { type Operation, prepare, waysFor } from "../../src/kernels/way.ts";
@@ -30,10 +31,15 @@ const HEADS = CACHE_FORMATS.flatMap((cache) =>
   ),
 );
 
-/** What the kernels of one row take. */
+/** What the kernels of few rows take: of several, one cache of each kind tells all. */
 const VECTORS = SLABS.filter(({ format }) => format !== "f32").flatMap((slab) =>
   ARITHMETICS.flatMap((arithmetic) =>
-    HEADS.filter(({ headDim, tokens }) => headDim % 32 === 0 && tokens === 1).map((attention) => ({
+    FEW.flatMap((tokens) =>
+      HEADS.filter(
+        ({ headDim, tokens: one, cache }) =>
+          one === 1 && (tokens === 1 ? headDim % 32 === 0 : headDim === 128 && cache !== "f32"),
+      ).map((attention) => ({ ...attention, tokens })),
+    ).map((attention) => ({
       ...slab,
       ...attention,
       rows: 12 * attention.headDim,
@@ -41,6 +47,7 @@ const VECTORS = SLABS.filter(({ format }) => format !== "f32").flatMap((slab) =>
       attention,
       eps: 1e-6,
       storedColumns: 96,
+      outputs: 12 * attention.headDim,
       splits: 3,
     })),
   ),

@@ -171,7 +171,12 @@ describe.each(KINDS)("of weights as %s times a vector as %s,", (format, arithmet
     const on: Gpu = Object.create(gpu(), { workgroupLimit: { value: 16 } });
     const { matrix, input, wanted } = product(format, arithmetic, rows, columns, on);
     expect(matrix.slabs.map((slab) => slab.rows)).toEqual([64, 21]);
-    const shapes = matrix.slabs.map((slab) => ({ ...slabShape(matrix, slab), arithmetic, eps: EPS }));
+    const shapes = matrix.slabs.map((slab) => ({
+      ...slabShape(matrix, slab),
+      arithmetic,
+      eps: EPS,
+      outputs: rows,
+    }));
     for (const { name } of someWays(HEAD, shapes[0]!)) {
       const logits = upload(gpu(), new Float32Array(rows));
       const dispatches = await Promise.all(
@@ -291,7 +296,12 @@ describe.each(KINDS)("of weights as %s times a vector as %s,", (format, arithmet
     const logits = upload(gpu(), new Float32Array(32));
     const behind = product(format, arithmetic, 32, rows).matrix;
     const head = (
-      await prepare(gpu(), HEAD, { ...slabShape(behind, onlySlab(behind)), arithmetic, eps: EPS })
+      await prepare(gpu(), HEAD, {
+        ...slabShape(behind, onlySlab(behind)),
+        arithmetic,
+        eps: EPS,
+        outputs: 32,
+      })
     )({
       input: stored,
       ...slabBuffers(onlySlab(behind)),

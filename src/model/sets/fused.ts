@@ -17,14 +17,14 @@ import type { KernelSet } from "../llama.ts";
 import type { State } from "../state.ts";
 import type { Weights } from "../weights.ts";
 
-/** What goes between the kernels of `fused`; vectors as their arithmetic stores them. */
+/** What goes between the kernels of `fused`, for passes of T rows; vectors as their arithmetic stores them. */
 export interface FusedActivations {
-  readonly x: GPUBuffer; //        [dim] f32, the residual stream
-  readonly h: GPUBuffer; //        vector of dim: x · weight of the norm that comes next
-  readonly q: GPUBuffer; //        [heads, headDim] f32
-  readonly parts: GPUBuffer; //    [heads, splits, headDim + 4] f32
-  readonly attended: GPUBuffer; // vector of heads · headDim
-  readonly gated: GPUBuffer; //    vector of hidden
+  readonly x: GPUBuffer; //        [T, dim] f32, the residual stream
+  readonly h: GPUBuffer; //        vectors of dim: x · weight of the norm that comes next
+  readonly q: GPUBuffer; //        [T, heads, headDim] f32
+  readonly parts: GPUBuffer; //    [T, heads, splits, headDim + 4] f32
+  readonly attended: GPUBuffer; // vectors of heads · headDim
+  readonly gated: GPUBuffer; //    vectors of hidden
 }
 
 /** Workgroups that share a head's positions at the end of the context. */
@@ -37,16 +37,17 @@ export function fusedBytes(
   config: Config,
   attention: AttentionShape,
   arithmetic: Arithmetic,
+  tokens: number,
 ): Record<keyof FusedActivations, number> {
   const { hidden_size: dim, intermediate_size: hidden } = config;
   const { heads, headDim } = attention;
   return {
-    x: 4 * dim,
-    h: vectorBytes(arithmetic, dim),
-    q: 4 * heads * headDim,
-    parts: splitBytes(attention, fusedSplits(attention)),
-    attended: vectorBytes(arithmetic, heads * headDim),
-    gated: vectorBytes(arithmetic, hidden),
+    x: 4 * tokens * dim,
+    h: tokens * vectorBytes(arithmetic, dim),
+    q: 4 * tokens * heads * headDim,
+    parts: tokens * splitBytes(attention, fusedSplits(attention)),
+    attended: tokens * vectorBytes(arithmetic, heads * headDim),
+    gated: tokens * vectorBytes(arithmetic, hidden),
   };
 }
 
@@ -55,9 +56,11 @@ export function createFused(
   config: Config,
   attention: AttentionShape,
   arithmetic: Arithmetic,
+  tokens: number,
 ): FusedActivations {
-  const bytes = fusedBytes(config, attention, arithmetic);
-  const buffer = (name: keyof FusedActivations) => gpu.buffer(`${name} of one row`, bytes[name]);
+  const bytes = fusedBytes(config, attention, arithmetic, tokens);
+  const rows = tokens === 1 ? "one row" : `${tokens} rows`;
+  const buffer = (name: keyof FusedActivations) => gpu.buffer(`${name} of ${rows}`, bytes[name]);
   return {
     x: buffer("x"),
     h: buffer("h"),
@@ -100,10 +103,12 @@ interface FusedOptions {
   readonly way?: string;
   /** Whether a row sees SPLIT_POSITIONS positions at most, so that nothing is split and merged. */
   readonly whole?: boolean;
+  /** Rows of a pass, one of FEW. Default 1. */
+  readonly tokens?: number;
 }
 
 /**
- * The set for decoding, one row: the norm, the rotation, the cache, SwiGLU and the residual are in the products that make
+ * The set for decoding, few rows: the norm, the rotation, the cache, SwiGLU and the residual are in the products that make
  * and take them, six dispatches a layer, five where attention is `whole`.
  */
 export async function fused(
@@ -112,7 +117,7 @@ export async function fused(
   weights: Weights,
   { attention, rows: { buffer: rows }, pages, ropeTable: table, layers, logits }: State,
   { x, h, q, parts, attended, gated }: FusedActivations,
-  { arithmetic, way, whole = false }: FusedOptions,
+  { arithmetic, way, whole = false, tokens = 1 }: FusedOptions,
 ): Promise<KernelSet<GPUBuffer>> {
   const { hidden_size: dim, rms_norm_eps: eps, intermediate_size: hidden } = config;
   const products = new Map<Matrix, (buffers: Readonly<Record<string, Bound>>) => Dispatch[]>();
@@ -138,10 +143,10 @@ export async function fused(
   };
   const prepareAttention = async () => {
     if (whole) {
-      const attend = await prepare(gpu, ATTENTION_WHOLE, { ...attention, arithmetic });
+      const attend = await prepare(gpu, ATTENTION_WHOLE, { ...attention, arithmetic, tokens });
       return (buffers: AttentionBuffers) => [attend({ ...buffers, stored: attended })];
     }
-    const split = { ...attention, splits: fusedSplits(attention), arithmetic };
+    const split = { ...attention, splits: fusedSplits(attention), arithmetic, tokens };
     const [attend, merge] = await Promise.all([
       prepare(gpu, ATTENTION_SPLIT, split),
       prepare(gpu, ATTENTION_MERGE, split),
@@ -151,15 +156,18 @@ export async function fused(
       merge({ shares: parts, stored: attended }),
     ];
   };
-  const shape = (matrix: Matrix) => (slab: Slab) => ({ ...slabShape(matrix, slab), arithmetic, eps });
+  const shape = (matrix: Matrix) => (slab: Slab) => ({ ...slabShape(matrix, slab), arithmetic, eps, tokens });
   const [embed, head, attend] = await Promise.all([
     prepareSlabs(
       weights.embed,
       EMBED_GROUP,
-      (slab) => ({ ...slabShape(weights.embed, slab), arithmetic, storedColumns: dim }),
+      (slab) => ({ ...slabShape(weights.embed, slab), arithmetic, storedColumns: dim, tokens }),
       "plain",
     ),
-    prepareSlabs(weights.head, HEAD, shape(weights.head)),
+    prepareSlabs(weights.head, HEAD, (slab) => ({
+      ...shape(weights.head)(slab),
+      outputs: weights.head.rows,
+    })),
     prepareAttention(),
     ...weights.layers.flatMap(({ qkv, out, gateUp, down }) => [
       product(qkv, QKV, (slab) => ({ ...shape(qkv)(slab), attention })),
