@@ -12,24 +12,26 @@ import { benchModel } from "./model.ts";
 import { choice, count } from "./options.ts";
 import { randomBuffer } from "./random.ts";
 import { saveResults } from "./record.ts";
+import { benchTogether } from "./together.ts";
 
 const HELP = `Usage: npm run bench -- [options]
 
 Milliseconds, GB/s and GFLOP/s of every kernel at a model's widths, each beside the share of the read bandwidth
-measured next to it; then decode and prefill of a model of random weights; then its cache: pages copied, saved and restored.
+measured next to it; then its cache: pages copied, saved and restored; then decode and prefill of a model
+of random weights; then a token of each of eight conversations at once, beside one alone.
 
   --shape NAME     ${SHAPE_NAMES.join(", ")} (default ziya-13b)
   --layers N       layers of the whole-model runs (default 2)
   --weights FORMAT f32, f16, q8 or q4 (default q4)
   --tokens N       tokens of a prefill pass (default 128; 32 on a software adapter)
-  --only PART      kernels, model or cache
+  --only PART      kernels, cache, model or together
   --adapter NAME   part of an adapter's name
   --rung NAME      core, subgroups, dot or half
   --out FILE       where the JSON goes (default bench/results/bench-<shape>-<weights>-<adapter>-<date>.json, with --only
                    its PART too; "-" for none)
 `;
 
-const PARTS = ["kernels", "model", "cache"] as const;
+const PARTS = ["kernels", "cache", "model", "together"] as const;
 
 /** One line of the report. */
 interface Row {
@@ -115,6 +117,9 @@ async function main(): Promise<void> {
   }
   if (runs("model")) {
     for (const figures of await benchModel(gpu, config, format, tokens)) report(figures, readMs!);
+  }
+  if (runs("together")) {
+    for (const figures of await benchTogether(gpu, config, format)) report(figures, readMs!);
   }
   report({ name: "read_bandwidth", ms: readMs!, bytes: READ_BYTES, flops: 0 }, readMs!);
   const name = ["bench", shape, format, ...(only ? [only] : [])].join("-");
