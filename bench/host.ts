@@ -63,7 +63,7 @@ function watchDevice({ device }: Gpu): void {
 
 async function runAhead(model: LlamaModel, tokens: number): Promise<Sample> {
   const sequence = model.open();
-  const run = model.ahead(sequence, 1, tokens);
+  const run = (await model.ahead([{ sequence, token: 1 }], tokens))!;
   Object.assign(spent, { encode: 0, finish: 0, submit: 0 });
   const start = performance.now();
   for (let i = 0; i < tokens; i++) await run.next();

@@ -1,7 +1,7 @@
-// best = the id of the candidate that is drawn, and its logit, where best were the 64 largest logits: see topk.wgsl. If
+// best[d] = the id of the candidate that is drawn, and its logit, where best[d] were the 64 largest logits: see topk.wgsl. If
 // the largest is no finite number: its id, and that. Everything is in integers, so that every adapter draws the same
 // token from the same logits, and so does the host: src/kernels/sample.ts has the same steps and their bounds.
-// Grid: one workgroup of 64 lanes.
+// Grid: a workgroup of 64 lanes for each d-th row, all of which are drawn from.
 struct Best {
   ids: array<u32, K>,
   logits: array<u32, K>, // the bits of f32
@@ -18,9 +18,9 @@ struct Settings {
   padding: u32,
 }
 
-@group(0) @binding(0) var<storage, read_write> best: Best;
-@group(0) @binding(1) var<storage, read> settings: Settings;
-@group(0) @binding(4) var<storage, read> rows: array<u32>; // HEADER words, then the row, as rows.wgsl has them
+@group(0) @binding(0) var<storage, read_write> best: array<Best>; // [MOST_DRAWN]
+@group(0) @binding(1) var<storage, read> settings: array<Settings>; // [MOST_DRAWN]
+@group(0) @binding(4) var<storage, read> rows: array<u32>; // HEADER words, then the rows, as rows.wgsl has them
 
 const K = 64u;
 const HEADER = 20u;
@@ -64,8 +64,8 @@ fn advanced(word: u32) -> u32 {
 }
 
 // The upper 32 bits of the number that src/generate/random.ts draws: pcg3d of Jarzynski and Olano (2020).
-fn uniform(counter: u32) -> u32 {
-  var v = vec3u(advanced(settings.seedLow), advanced(settings.seedHigh), advanced(counter));
+fn uniform(d: u32, counter: u32) -> u32 {
+  var v = vec3u(advanced(settings[d].seedLow), advanced(settings[d].seedHigh), advanced(counter));
   v.x += v.y * v.z;
   v.y += v.z * v.x;
   v.z += v.x * v.y;
@@ -76,16 +76,20 @@ fn uniform(counter: u32) -> u32 {
 }
 
 @compute @workgroup_size(64)
-fn main(@builtin(local_invocation_index) lane: u32) {
-  let largest = best.logits[0];
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let d = workgroup.x;
+  if (d >= rows[1]) {
+    return;
+  }
+  let largest = best[d].logits[0];
   // What is no finite number has no weight; the host is told by the largest.
-  let logit = best.logits[lane];
+  let logit = best[d].logits[lane];
   let distance = bitcast<u32>(bitcast<f32>(largest) - bitcast<f32>(logit));
-  weights[lane] = select(0u, weightOf(distance, settings.inverse), lane < settings.count && logit != 0xff800000u);
+  weights[lane] = select(0u, weightOf(distance, settings[d].inverse), lane < settings[d].count && logit != 0xff800000u);
   workgroupBarrier();
   if (lane != 0u || (largest & 0x7f800000u) == 0x7f800000u) {
     if (lane == 0u) {
-      best.ids[1] = largest;
+      best[d].ids[1] = largest;
     }
     return;
   }
@@ -94,27 +98,27 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     total += weights[i];
   }
   // top_p: from the smallest up, those whose sum does not exceed what is dropped go.
-  let dropped = multiplyHigh(settings.dropped, total);
+  let dropped = multiplyHigh(settings[d].dropped, total);
   var count = K;
   var tail = 0u;
   while (count > 1u && tail + weights[count - 1u] <= dropped) {
     count--;
     tail += weights[count];
   }
-  while (count > 1u && weights[count - 1u] < settings.least) {
+  while (count > 1u && weights[count - 1u] < settings[d].least) {
     count--;
     tail += weights[count];
   }
-  let position = rows[HEADER + 1u] - settings.origin;
-  let drawn = multiplyHigh(uniform(position), total - tail);
+  let position = rows[HEADER + 4u * d + 1u] - settings[d].origin;
+  let drawn = multiplyHigh(uniform(d, position), total - tail);
   var chosen = 0u;
   var sum = weights[0];
   while (sum <= drawn && chosen + 1u < count) {
     chosen++;
     sum += weights[chosen];
   }
-  let id = best.ids[chosen];
-  let drawnLogit = best.logits[chosen];
-  best.ids[0] = id;
-  best.ids[1] = drawnLogit;
+  let id = best[d].ids[chosen];
+  let drawnLogit = best[d].logits[chosen];
+  best[d].ids[0] = id;
+  best[d].ids[1] = drawnLogit;
 }

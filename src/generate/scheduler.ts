@@ -1,6 +1,7 @@
 import { BusyError, ContextOverflowError } from "../errors.ts";
 import { MOST_DRAWN } from "../kernels/rows.ts";
 import type { LanguageModel, PassKind, PassPart, Want } from "../model/language-model.ts";
+import { runAhead } from "./ahead.ts";
 import { shareOut } from "./share.ts";
 import { type Request, Ticket } from "./ticket.ts";
 
@@ -46,6 +47,15 @@ export class Scheduler {
   private full = false;
   private noteChange: () => void = () => {};
   private alarm: ReturnType<typeof setTimeout> | undefined;
+
+  private readonly surroundings = {
+    isSteady: () => this.waiting.length + this.jobs.length + this.closing.size === 0,
+    isClosing: (ticket: Ticket) => this.closing.has(ticket),
+    change: () =>
+      new Promise<void>((resolve) => {
+        this.noteChange = resolve;
+      }),
+  };
 
   constructor(model: LanguageModel, { parallel = SERVED, queue = QUEUE }: SchedulerOptions = {}) {
     this.model = model;
@@ -120,7 +130,8 @@ export class Scheduler {
         this.looping = false;
         return;
       }
-      if (this.isAlone && decoding[0] && (await this.runAhead(decoding[0]))) continue;
+      const isAll = decoding.length === this.served.length;
+      if (isAll && this.surroundings.isSteady() && (await this.runAhead(decoding))) continue;
       if (decoding.length > 0) await this.decode(decoding);
       const left = prefilling.filter(({ sequence }) => sequence);
       if (left.length > 0) await this.prefill(left);
@@ -208,36 +219,22 @@ export class Scheduler {
     }
   }
 
-  private get isAlone(): boolean {
-    return this.served.length === 1 && this.waiting.length === 0 && this.jobs.length === 0;
-  }
-
-  /** Has the model run ahead for the only one, as long as it is that. @returns false where it cannot. */
-  private async runAhead(ticket: Ticket): Promise<boolean> {
-    const { model } = this;
-    const { tokens, sequence } = ticket;
-    const { sampler, maxTokens } = ticket.request;
-    const isKnown = ticket.drawn > 0 && sequence!.length === tokens.length - 1;
-    if (!model.ahead || !isKnown || sampler.want === "logits" || ticket.isDrafting) return false;
-    this.running.add(ticket);
+  /** Has the model run ahead for all. @returns false where it cannot. */
+  private async runAhead(tickets: readonly Ticket[]): Promise<boolean> {
+    for (const ticket of tickets) this.running.add(ticket);
     try {
-      const draws = sampler.draws && { options: sampler.draws, before: ticket.drawn };
-      const run = model.ahead(sequence!, tokens.at(-1)!, maxTokens - ticket.drawn, draws);
-      try {
-        while (this.isAlone && !this.closing.has(ticket) && !ticket.isDone && !ticket.isDrafting) {
-          if (ticket.isAsked) ticket.acceptAhead(sampler.accept(await run.next()), run.milliseconds);
-          else await new Promise<void>((resolve) => (this.noteChange = resolve));
-        }
-      } finally {
-        await run.end();
+      const failed = await runAhead(this.model, tickets, this.surroundings);
+      for (const ticket of tickets) {
+        if (ticket.isDone) this.leave(ticket);
+        else if (failed?.has(ticket)) this.drop(ticket, failed.get(ticket));
       }
-      if (ticket.isDone) this.leave(ticket);
+      return failed !== undefined;
     } catch (error) {
-      this.drop(ticket, error);
+      for (const ticket of tickets) this.drop(ticket, error);
+      return true;
     } finally {
-      this.running.delete(ticket);
+      this.running.clear();
     }
-    return true;
   }
 
   /** Makes room for a token more, if need be by putting back who came last. */
@@ -263,7 +260,10 @@ export class Scheduler {
   private leave(ticket: Ticket): void {
     const at = this.served.indexOf(ticket);
     if (at >= 0) this.served.splice(at, 1);
-    ticket.sequence?.release();
+    const { sequence, tokens } = ticket;
+    // What a run did behind the last token is nobody's.
+    if (sequence && sequence.length >= tokens.length) sequence.truncate(tokens.length - 1);
+    sequence?.release();
     ticket.sequence = undefined;
     this.full = false;
   }

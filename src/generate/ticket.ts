@@ -1,5 +1,5 @@
 import { ContextOverflowError } from "../errors.ts";
-import type { Candidates, PassPart } from "../model/language-model.ts";
+import type { AheadRow, Candidates, PassPart } from "../model/language-model.ts";
 import type { Sequence } from "../model/sequence.ts";
 import { Lookup } from "./lookup.ts";
 import type { Sampler } from "./sampler.ts";
@@ -76,6 +76,17 @@ export class Ticket {
     return this.waiter !== undefined;
   }
 
+  /** Tokens that may still be drawn. */
+  get left(): number {
+    return this.request.maxTokens - this.drawn;
+  }
+
+  /** Whether the model may draw its next tokens by itself: the first one comes out of the prompt's pass. */
+  get canRunAhead(): boolean {
+    const isKnown = this.drawn > 0 && this.sequence!.length === this.tokens.length - 1;
+    return isKnown && !this.isDrafting && this.request.sampler.want !== "logits";
+  }
+
   /** How long the reader has been at what it took last. */
   get idleMilliseconds(): number {
     return this.isAsked ? 0 : performance.now() - this.takenAt;
@@ -83,8 +94,7 @@ export class Ticket {
 
   /** Whether nothing is to be drawn any more. */
   get isDone(): boolean {
-    const { maxTokens, stopIds } = this.request;
-    return this.drawn >= maxTokens || (this.drawn > 0 && stopIds.has(this.tokens.at(-1)!));
+    return this.left <= 0 || (this.drawn > 0 && this.request.stopIds.has(this.tokens.at(-1)!));
   }
 
   /** Tokens of the prompt that are still to be run by passes of many rows: its last alone is run like one that was drawn. */
@@ -126,6 +136,13 @@ export class Ticket {
     return { sequence: sequence!, tokens, first, count, drawn: first + count === tokens.length ? 1 : 0 };
   }
 
+  /** What it has for a run ahead. */
+  aheadRow(): AheadRow {
+    const { draws: options } = this.request.sampler;
+    const token = this.tokens.at(-1)!;
+    return { sequence: this.sequence!, token, draws: options && { options, before: this.drawn } };
+  }
+
   /** Tells of the prompt's progress. */
   notePrefill(): void {
     const { onPrefill, prompt } = this.request;
@@ -148,10 +165,10 @@ export class Ticket {
    * behind it, for which its sequence takes room.
    */
   decodePart(room: number): PassPart {
-    const { tokens, sequence, request } = this;
+    const { tokens, sequence } = this;
     this.drafted = [];
     if (sequence!.length + 1 < tokens.length) return this.part(1);
-    const drafted = this.lookup?.draft(tokens, Math.min(room, request.maxTokens - this.drawn - 1)) ?? [];
+    const drafted = this.lookup?.draft(tokens, Math.min(room, this.left - 1)) ?? [];
     if (drafted.length === 0) return this.part(1);
     try {
       sequence!.reserve(1 + drafted.length);
@@ -184,10 +201,10 @@ export class Ticket {
     this.sequence!.truncate(Math.min(this.sequence!.length, this.tokens.length - 1));
   }
 
-  /** Takes a token that the model drew by itself. */
-  acceptAhead(id: number, milliseconds: number): void {
+  /** Takes a token that the model drew by itself. Throws LogitsError. */
+  acceptAhead(drawn: Candidates, milliseconds: number): void {
     this.lookup?.note(0, 1, milliseconds);
-    this.accept(id, milliseconds);
+    this.accept(this.request.sampler.accept(drawn), milliseconds);
   }
 
   /** Gives the reader an error, behind the tokens that were drawn. */

@@ -1,14 +1,20 @@
 import { type AttentionShape, sequencePages } from "./cache.ts";
-import { ROWS_HEADER } from "./rows.ts";
+import { MOST_DRAWN, ROWS_HEADER } from "./rows.ts";
 import type { Operation } from "./way.ts";
 
+type AdvanceShape = Pick<AttentionShape, "context" | "page"> & {
+  /** Words of a row in `best`. */
+  readonly stride: number;
+};
+
 /**
- * Makes the one row of a pass that of the next: the token that was chosen, at the next position of its sequence, whose
- * page the table has to name. best: the id first; rows as rows.wgsl has them; pages [sequences, pages of one].
+ * Makes the rows of a pass, all drawn from, those of the next: the tokens that were chosen, at the next positions of their
+ * sequences, whose pages the table has to name. best [drawn, stride]: an id and its logit first; chosen [drawn, 2]: those, for
+ * the host; rows as rows.wgsl has them; pages [sequences, pages of one].
  */
-export const ADVANCE: Operation<Pick<AttentionShape, "context" | "page">, "best" | "rows" | "pages"> = {
+export const ADVANCE: Operation<AdvanceShape, "best" | "chosen" | "rows" | "pages"> = {
   name: "advance",
-  bindings: () => ["best", "rows", "pages"],
+  bindings: () => ["best", "chosen", "rows", "pages"],
   ways: [
     {
       name: "plain",
@@ -17,7 +23,9 @@ export const ADVANCE: Operation<Pick<AttentionShape, "context" | "page">, "best"
       constants: (shape) => ({
         PAGE: shape.page,
         SEQUENCE_PAGES: sequencePages(shape),
+        STRIDE: shape.stride,
         HEADER: ROWS_HEADER,
+        MOST_DRAWN,
       }),
       grid: () => [1],
     },

@@ -24,11 +24,11 @@ const WORD = 2 ** 32;
 const LN2 = 2977044472;
 
 /**
- * best: of what topk.wgsl leaves, one is drawn, and left as argmax.wgsl leaves it: its id, then its logit; where the
- * largest is no finite number, that one. settings [SETTINGS] u32: see drawSettings(); rows as rows.wgsl has them, of
- * whose first the position counts the draws.
+ * best [drawn, 2 · TOP_K]: of what topk.wgsl leaves of each row, one is drawn, and left as argmax.wgsl leaves it: its id, then its logit; where the
+ * largest is no finite number, that one. settings [drawn, SETTINGS] u32: see drawSettings(); rows as rows.wgsl has
+ * them, all drawn from, whose positions count the draws.
  */
-export const SAMPLE: Operation<object, "best" | "settings" | "rows"> = {
+export const SAMPLE: Operation<{ readonly drawn: number }, "best" | "settings" | "rows"> = {
   name: "sample",
   bindings: () => ["best", "settings", "rows"],
   ways: [
@@ -37,7 +37,7 @@ export const SAMPLE: Operation<object, "best" | "settings" | "rows"> = {
       needs: [],
       files: () => ["sample"],
       constants: () => ({ K: TOP_K, LN2, HEADER: ROWS_HEADER }),
-      grid: () => [1],
+      grid: ({ drawn }) => [drawn],
     },
   ],
 };

@@ -1,10 +1,14 @@
+import { OptionError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
 import type { Readback } from "../gpu/readback.ts";
 import type { Matrix } from "../kernels/matrix.ts";
 import { COLUMN_MOMENTS } from "../kernels/moments.ts";
 import { prepare } from "../kernels/way.ts";
+import type { PassPart } from "./language-model.ts";
 import { forward, type KernelSet, record } from "./llama.ts";
+import type { Sequence } from "./sequence.ts";
+import type { State } from "./state.ts";
 import { stacks, type Weights } from "./weights.ts";
 
 /**
@@ -22,7 +26,7 @@ interface CalibrationPass {
 }
 
 /** Records the pass of a set that keeps its tensors as f32, with a summing dispatch before each product. */
-export async function recordCalibration(
+async function recordCalibration(
   gpu: Gpu,
   set: KernelSet<GPUBuffer>,
   weights: Weights,
@@ -66,8 +70,61 @@ export async function recordCalibration(
   };
 }
 
+/** What a calibration takes of its model. */
+interface Subject {
+  readonly gpu: Gpu;
+  /** The kernels of a pass of many rows. */
+  readonly set: KernelSet<GPUBuffer>;
+  readonly weights: Weights;
+  readonly state: State;
+  readonly readback: Readback;
+}
+
+interface Running {
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: ((tokens: number) => void) | undefined;
+  /** Makes room for the tokens of a window, or refuses them. */
+  readonly admit: (sequence: Sequence, window: readonly number[]) => void;
+  readonly run: (part: PassPart, dispatches: readonly Dispatch[]) => Promise<void>;
+}
+
+/** See LlamaModel.calibrate(). */
+export async function calibrate(
+  { gpu, set, weights, state, readback }: Subject,
+  windows: Iterable<readonly number[]>,
+  { signal, onProgress, admit, run }: Running,
+): Promise<Importance> {
+  const { capacity, buffer: rows } = state.rows;
+  const release = ({ sums }: CalibrationPass) => {
+    for (const buffer of sums.values()) buffer.destroy();
+  };
+  const pass = await gpu.guarded("Calibrating", () => recordCalibration(gpu, set, weights, rows), release);
+  try {
+    let total = 0;
+    for (const window of windows) {
+      const sequence = state.cache.open();
+      try {
+        admit(sequence, window);
+        for (let at = 0; at < window.length; at += capacity) {
+          signal?.throwIfAborted();
+          const count = Math.min(capacity, window.length - at);
+          await run({ sequence, tokens: window, first: at, count, drawn: 0 }, pass.dispatches);
+          total += count;
+          onProgress?.(total);
+        }
+      } finally {
+        sequence.discard();
+      }
+    }
+    if (total === 0) throw new OptionError("Calibration needs at least one token: give it a longer text.");
+    return await meansOf(gpu, readback, pass.sums, total);
+  } finally {
+    release(pass);
+  }
+}
+
 /** The sums of a calibration's passes over so many tokens, as means. */
-export async function meansOf(
+async function meansOf(
   { device }: Gpu,
   readback: Readback,
   sums: ReadonlyMap<string, GPUBuffer>,

@@ -12,12 +12,15 @@ export interface Drawn {
 }
 
 /** For the rows that a state's passes draw from: made once, and filled by each pass. */
-export function drawnOf({ logits, best }: State, tokenCount: number): Readonly<Record<Want, Drawn>> {
-  const chosen = (count: number): Drawn => {
+export function drawnOf(
+  { logits, best, chosen }: State,
+  tokenCount: number,
+): Readonly<Record<Want | "chosen", Drawn>> {
+  const few = (count: number, source: GPUBuffer): Drawn => {
     const words = new Uint32Array(MOST_DRAWN * 2 * count);
     const known = Math.min(count, tokenCount);
     return {
-      source: best,
+      source,
       words: eachRow((d) => words.subarray(0, (d + 1) * 2 * count)),
       candidates: eachRow((d) => ({
         ids: words.subarray(d * 2 * count, d * 2 * count + known),
@@ -29,8 +32,9 @@ export function drawnOf({ logits, best }: State, tokenCount: number): Readonly<R
   const all = new Float32Array((MOST_DRAWN - 1) * vocab + tokenCount);
   const ids = Uint32Array.from({ length: tokenCount }, (_, id) => id);
   return {
-    argmax: chosen(1),
-    candidates: chosen(MAX_CANDIDATES),
+    argmax: few(1, best),
+    candidates: few(MAX_CANDIDATES, best),
+    chosen: few(1, chosen),
     logits: {
       source: logits,
       words: eachRow((d) => new Uint32Array(all.buffer, 0, d * vocab + tokenCount)),

@@ -24,16 +24,25 @@ export interface Draws {
   readonly before: number;
 }
 
+/** A sequence in a run ahead, and its token that runs first. */
+export interface AheadRow {
+  readonly sequence: Sequence;
+  readonly token: number;
+  /** How its tokens are drawn. Default: the best ones. */
+  readonly draws?: Draws | undefined;
+}
+
 /** Tokens that the model chooses by itself, its passes running ahead of those that are read. */
 export interface Ahead {
-  /** How long the model took for the token that was read last. */
+  /** How long the model took for the tokens that were read last. */
   readonly milliseconds: number;
   /**
-   * Reads the next token, with its logit: one candidate, valid until the next call. The sequence holds the token before
-   * it from then on. Throws what run() throws, and ContextOverflowError.
+   * Reads the next token of each row, with its logit: one candidate each, valid until the next call. The sequences hold the
+   * tokens before them from then on. Throws what run() throws, and ContextOverflowError.
+   * @param goesOn Whether further passes are to follow. Default true; where false, undefined when none is under way.
    */
-  next(): Promise<Candidates>;
-  /** Forgets what was not read, before the sequence is released. The model runs no other pass until then. */
+  next(goesOn?: boolean): Promise<readonly Candidates[] | undefined>;
+  /** Forgets what was not read, before the sequences are released. The model runs no other pass until then. */
   end(): Promise<void>;
 }
 
@@ -75,9 +84,10 @@ export interface LanguageModel {
    */
   run(parts: readonly PassPart[], want: Want, kind: PassKind): Promise<readonly Candidates[]>;
   /**
-   * Appends `token` and goes on with the best token of each pass, up to `most` of them: the tokens that decode passes would
-   * give one after the other for "argmax"; or with one that is drawn from its "candidates", as drawIndex() has it. Throws OptionError for a token that is not in the vocabulary, and
-   * ContextOverflowError, both before anything changes. A model that always waits for the host has none.
+   * Appends the token of each row and goes on with the best token of each pass, up to `most` of them, or with one that is
+   * drawn from its candidates, as drawIndex() has it: the tokens that decode passes would give one after the other. Throws
+   * OptionError for a token that is not in the vocabulary, and ContextOverflowError, both before anything changes. Undefined
+   * where the model cannot run so many rows ahead; a model that always waits for the host has none.
    */
-  ahead?(sequence: Sequence, token: number, most: number, draws?: Draws): Ahead;
+  ahead?(rows: readonly AheadRow[], most: number): Promise<Ahead | undefined>;
 }

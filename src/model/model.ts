@@ -4,12 +4,19 @@ import { type Dispatch, encodeParts } from "../gpu/kernel.ts";
 import { Readback } from "../gpu/readback.ts";
 import { ReadbackRing } from "../gpu/readback-ring.ts";
 import { MOST_DRAWN } from "../kernels/rows.ts";
-import { drawSettings } from "../kernels/sample.ts";
-import { type Importance, meansOf, recordCalibration } from "./calibrate.ts";
+import { calibrate, type Importance } from "./calibrate.ts";
 import type { Config } from "./config.ts";
 import type { Decode } from "./decode.ts";
-import { type Drawn, drawnOf } from "./drawn.ts";
-import type { Ahead, Candidates, Draws, LanguageModel, PassKind, PassPart, Want } from "./language-model.ts";
+import { drawnOf } from "./drawn.ts";
+import type {
+  Ahead,
+  AheadRow,
+  Candidates,
+  LanguageModel,
+  PassKind,
+  PassPart,
+  Want,
+} from "./language-model.ts";
 import { record } from "./llama.ts";
 import type { Storage } from "./memory.ts";
 import { Pacing } from "./pacing.ts";
@@ -46,7 +53,7 @@ export class LlamaModel implements LanguageModel {
   private readonly passes: Passes;
   private readonly readback: Readback;
   private readonly ring: ReadbackRing;
-  private readonly drawn: Readonly<Record<Want, Drawn>>;
+  private readonly drawn: ReturnType<typeof drawnOf>;
   private readonly pacing: Pacing;
   private busy = false;
 
@@ -80,7 +87,7 @@ export class LlamaModel implements LanguageModel {
     this.readback = new Readback(gpu);
     this.drawn = drawnOf(parts.state, tokenCount);
     this.pacing = new Pacing(parts.weights);
-    this.ring = new ReadbackRing(gpu, depth, this.drawn.argmax.words[0]!.byteLength);
+    this.ring = new ReadbackRing(gpu, depth, this.drawn.chosen.words.at(-1)!.byteLength);
   }
 
   get contextLength(): number {
@@ -131,20 +138,16 @@ export class LlamaModel implements LanguageModel {
     return candidates.slice(0, draws);
   }
 
-  ahead(sequence: Sequence, token: number, most: number, draws?: Draws): Ahead {
+  async ahead(rows: readonly AheadRow[], most: number): Promise<Ahead | undefined> {
+    if (rows.length > 1) return undefined;
     this.acquire();
     try {
-      this.admit(sequence, [token]);
+      for (const { sequence, token } of rows) this.admit(sequence, [token]);
       const { gpu, state, ring, passes, drawn } = this;
-      if (draws) {
-        // The pass of the row at `origin` would have made draw 0.
-        const settings = drawSettings(draws.options, sequence.length - draws.before);
-        gpu.device.queue.writeBuffer(state.settings, 0, settings);
-      }
-      const kind = draws ? "candidates" : "argmax";
+      const kind = rows.some(({ draws }) => draws) ? "candidates" : "argmax";
       const dispatchesAt = (position: number) => passes.decodeAt(position).ahead[kind];
-      const parts = { gpu, state, dispatchesAt, drawn: drawn.argmax, ring };
-      return new RunAhead(parts, sequence, token, most, this.release);
+      const parts = { gpu, state, dispatchesAt, chosen: drawn.chosen, ring };
+      return new RunAhead(parts, rows, most, this.release);
     } catch (error) {
       this.release();
       throw error;
@@ -201,38 +204,13 @@ export class LlamaModel implements LanguageModel {
   ): Promise<Importance> {
     // Before it compiles: the pass may be over by then.
     this.expectIdle();
-    const { gpu } = this;
-    const { capacity, buffer: rows } = this.state.rows;
-    const pass = await gpu.guarded(
-      "Calibrating",
-      () => recordCalibration(gpu, this.passes.prefill.set, this.weights, rows),
-      (useless) => {
-        for (const buffer of useless.sums.values()) buffer.destroy();
-      },
-    );
-    try {
-      let total = 0;
-      for (const window of windows) {
-        const sequence = this.open();
-        try {
-          this.admit(sequence, window);
-          for (let at = 0; at < window.length; at += capacity) {
-            signal?.throwIfAborted();
-            const count = Math.min(capacity, window.length - at);
-            const part = { sequence, tokens: window, first: at, count, drawn: 0 };
-            await this.pass([part], pass.dispatches);
-            total += count;
-            onProgress?.(total);
-          }
-        } finally {
-          sequence.discard();
-        }
-      }
-      if (total === 0) throw new OptionError("Calibration needs at least one token: give it a longer text.");
-      return await meansOf(gpu, this.readback, pass.sums, total);
-    } finally {
-      for (const buffer of pass.sums.values()) buffer.destroy();
-    }
+    const { gpu, state, weights, readback, passes } = this;
+    return calibrate({ gpu, set: passes.prefill.set, weights, state, readback }, windows, {
+      signal,
+      onProgress,
+      admit: (sequence, window) => this.admit(sequence, window),
+      run: (part, dispatches) => this.pass([part], dispatches),
+    });
   }
 
   /** Releases every buffer; the device stays open. */

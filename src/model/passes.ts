@@ -9,7 +9,7 @@ import { TOP } from "../kernels/topk.ts";
 import { prepare } from "../kernels/way.ts";
 import type { Config } from "./config.ts";
 import { chooseDecode, type Decode } from "./decode.ts";
-import type { Want } from "./language-model.ts";
+import { MAX_CANDIDATES, type Want } from "./language-model.ts";
 import { forward, type KernelSet, record } from "./llama.ts";
 import type { Storage } from "./memory.ts";
 import { createFused, type FusedActivations, fused, gainsByWhole } from "./sets/fused.ts";
@@ -99,8 +99,18 @@ export async function recordPasses(
   { weights, state, activations, decoding, vectors }: Parts,
   tokenCount: number,
 ): Promise<Passes> {
-  const limits = { vocab: config.vocab_size, limit: tokenCount, drawn: 1 };
-  const [one, short, several, best, top, bests, tops, sample, advance] = await Promise.all([
+  const chosen = { ...state, rows: state.rows.buffer };
+  const choosing = async (drawn: number) => {
+    const limits = { vocab: config.vocab_size, limit: tokenCount, drawn };
+    const [best, top, sample] = await Promise.all([
+      prepare(gpu, ARGMAX, limits),
+      prepare(gpu, TOP, limits),
+      prepare(gpu, SAMPLE, { drawn }),
+    ]);
+    return { argmax: [best(chosen)], candidates: [top(chosen)], sampled: [top(chosen), sample(chosen)] };
+  };
+  const advancing = (stride: number) => prepare(gpu, ADVANCE, { ...state.attention, stride });
+  const [one, short, several, chooseOne, chooseSeveral, nextOfBest, nextOfSampled] = await Promise.all([
     decoding.set === "fused"
       ? fused(gpu, config, weights, state, vectors!, decoding)
       : plain(gpu, config, weights, state, activations, 1),
@@ -109,39 +119,35 @@ export async function recordPasses(
       : undefined,
     // Both kinds of passes round alike, so that a prompt leaves what its tokens one by one would.
     plain(gpu, config, weights, state, activations, state.rows.capacity, rounds(decoding)),
-    prepare(gpu, ARGMAX, limits),
-    prepare(gpu, TOP, limits),
-    prepare(gpu, ARGMAX, { ...limits, drawn: MOST_DRAWN }),
-    prepare(gpu, TOP, { ...limits, drawn: MOST_DRAWN }),
-    prepare(gpu, SAMPLE, {}),
-    prepare(gpu, ADVANCE, state.attention),
+    choosing(1),
+    choosing(MOST_DRAWN),
+    advancing(2),
+    advancing(2 * MAX_CANDIDATES),
   ]);
-  const chosen = { ...state, rows: state.rows.buffer };
-  const selectOne = { argmax: [best(chosen)], candidates: [top(chosen)] };
-  const selectSeveral = { argmax: [bests(chosen)], candidates: [tops(chosen)] };
-  const passOf = (set: KernelSet<GPUBuffer>, select: typeof selectOne): Pass => {
+  const passOf = (set: KernelSet<GPUBuffer>, choose: typeof chooseOne): Pass => {
     const { dispatches: append, result: h } = record(forward(set, weights));
     const head = [...append, ...record(set.head(h)).dispatches];
     const draw = {
-      argmax: [...head, ...select.argmax],
-      candidates: [...head, ...select.candidates],
+      argmax: [...head, ...choose.argmax],
+      candidates: [...head, ...choose.candidates],
       logits: head,
     };
     return { set, h, append, draw };
   };
-  const next = advance(chosen);
   const rowPassOf = (set: KernelSet<GPUBuffer>): RowPass => {
-    const pass = passOf(set, selectOne);
-    const { argmax, candidates } = pass.draw;
+    const pass = passOf(set, chooseOne);
     return {
       ...pass,
-      ahead: { argmax: [...argmax, next], candidates: [...candidates, sample(chosen), next] },
+      ahead: {
+        argmax: [...pass.draw.argmax, nextOfBest(chosen)],
+        candidates: [...pass.draw.logits, ...chooseOne.sampled, nextOfSampled(chosen)],
+      },
     };
   };
   const decode = rowPassOf(one);
   const early = short && rowPassOf(short);
   return {
     decodeAt: (position) => (early && position < SPLIT_POSITIONS ? early : decode),
-    prefill: passOf(several, selectSeveral),
+    prefill: passOf(several, chooseSeveral),
   };
 }

@@ -26,7 +26,8 @@ export interface State {
   readonly ropeTable: GPUBuffer; // [context, headDim / 2] cos and sin; constant
   readonly logits: GPUBuffer; //    [MOST_DRAWN, vocab] of the rows asked for
   readonly best: GPUBuffer; //      of each, argmax: id and logit; top-k: MAX_CANDIDATES ids, then their logits
-  readonly settings: GPUBuffer; //  of the draws of a run ahead: what drawSettings() makes
+  readonly chosen: GPUBuffer; //    [MOST_DRAWN] of a run ahead: the id and its logit
+  readonly settings: GPUBuffer; //  [MOST_DRAWN] of its draws: what drawSettings() makes
 }
 
 interface Layer {
@@ -61,7 +62,8 @@ export function stateBytes(config: Config, shape: AttentionShape, tokens: number
     ropeTable: 4 * shape.context * shape.headDim,
     logits: 4 * MOST_DRAWN * config.vocab_size,
     best: 8 * MOST_DRAWN * MAX_CANDIDATES,
-    settings: 4 * SETTINGS,
+    chosen: 8 * MOST_DRAWN,
+    settings: 4 * MOST_DRAWN * SETTINGS,
     copied: 2 * packedBytes(shape, shape.page),
   };
 }
@@ -97,6 +99,7 @@ export function createState(gpu: Gpu, config: Config, attention: AttentionShape,
     ropeTable: table,
     logits: gpu.buffer("logits", bytes.logits),
     best: gpu.buffer("best", bytes.best),
+    chosen: gpu.buffer("chosen", bytes.chosen),
     settings: gpu.buffer("settings of the draws", bytes.settings),
     layers,
     copied,
@@ -133,9 +136,9 @@ function pageCopier(
 
 /** Releases every buffer of a state. */
 export function destroyState(state: State): void {
-  const { rows, pages, ropeTable, logits, best, settings, layers, copied } = state;
+  const { rows, pages, ropeTable, logits, best, chosen, settings, layers, copied } = state;
   rows.destroy();
-  for (const buffer of [pages, ropeTable, logits, best, settings, copied]) buffer.destroy();
+  for (const buffer of [pages, ropeTable, logits, best, chosen, settings, copied]) buffer.destroy();
   for (const { keys, values } of layers) {
     keys.destroy();
     values.destroy();

@@ -3,6 +3,7 @@ import { runInNewContext } from "node:vm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Engine, type GenerationOptions, type LlamaModel, load } from "../../node/index.ts";
 import type { GenerationResult } from "../../src/generate/answer.ts";
+import { aheadOf } from "../support/ahead.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 
 /** The longest prompt and answer together: four pages. */
@@ -159,7 +160,7 @@ it("a thousand tokens allocate nothing that stays, on the heap or on the device"
     const readings: { heap: number; allocated: number }[] = [];
     for (let round = 0; round < 3; round++) {
       sequence.truncate(0);
-      const run = model.ahead(sequence, 5, 500);
+      const run = await aheadOf(model, sequence, 5, 500);
       for (let i = 0; i < 500; i++) await run.next();
       await run.end();
       expect(sequence.length).toBe(500);

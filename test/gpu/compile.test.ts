@@ -91,8 +91,11 @@ const CASES = [
   every(OPERATIONS.head, VECTORS),
   every(OPERATIONS.argmax, [{ vocab: 39424, limit: 39410, drawn: 1 }]),
   every(OPERATIONS.topk, [{ vocab: 39424, limit: 39410, drawn: 1 }]),
-  every(OPERATIONS.sample, [{}]),
-  every(OPERATIONS.advance, HEADS),
+  every(OPERATIONS.sample, [{ drawn: 1 }]),
+  every(
+    OPERATIONS.advance,
+    HEADS.map((shape) => ({ ...shape, stride: 2 })),
+  ),
 ];
 
 /** Compiles every way of an operation that each shape allows, and says how many there were, and whether any was to be. */

@@ -52,7 +52,7 @@ function bestOf(logits: readonly number[]): { ids: number[]; words: Uint32Array;
 }
 
 async function draw(logits: readonly number[], options: DrawOptions, counters: readonly number[]) {
-  const kernel = await prepare(gpu(), SAMPLE, {});
+  const kernel = await prepare(gpu(), SAMPLE, { drawn: 1 });
   const { ids, words, sorted } = bestOf(logits);
   const drawn: [id: number, logit: number][] = [];
   const wanted: [id: number, logit: number][] = [];
@@ -113,7 +113,7 @@ it.each([
   [Infinity, 1, 2],
   [-Infinity, -Infinity],
 ])("sample leaves a largest logit that is %d to the host, with its id", async (...logits) => {
-  const kernel = await prepare(gpu(), SAMPLE, {});
+  const kernel = await prepare(gpu(), SAMPLE, { drawn: 1 });
   const { words } = bestOf(logits);
   const best = upload(gpu(), words);
   const settings = upload(gpu(), drawSettings(PLAIN, 0));

@@ -7,6 +7,7 @@ import { Gpu, openDevice } from "../../src/gpu/device.ts";
 import { type LoadOptions, loadModel } from "../../src/model/load-model.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
+import { aheadOf } from "../support/ahead.ts";
 import { randomFolder, safetensorsBytes } from "../support/checkpoint.ts";
 import { testDeviceOptions, useGpu } from "../support/gpu.ts";
 
@@ -38,7 +39,7 @@ const PASSES: Record<string, (model: LlamaModel) => Promise<unknown>> = {
   "a prefill of one pass": (model) => model.forward(model.open(), TOKENS.slice(0, CHUNK), "candidates"),
   "a decode": (model) => model.forward(model.open(), [5], "argmax"),
   "a run ahead": async (model) => {
-    const run = model.ahead(model.open(), 5, 9);
+    const run = await aheadOf(model, model.open(), 5, 9);
     try {
       for (let i = 0; i < 9; i++) await run.next();
     } finally {
@@ -144,7 +145,7 @@ it("values above the largest half are an error, and right in a cache of f32", ()
     const model = await loadModel(own, scaledValues(FAR), { chunk: CHUNK, weights: "f32", cache: "f16" });
     const options = { temperature: 1, top_k: 50, top_p: 0.85, min_p: 0, seed: 1 };
     for (const draws of [undefined, { options, before: 0 }]) {
-      const run = model.ahead(model.open(), 5, 6, draws);
+      const run = await aheadOf(model, model.open(), 5, 6, draws);
       const drawn = await run.next();
       expect(() => sampler.accept(drawn)).toThrow(LogitsError);
       await run.end();

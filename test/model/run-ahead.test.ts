@@ -4,6 +4,7 @@ import { BusyError, ContextOverflowError, OptionError } from "../../src/errors.t
 import { LlamaModel } from "../../src/model/model.ts";
 import type { Sequence } from "../../src/model/sequence.ts";
 import { uploadWeights } from "../../src/model/upload.ts";
+import { aheadOf } from "../support/ahead.ts";
 import { randomFolder } from "../support/checkpoint.ts";
 import { useGpu } from "../support/gpu.ts";
 
@@ -38,7 +39,7 @@ async function stepByStep(model: LlamaModel, sequence: Sequence, count: number):
 /** The same of a run of up to `most`, of which `count` are read. */
 async function inRun(model: LlamaModel, sequence: Sequence, count: number, most = count): Promise<number[]> {
   const ids = [(await model.forward(sequence, PROMPT, "argmax")).ids[0]!];
-  const run = model.ahead(sequence, ids[0]!, most - 1);
+  const run = await aheadOf(model, sequence, ids[0]!, most - 1);
   try {
     while (ids.length < count) ids.push((await run.next()).ids[0]!);
     return ids;
@@ -96,7 +97,7 @@ it("runs up to its depth before the first is read, and no more than asked for", 
     const sequence = model.open();
     const first = (await model.forward(sequence, PROMPT, "argmax")).ids[0]!;
     const submit = vi.spyOn(gpu().device.queue, "submit");
-    const run = model.ahead(sequence, first, 6);
+    const run = await aheadOf(model, sequence, first, 6);
     expect(submit).toHaveBeenCalledTimes(0);
     const counts: number[] = [];
     for (let i = 0; i < 6; i++) {
@@ -120,7 +121,7 @@ it("stops for want of room where a pass after the other stops, not ahead of it",
     // One page is left: the prompt and 27 more.
     const sequence = model.open();
     const ids = [(await model.forward(sequence, PROMPT, "argmax")).ids[0]!];
-    const run = model.ahead(sequence, ids[0]!, 60);
+    const run = await aheadOf(model, sequence, ids[0]!, 60);
     for (let i = 0; i < 27; i++) ids.push((await run.next()).ids[0]!);
     expect(sequence.length).toBe(32);
     await expect(run.next()).rejects.toThrow(ContextOverflowError);
@@ -135,11 +136,11 @@ it("stops for want of room where a pass after the other stops, not ahead of it",
 it("has the model to itself until it ends", () =>
   withModel(4, async (model) => {
     const [sequence, other] = [model.open(), model.open()];
-    await expect(async () => model.ahead(sequence, 301, 4)).rejects.toThrow("Token id 301");
-    const run = model.ahead(sequence, 5, 9);
+    await expect(aheadOf(model, sequence, 301, 4)).rejects.toThrow("Token id 301");
+    const run = await aheadOf(model, sequence, 5, 9);
     await run.next();
     await expect(model.forward(other, [1], "argmax")).rejects.toThrow(BusyError);
-    expect(() => model.ahead(other, 1, 4)).toThrow("end the run");
+    await expect(aheadOf(model, other, 1, 4)).rejects.toThrow("end the run");
     await run.end();
     await model.forward(other, [1], "argmax");
     expect(sequence.tokens).toEqual([5]);

@@ -3,6 +3,7 @@ import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { SPLIT_POSITIONS } from "../../src/kernels/attention-split.ts";
 import { LlamaModel } from "../../src/model/model.ts";
 import { uploadWeights } from "../../src/model/upload.ts";
+import { aheadOf } from "../support/ahead.ts";
 import { randomFolder } from "../support/checkpoint.ts";
 import { expectClose } from "../support/close.ts";
 import { useGpu, withoutDot } from "../support/gpu.ts";
@@ -36,7 +37,7 @@ it.each(["q4"] as const)(
         rows.push((await model.forward(sequence, [7 * i + 3], "logits")).logits.slice());
       }
       sequence.truncate(prompt.length);
-      const run = model.ahead(sequence, 3, 6);
+      const run = await aheadOf(model, sequence, 3, 6);
       const drawn: number[] = [];
       while (drawn.length < 6) drawn.push((await run.next()).ids[0]!);
       await run.end();
