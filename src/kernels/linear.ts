@@ -26,6 +26,9 @@ export type LinearShape = SlabShape & {
 /** Tokens, and rows of the matrix, of one tile of matmul.wgsl. */
 const TILE = 32;
 
+/** Of the way "narrow": lanes of a subgroup, which is its workgroup, and rows of the matrix and tokens that each does. */
+const NARROW = { LANES: 8, LANE_ROWS: 4, TOKENS: 8 };
+
 type Binding = "x" | "weight" | "scales" | "y" | "rows";
 
 /** A tile of matmul_matrix.wgsl: blocks, and matrices of one, of tokens and of rows. */
@@ -71,6 +74,17 @@ export const LINEAR: Operation<LinearShape, Binding> = {
       constants: (shape) => ({ ...constantsOf(shape), ROWS_PER_WORKGROUP, WORKGROUP: REDUCE_LANES }),
       grid: ({ rows }) => [Math.ceil(rows / ROWS_PER_WORKGROUP)],
     })),
+    {
+      name: "narrow",
+      needs: ["subgroups", "narrow"],
+      fits: ({ tokens }) => tokens > 1,
+      files: ({ format }) => ["rows", weightsPart(format), "matmul_narrow_f32"],
+      constants: (shape) => ({ ...constantsOf(shape), Y_COLUMNS: shape.outputs, ...NARROW }),
+      grid: ({ rows, tokens }) => [
+        Math.ceil(tokens / NARROW.TOKENS),
+        Math.ceil(rows / (NARROW.LANES * NARROW.LANE_ROWS)),
+      ],
+    },
     ...BY_MATRICES,
     {
       name: "matmul",
@@ -93,13 +107,13 @@ function constantsOf({ columns, rows, firstRow, accumulate }: LinearShape) {
 }
 
 /**
- * Whether several rows go by subgroup matrices, rather than be rounded to 8 bits: on cards they are the quickest by count, but
- * processors are quicker with 8 bits.
+ * Whether several rows go by subgroup matrices, rather than be rounded to 8 bits: on cards they are the quickest by count. On
+ * processors "narrow" comes before them.
  */
 export function goesByMatrices(gpu: Gpu, matrix: Matrix): boolean {
   const slab = slabShape(matrix, matrix.slabs[0]!);
   const [best] = waysFor(gpu, LINEAR, { ...slab, outputs: matrix.rows, tokens: 2, accumulate: false });
-  return !gpu.features.has("narrow") && BY_MATRICES.includes(best!);
+  return BY_MATRICES.includes(best!);
 }
 
 /** y = x Wᵀ for one matrix, or y += x Wᵀ: a dispatch a slab. */
