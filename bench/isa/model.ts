@@ -26,7 +26,7 @@ export interface Hottest {
  * The hottest loop of a pipeline, and its instructions for each unit of its work. Of one row: for each value of what the
  * kernel streams, counted by the bytes that the loop loads from that binding, so that a loop which the compiler unrolled
  * is counted right. Streams that have loops of their own count by their lengths. Of several rows: for each product of the
- * deepest loop that has any. Loops inside a loop, whose trips nothing tells, are left out of it.
+ * deepest loop that has any, by matrices if some are. Loops inside a loop, whose trips nothing tells, are left out of it.
  */
 export function hottest(
   program: Program,
@@ -41,7 +41,11 @@ export function hottest(
     if (found.some((reading) => reading.loaded === 0)) return unknown(loop);
     return { counts: countClasses(loop.instructions), unit: "value", ...perValue(found) };
   }
-  const multiplying = loops.filter((loop) => productsOf(loop) > 0);
+  const products = loops.filter((loop) => productsOf(loop) > 0);
+  const byMatrices = products.filter(({ instructions }) =>
+    instructions.some((one) => one.class === "matrix"),
+  );
+  const multiplying = byMatrices.length > 0 ? byMatrices : products;
   if (streams.length === 0 || multiplying.length === 0) return unknown(most(loops, length));
   const deepest = Math.max(...multiplying.map(({ depth }) => depth));
   const loop = most(

@@ -1,6 +1,7 @@
+import type { Feature } from "../gpu/features.ts";
 import { type AttentionShape, PAGE_ALIGNMENT, shapeConstants } from "./cache.ts";
 import { reducing } from "./reduce.ts";
-import type { Operation } from "./way.ts";
+import type { Operation, Way } from "./way.ts";
 
 export type AttentionPass = AttentionShape & {
   /** T: rows of the pass. */
@@ -15,6 +16,24 @@ const FEW_ROWS = 8;
 const TILE_ROWS = 64;
 /** The same of the way "tiles narrow". */
 const NARROW_ROWS = 8;
+
+/** Blocks of as many queries as a matrix has rows, which share tiles. */
+const BLOCKS = 4;
+
+/** Queries, keys and values by matrices of side x side that a subgroup multiplies, in halves: not what somebody wants in f32. */
+function byMatrices(side: number, feature: Feature): Way<AttentionPass> {
+  return {
+    name: `matrix ${side}`,
+    needs: ["subgroups", "f16", feature],
+    fits: ({ cache, tokens }) => tokens > 1 && cache !== "f32",
+    files: ({ cache }) => ["rows", "pages", `octet_${cache}`, `matrix_${side}`, "attention_matrix"],
+    constants: (shape) => ({ ...shapeConstants(shape), SIDE: side, BLOCKS }),
+    grid: ({ heads, kvHeads, tokens }) => [
+      kvHeads,
+      Math.ceil((tokens * (heads / kvHeads)) / (BLOCKS * side)),
+    ],
+  };
+}
 
 /**
  * Causal attention: y[t] = softmax(q[t] · keys / √headDim) · values over the positions of row t's sequence up to its
@@ -38,6 +57,8 @@ export const ATTENTION: Operation<AttentionPass, "qkv" | "keys" | "values" | "y"
       constants: (shape) => ({ ...shapeConstants(shape), WORKGROUP: DECODE_LANES }),
       grid: ({ heads, tokens }) => [heads, tokens],
     })),
+    byMatrices(8, "matrix8"),
+    byMatrices(16, "matrix16"),
     {
       name: "tiles",
       needs: [],

@@ -158,6 +158,24 @@ it("gives a loop inside a loop its own instructions, where a branch enters it tw
   ]);
 });
 
+it("counts a product by the matrices, where a loop inside theirs has some too", () => {
+  const one = (name: "matrix" | "float", products: number) =>
+    ({ opcode: name, class: name, products }) as const;
+  // 1 … 3 is a loop of matrices; 2 is one in it, of a lane's own products.
+  const blocks = [
+    { instructions: [], successors: [1] },
+    { instructions: [one("matrix", 64), one("float", 0)], successors: [2] },
+    { instructions: [one("float", 1)], successors: [2, 3] },
+    { instructions: [], successors: [1, 4] },
+    { instructions: [], successors: [] },
+  ];
+  const program = { blocks, figures: parseAmd(AMD).figures };
+  expect(hottest(program, BINDINGS, STREAMS, 8)).toMatchObject({
+    counts: { matrix: 1 },
+    lanesPerUnit: 2 / 64,
+  });
+});
+
 it("asks of a card what its pipe that fills first has to do at full bandwidth", () => {
   const card = { ...CARDS.find(({ name }) => name === "H200")!, units: 100, gigahertz: 2, bandwidth: 1000 };
   const perUnit = { ...NOTHING, float: 2, integer: 1, convert: 1 };

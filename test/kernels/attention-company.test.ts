@@ -1,14 +1,15 @@
 import { describe, expect, it } from "vitest";
+import { DAWN_SUBGROUP_MATRIX } from "../../node/host.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { ATTENTION } from "../../src/kernels/attention.ts";
 import { type AttentionShape, CACHE_FORMATS } from "../../src/kernels/cache.ts";
 import { prepare, waysFor } from "../../src/kernels/way.ts";
 import { cacheWords } from "../support/cache.ts";
-import { runAndRead, upload, useGpu } from "../support/gpu.ts";
+import { runAndRead, testDeviceOptions, upload, useGpu } from "../support/gpu.ts";
 import { randomFloats } from "../support/random.ts";
 import { type Row, uploadRows } from "../support/rows.ts";
 
-const gpu = useGpu();
+const gpu = useGpu(testDeviceOptions(), [DAWN_SUBGROUP_MATRIX]);
 
 const CONTEXT = 160;
 const PAGE = 16;

@@ -1,23 +1,21 @@
 import { describe, expect, it } from "vitest";
-import type { Gpu } from "../../src/gpu/device.ts";
+import { DAWN_SUBGROUP_MATRIX } from "../../node/host.ts";
 import { ATTENTION } from "../../src/kernels/attention.ts";
 import type { AttentionShape } from "../../src/kernels/cache.ts";
 import { prepare, waysFor } from "../../src/kernels/way.ts";
-import { attentionOracle } from "../oracle/attention.ts";
+import {
+  allows,
+  attend,
+  type Pass,
+  passOracle,
+  randomPass,
+  toleranceOf,
+  UNTOUCHED,
+} from "../support/attention.ts";
 import { cacheValues, cacheWords } from "../support/cache.ts";
 import { expectClose } from "../support/close.ts";
-import { runAndReadFloats, upload, useGpu } from "../support/gpu.ts";
-import { randomFloats } from "../support/random.ts";
+import { runAndReadFloats, testDeviceOptions, upload, useGpu } from "../support/gpu.ts";
 import { onePage, type Row, rowsFrom, uploadRows } from "../support/rows.ts";
-
-/**
- * A score is an f32 sum that reaches 100 where outliers of q and k meet, and WGSL bounds exp(x) to 3 + 2 |x| units of
- * 2⁻²⁴: a weight may be off by some 200 units, 1e-5 of itself, and the scores' own rounding adds as much again.
- */
-const RELATIVE = 5e-5;
-
-/** What stands in y before a pass, to see which rows it wrote. */
-const UNTOUCHED = 12345;
 
 /** [rows recorded, rows that are tokens, position] */
 const FEW_ROWS = [
@@ -68,14 +66,10 @@ const HEADS = [
 ] as const;
 
 /** The passes that a way is held to: few rows where it takes no more. */
-const passesOf = (way: string) => (way.startsWith("tiles") ? MANY_ROWS : FEW_ROWS);
+const passesOf = (way: string) => (way.startsWith("rows") ? FEW_ROWS : MANY_ROWS);
 
-const gpu = useGpu();
-
-/** Whether the adapter has what a way needs. Those it does not have are held to the same on another. */
-function allows(shape: AttentionShape, tokens: number, way: string): boolean {
-  return waysFor(gpu(), ATTENTION, { ...shape, tokens }).some(({ name }) => name === way);
-}
+// Where the adapter multiplies matrices, those ways are held to the oracle too.
+const gpu = useGpu(testDeviceOptions(), [DAWN_SUBGROUP_MATRIX]);
 
 describe.each(ATTENTION.ways.map(({ name }) => name))("attention, %s,", (way) => {
   it.each(HEADS)(
@@ -83,11 +77,11 @@ describe.each(ATTENTION.ways.map(({ name }) => name))("attention, %s,", (way) =>
     async (heads, kvHeads, headDim, cache) => {
       const shape = onePage({ heads, kvHeads, headDim, context: 570, cache });
       for (const [rows, tokens, position] of passesOf(way)) {
-        if (!allows(shape, rows, way)) continue;
+        if (!allows(gpu(), shape, rows, way)) continue;
         const pass = randomPass(shape, rows, tokens, position);
-        const got = await run(gpu(), way, shape, pass);
-        const wanted = oracle(shape, pass);
-        expectClose(got.subarray(0, wanted.length), wanted, { relative: RELATIVE });
+        const got = await attend(gpu(), way, shape, pass);
+        const wanted = passOracle(shape, pass, way);
+        expectClose(got.subarray(0, wanted.length), wanted, toleranceOf(way));
         const rest = got.subarray(wanted.length, rows * heads * headDim);
         expect(rest.every((value) => value === UNTOUCHED)).toBe(true);
       }
@@ -96,12 +90,12 @@ describe.each(ATTENTION.ways.map(({ name }) => name))("attention, %s,", (way) =>
 
   it("agrees with float64 at the shipped scale", async () => {
     const shape = onePage({ heads: 2, kvHeads: 1, headDim: 128, context: LONG_CONTEXT, cache: "f16" });
-    for (const [rows, tokens, position] of way.startsWith("tiles") ? LONG.many : LONG.few) {
-      if (!allows(shape, rows, way)) continue;
+    for (const [rows, tokens, position] of way.startsWith("rows") ? LONG.few : LONG.many) {
+      if (!allows(gpu(), shape, rows, way)) continue;
       const pass = randomPass(shape, rows, tokens, position);
-      const got = await run(gpu(), way, shape, pass);
-      const wanted = oracle(shape, pass);
-      expectClose(got.subarray(0, wanted.length), wanted, { relative: RELATIVE });
+      const got = await attend(gpu(), way, shape, pass);
+      const wanted = passOracle(shape, pass, way);
+      expectClose(got.subarray(0, wanted.length), wanted, toleranceOf(way));
     }
   });
 });
@@ -113,9 +107,10 @@ describe("attention", () => {
   ])("of %i rows at position %i agrees with float64 at the widths of 13B", async (tokens, position) => {
     const shape = onePage({ heads: 40, kvHeads: 40, headDim: 128, context: 160, cache: "f16" });
     const pass = randomPass(shape, tokens, tokens, position);
-    const got = await run(gpu(), undefined, shape, pass);
-    const wanted = oracle(shape, pass);
-    expectClose(got.subarray(0, wanted.length), wanted, { relative: RELATIVE });
+    const { name } = waysFor(gpu(), ATTENTION, { ...shape, tokens })[0]!;
+    const got = await attend(gpu(), name, shape, pass);
+    const wanted = passOracle(shape, pass, name);
+    expectClose(got.subarray(0, wanted.length), wanted, toleranceOf(name));
   });
 
   it.each(["f32", "q8", "q4"] as const)(
@@ -128,7 +123,7 @@ describe("attention", () => {
           const cached = cacheValues(pass[spoilt], cache);
           cached[21 * 32 + 5] = Number.NaN;
           pass[spoilt].set(cacheWords(cached, cache));
-          const got = await run(gpu(), name, shape, pass);
+          const got = await attend(gpu(), name, shape, pass);
           const numbers = [0, 1, 2].map((row) =>
             got.subarray(row * 32, (row + 1) * 32).filter(Number.isFinite),
           );
@@ -172,12 +167,12 @@ describe("attention", () => {
         ];
         const rows: Row[] = [];
         const queries: number[] = [];
-        const wanted: number[] = [];
+        const passes: Pass[] = [];
         for (const [sequence, [position, tokens]] of parts.entries()) {
           const pass = randomPass(alone, tokens, tokens, position, sequence);
           queries.push(...pass.qkv);
           rows.push(...rowsFrom(position, tokens).map((row) => ({ ...row, sequence })));
-          wanted.push(...oracle(alone, pass));
+          passes.push(pass);
           for (let p = 0; p < position + tokens; p++) {
             const line = sequence * 7 + Math.floor(p / page);
             if (p % page === 0) table[line] = free.pop()!;
@@ -190,6 +185,7 @@ describe("attention", () => {
           }
         }
         for (const { name } of waysFor(gpu(), ATTENTION, { ...shape, tokens: rows.length })) {
+          const wanted = passes.flatMap((pass) => [...passOracle(alone, pass, name)]);
           const y = upload(gpu(), new Float32Array(wanted.length));
           const kernel = await prepare(gpu(), ATTENTION, { ...shape, tokens: rows.length }, name);
           const buffers = {
@@ -200,7 +196,7 @@ describe("attention", () => {
             rows: uploadRows(gpu(), rows),
           };
           const got = await runAndReadFloats(gpu(), [kernel({ ...buffers, y })], y);
-          expectClose(got.subarray(0, wanted.length), wanted, { relative: RELATIVE });
+          expectClose(got, wanted, toleranceOf(name));
         }
       }
     },
@@ -220,52 +216,3 @@ describe("attention", () => {
     await expect(preparing({ page: 24, pages: 2 })).rejects.toThrow("asked for 24");
   });
 });
-
-interface Pass {
-  readonly rows: number;
-  readonly tokens: number;
-  readonly position: number;
-  readonly qkv: Float32Array;
-  readonly keys: Uint32Array;
-  readonly values: Uint32Array;
-}
-
-/** Random queries and a random cache; rows that are no tokens, and positions past them, are NaN. */
-function randomPass(shape: AttentionShape, rows: number, tokens: number, position: number, seed = 0): Pass {
-  const { heads, kvHeads, headDim, context, cache } = shape;
-  const width = (heads + 2 * kvHeads) * headDim;
-  const qkv = randomFloats(rows * width, 3 * seed + 1).fill(Number.NaN, tokens * width);
-  const filled = (seed: number) => {
-    const all = randomFloats(kvHeads * context * headDim, seed);
-    for (let head = 0; head < kvHeads; head++) {
-      const end = (head + 1) * context * headDim;
-      all.fill(Number.NaN, (head * context + position + tokens) * headDim, end);
-    }
-    return cacheWords(all, cache);
-  };
-  return { rows, tokens, position, qkv, keys: filled(3 * seed + 2), values: filled(3 * seed + 3) };
-}
-
-async function run(
-  gpu: Gpu,
-  way: string | undefined,
-  shape: AttentionShape,
-  { qkv, keys, values, ...pass }: Pass,
-): Promise<Float32Array> {
-  const y = upload(gpu, new Float32Array(qkv.length).fill(UNTOUCHED));
-  const kernel = await prepare(gpu, ATTENTION, { ...shape, tokens: pass.rows }, way);
-  const dispatch = kernel({
-    qkv: upload(gpu, qkv),
-    keys: upload(gpu, keys),
-    values: upload(gpu, values),
-    y,
-    rows: uploadRows(gpu, rowsFrom(pass.position, pass.tokens)),
-    pages: upload(gpu, new Uint32Array(1)),
-  });
-  return runAndReadFloats(gpu, [dispatch], y);
-}
-
-function oracle(shape: AttentionShape, { qkv, keys, values, position, rows, tokens }: Pass): Float64Array {
-  const [k, v] = [cacheValues(keys, shape.cache), cacheValues(values, shape.cache)];
-  return attentionOracle(shape, qkv.subarray(0, (qkv.length / rows) * tokens), k, v, position);
-}
