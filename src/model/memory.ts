@@ -2,6 +2,7 @@ import { DeviceError } from "../errors.ts";
 import { describeAdapter } from "../gpu/adapter.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type CacheFormat, cacheBytes, checkShape } from "../kernels/cache.ts";
+import { FEW } from "../kernels/gemv.ts";
 import { SLAB_ALIGNMENT } from "../kernels/matrix.ts";
 import { showBytes } from "../show.ts";
 import { storedBytes } from "../stored.ts";
@@ -43,11 +44,11 @@ export function memoryOf(config: Config, storage: Storage): Memory {
   }
   const shape = attentionShape(config, context, cache, cacheTokens);
   const keysAndValues = 2 * config.num_hidden_layers * cacheBytes(shape);
-  // Of the kernels of one row, those that take the most.
+  // Of the kernels of few rows, those that take the most: what several rows need is allocated when they come.
   const buffers = [
     stateBytes(config, shape, chunk),
     activationBytes(config, chunk),
-    fusedBytes(config, shape, "f32", 1),
+    ...FEW.map((tokens) => fusedBytes(config, shape, "f32", tokens)),
   ];
   const activations = buffers.flatMap((bytes) => Object.values(bytes)).reduce((a, b) => a + b);
   return { weights, cache: keysAndValues, activations, total: weights + keysAndValues + activations };

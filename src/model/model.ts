@@ -3,7 +3,6 @@ import type { Gpu } from "../gpu/device.ts";
 import { type Dispatch, encodeParts } from "../gpu/kernel.ts";
 import { Readback } from "../gpu/readback.ts";
 import { ReadbackRing } from "../gpu/readback-ring.ts";
-import { MOST_DRAWN } from "../kernels/rows.ts";
 import { calibrate, type Importance } from "./calibrate.ts";
 import type { Config } from "./config.ts";
 import type { Decode } from "./decode.ts";
@@ -21,7 +20,7 @@ import { record } from "./llama.ts";
 import type { Storage } from "./memory.ts";
 import { Pacing } from "./pacing.ts";
 import { allocateParts, destroyParts, type Parts, type Passes, recordPasses } from "./passes.ts";
-import { countRows } from "./rows.ts";
+import { countRows, drawnAmong } from "./rows.ts";
 import { RunAhead } from "./run-ahead.ts";
 import type { Sequence } from "./sequence.ts";
 import type { State } from "./state.ts";
@@ -129,23 +128,27 @@ export class LlamaModel implements LanguageModel {
   }
 
   async run(parts: readonly PassPart[], want: Want, kind: PassKind): Promise<readonly Candidates[]> {
-    const [rows, draws] = countRows(parts, kind === "decode" ? MOST_DRAWN : this.state.rows.capacity);
+    const [rows, draws] = countRows(parts, kind, this.state.rows.capacity);
     const { decodeAt, prefill } = this.passes;
-    const lists = kind === "decode" && rows === 1 ? decodeAt(parts[0]!.sequence.length) : prefill;
+    const few = kind === "decode" && rows > 1 ? await this.passes.few(rows) : undefined;
+    const alone = kind === "decode" && rows === 1 ? decodeAt(parts[0]!.sequence.length) : prefill;
+    const lists = few ?? alone;
+    const run = few && draws > 0 ? parts.map((part) => ({ ...part, drawn: part.count })) : parts;
     const { source, words, candidates } = this.drawn[want];
-    if (draws === 0) await this.pass(parts, lists.append);
-    else await this.pass(parts, lists.draw[want], source, words[draws - 1]);
-    return candidates.slice(0, draws);
+    if (draws === 0) await this.pass(parts, lists.append, undefined, undefined, kind);
+    else await this.pass(run, lists.draw[want], source, words[(few ? rows : draws) - 1], kind);
+    return drawnAmong(candidates, run, parts);
   }
 
   async ahead(rows: readonly AheadRow[], most: number): Promise<Ahead | undefined> {
-    if (rows.length > 1) return undefined;
+    const few = rows.length > 1 ? await this.passes.few(rows.length) : undefined;
+    if (rows.length > 1 && !few) return undefined;
     this.acquire();
     try {
       for (const { sequence, token } of rows) this.admit(sequence, [token]);
       const { gpu, state, ring, passes, drawn } = this;
       const kind = rows.some(({ draws }) => draws) ? "candidates" : "argmax";
-      const dispatchesAt = (position: number) => passes.decodeAt(position).ahead[kind];
+      const dispatchesAt = (position: number) => (few ?? passes.decodeAt(position)).ahead[kind];
       const parts = { gpu, state, dispatchesAt, chosen: drawn.chosen, ring };
       return new RunAhead(parts, rows, most, this.release);
     } catch (error) {
@@ -215,8 +218,7 @@ export class LlamaModel implements LanguageModel {
 
   /** Releases every buffer; the device stays open. */
   destroy(): void {
-    this.readback.destroy();
-    this.ring.destroy();
+    for (const part of [this.readback, this.ring, this.passes]) part.destroy();
     destroyParts(this.parts);
   }
 
@@ -250,6 +252,7 @@ export class LlamaModel implements LanguageModel {
     dispatches: readonly Dispatch[],
     source?: GPUBuffer,
     words?: Uint32Array,
+    kind: PassKind = "prefill",
   ): Promise<void> {
     this.acquire();
     try {
@@ -259,16 +262,16 @@ export class LlamaModel implements LanguageModel {
       for (const part of parts) rows.add(part);
       rows.write(device.queue);
       const { count } = rows;
-      const label = count === 1 ? "decode" : "prefill";
+      const isPrompt = kind === "prefill" && count > 1;
       const started = performance.now();
-      const submits = count === 1 ? [dispatches] : this.pacing.partsOf(dispatches, count);
-      const encoder = encodeParts(device, submits, label);
+      const submits = isPrompt ? this.pacing.partsOf(dispatches, count) : [dispatches];
+      const encoder = encodeParts(device, submits, isPrompt ? "prefill" : "decode");
       if (source && words) await this.readback.submitAndRead(encoder, source, words);
       else {
         device.queue.submit([encoder.finish()]);
         await this.gpu.finished();
       }
-      if (count > 1) this.pacing.note(count, performance.now() - started);
+      if (isPrompt) this.pacing.note(count, performance.now() - started);
       for (const { sequence, tokens, first, count } of parts) sequence.append(tokens, first, count);
     } finally {
       this.release();

@@ -3,9 +3,11 @@ import type { Dispatch } from "../gpu/kernel.ts";
 import { ADVANCE } from "../kernels/advance.ts";
 import { ARGMAX } from "../kernels/argmax.ts";
 import { SPLIT_POSITIONS } from "../kernels/attention-split.ts";
+import { FEW } from "../kernels/gemv.ts";
 import { MOST_DRAWN } from "../kernels/rows.ts";
 import { SAMPLE } from "../kernels/sample.ts";
 import { TOP } from "../kernels/topk.ts";
+import type { Arithmetic } from "../kernels/vector.ts";
 import { prepare } from "../kernels/way.ts";
 import type { Config } from "./config.ts";
 import { chooseDecode, type Decode } from "./decode.ts";
@@ -38,9 +40,9 @@ export interface Pass {
   readonly draw: Readonly<Record<Want, readonly Dispatch[]>>;
 }
 
-/** A pass of one row. */
+/** A pass whose rows are those that the one before it left. */
 interface RowPass extends Pass {
-  /** As `draw`, leaving the row of the next pass too. */
+  /** As `draw`, leaving the rows of the next pass too. */
   readonly ahead: Readonly<Record<"argmax" | "candidates", readonly Dispatch[]>>;
 }
 
@@ -48,6 +50,13 @@ interface RowPass extends Pass {
 export interface Passes {
   readonly decodeAt: (position: number) => RowPass;
   readonly prefill: Pass;
+  /**
+   * For 2 to MOST_DRAWN rows, all of which it draws from: each gives to the bit what it gives alone. Compiled when it is needed;
+   * there is none where one row runs on `plain`.
+   */
+  few(rows: number): Promise<RowPass> | undefined;
+  /** Releases what was allocated for several rows. */
+  destroy(): void;
 }
 
 /**
@@ -134,20 +143,40 @@ export async function recordPasses(
     };
     return { set, h, append, draw };
   };
-  const rowPassOf = (set: KernelSet<GPUBuffer>): RowPass => {
-    const pass = passOf(set, chooseOne);
+  const rowPassOf = (set: KernelSet<GPUBuffer>, choose: typeof chooseOne): RowPass => {
+    const pass = passOf(set, choose);
     return {
       ...pass,
       ahead: {
         argmax: [...pass.draw.argmax, nextOfBest(chosen)],
-        candidates: [...pass.draw.logits, ...chooseOne.sampled, nextOfSampled(chosen)],
+        candidates: [...pass.draw.logits, ...choose.sampled, nextOfSampled(chosen)],
       },
     };
   };
-  const decode = rowPassOf(one);
-  const early = short && rowPassOf(short);
+  const decode = rowPassOf(one, chooseOne);
+  const early = short && rowPassOf(short, chooseOne);
+  const few = new Map<number, Promise<RowPass>>();
+  const allocated: FusedActivations[] = [];
+  const compileFew = async (arithmetic: Arithmetic, tokens: number) => {
+    const between = gpu.allOrNone(() => createFused(gpu, config, state.attention, arithmetic, tokens));
+    allocated.push(between);
+    const set = await fused(gpu, config, weights, state, between, { ...decoding, arithmetic, tokens });
+    return rowPassOf(set, chooseSeveral);
+  };
   return {
     decodeAt: (position) => (early && position < SPLIT_POSITIONS ? early : decode),
     prefill: passOf(several, chooseSeveral),
+    few(rows) {
+      const tokens = FEW.find((most) => most >= rows);
+      if (decoding.set === "plain" || tokens === undefined) return undefined;
+      const known = few.get(tokens);
+      if (known) return known;
+      const pass = gpu.guarded("Decoding several rows", () => compileFew(decoding.arithmetic, tokens));
+      few.set(tokens, pass);
+      return pass;
+    },
+    destroy() {
+      for (const between of allocated) destroyActivations(between);
+    },
   };
 }

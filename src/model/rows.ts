@@ -1,13 +1,19 @@
 import { OptionError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { MOST_DRAWN, ROW, ROWS_HEADER, rowsBytes } from "../kernels/rows.ts";
-import type { PassPart } from "./language-model.ts";
+import type { PassKind, PassPart } from "./language-model.ts";
 
 /**
  * Rows of a pass, and how many of them are drawn.
- * @throws OptionError when they are none, or more than `most`, or more are drawn than there is room for.
+ * @param capacity Rows of the largest pass.
+ * @throws OptionError when they are none, or more than a pass of the kind takes, or more are drawn than there is room for.
  */
-export function countRows(parts: readonly PassPart[], most: number): [rows: number, drawn: number] {
+export function countRows(
+  parts: readonly PassPart[],
+  kind: PassKind,
+  capacity: number,
+): [rows: number, drawn: number] {
+  const most = kind === "decode" ? Math.min(MOST_DRAWN, capacity) : capacity;
   const rows = parts.reduce((sum, { count }) => sum + count, 0);
   const drawn = parts.reduce((sum, part) => sum + part.drawn, 0);
   if (rows < 1 || rows > most || drawn > MOST_DRAWN) {
@@ -16,6 +22,19 @@ export function countRows(parts: readonly PassPart[], most: number): [rows: numb
     );
   }
   return [rows, drawn];
+}
+
+/** Of what a pass left of its drawn rows what was asked for, of each part the last: the pass may have drawn more of them. */
+export function drawnAmong<T>(
+  left: readonly T[],
+  run: readonly PassPart[],
+  asked: readonly PassPart[],
+): readonly T[] {
+  let end = 0;
+  return asked.flatMap(({ drawn }, i) => {
+    end += run[i]!.drawn;
+    return left.slice(end - drawn, end);
+  });
 }
 
 /** Where the header of rows.wgsl has the list of rows that are drawn. */
