@@ -171,7 +171,7 @@ function interruptHandler(
 /** A line among the results, told from them by its key: what was said is not repeated. */
 function statsJson(result: GenerationResult | undefined): string {
   if (!result) return JSON.stringify({ stats: null });
-  const { text: _, ...stats } = result;
+  const { text: _, sequences: __, ...stats } = result;
   return JSON.stringify({ stats });
 }
 

@@ -13,7 +13,9 @@ export const SAMPLING_FLAGS: Flags = flagsOf(GENERATION_OPTIONS);
  */
 export function samplingOptions(values: Values): GenerationOptions {
   const given: GenerationOptions = optionsOf(values, GENERATION_OPTIONS);
-  resolveOptions(given, CARD_DEFAULTS);
+  // How many beams there are, the checkpoint may say.
+  const beams = given.num_return_sequences && GENERATION_OPTIONS.num_beams.most;
+  resolveOptions(given, { ...CARD_DEFAULTS, ...(beams && { num_beams: beams }) });
   return given;
 }
 
@@ -53,8 +55,9 @@ export async function writeAnswer(
   } finally {
     bar.clear();
   }
-  await write(io.stdout, "\n");
   const result = await stream.result;
+  for (const { text } of result.sequences?.slice(1) ?? []) await write(io.stdout, `\n\n${text}`);
+  await write(io.stdout, "\n");
   if (result.finish_reason === "length" && io.stderr.isTTY) {
     await write(io.stderr, "(cut: the answer reached --max-tokens or the end of the context)\n");
   }

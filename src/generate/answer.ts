@@ -1,7 +1,17 @@
 import type { StreamDecoder } from "../tokenizer/decoder.ts";
+import type { Hypothesis } from "./beams.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { StopFilter } from "./stop.ts";
+import { type Found, type Search, searchBeams } from "./search.ts";
+import { type Released, StopFilter } from "./stop.ts";
 import type { Request, Ticket } from "./ticket.ts";
+
+/** An answer of a beam search. */
+export interface FoundAnswer {
+  readonly text: string;
+  /** Log probability / tokens ** length_penalty, of all its tokens: those behind a stop string too. */
+  readonly score: number;
+  readonly finish_reason: FinishReason;
+}
 
 /** "stop": the model ended its answer, or a stop string came; "length": max_tokens, or a full context. */
 export type FinishReason = "stop" | "length" | "abort";
@@ -10,21 +20,23 @@ export interface GenerationResult {
   /** The answer: every piece that was given out. */
   readonly text: string;
   readonly finish_reason: FinishReason;
+  /** Of a beam search the `num_return_sequences` best answers, the best first; fewer when it was ended early. */
+  readonly sequences?: readonly FoundAnswer[];
   /** The seed that gives the same answer again. */
   readonly seed: number;
   readonly usage: {
     readonly prompt_tokens: number;
-    /** Sampled tokens, the one that ended the answer included. */
+    /** Sampled tokens, the one that ended the answer included; of a beam search those of all `sequences`. */
     readonly completion_tokens: number;
     /** Tokens of the prompt that were still in the KV cache. */
     readonly cached_tokens: number;
   };
   readonly timings: {
-    /** From the first pull to the first token; null when none came. */
+    /** From the first pull to the first token, which a beam search gives out at its end only; null when none came. */
     readonly time_to_first_token_ms: number | null;
     /** Prompt tokens that were not cached, over the time to the first token, waiting included. */
     readonly prefill_tokens_per_second: number | null;
-    /** Tokens after the first, over the time the model took for them; null when there was but one. */
+    /** Tokens after the first (of a beam search, of one beam), over the time the model took for them; null when there was but one. */
     readonly decode_tokens_per_second: number | null;
   };
 }
@@ -32,7 +44,10 @@ export interface GenerationResult {
 /** One answer to be generated. */
 export interface Job extends Request {
   readonly scheduler: Scheduler;
-  readonly decoder: StreamDecoder;
+  /** By which its ids become text: a new one each time. */
+  readonly decoder: () => StreamDecoder;
+  /** Where it is searched for: how. */
+  readonly search?: Search | undefined;
   readonly stop: readonly string[];
   /** Special strings by id that are no part of the text, but that a stop string may hold. */
   readonly hidden: ReadonlyMap<number, string>;
@@ -60,6 +75,10 @@ export class GenerationStream implements AsyncIterable<string> {
   private firstMilliseconds = 0;
   private laterMilliseconds = 0;
   private ticket: Ticket | undefined;
+  private found: Found | undefined;
+  private sequences: readonly FoundAnswer[] | undefined;
+  /** Ends a search. */
+  private readonly over = new AbortController();
 
   constructor(job: Job) {
     this.job = job;
@@ -75,6 +94,7 @@ export class GenerationStream implements AsyncIterable<string> {
     return {
       next: () => this.pieces.next(),
       return: async () => {
+        this.over.abort();
         const end = await this.pieces.return();
         // A generator that never ran has not run its `finally` either.
         this.settle.resolve(this.summary());
@@ -91,17 +111,18 @@ export class GenerationStream implements AsyncIterable<string> {
 
   /** Puts the request into the scheduler's hands for decode(), and takes it back however that ends. */
   private async *run(): AsyncGenerator<string, void> {
-    const { scheduler, signal } = this.job;
+    const { scheduler, search, signal } = this.job;
     const cancel = () => {
       this.ticket?.fail(signal!.reason);
+      this.over.abort();
       // Also when nobody asks for a piece any more.
       void this.pieces.return();
     };
     try {
       signal?.throwIfAborted();
-      this.ticket = scheduler.submit(this.job);
+      if (!search) this.ticket = scheduler.submit(this.job);
       signal?.addEventListener("abort", cancel);
-      yield* this.decode(this.ticket);
+      yield* this.ticket ? this.decode(this.ticket) : this.search(search!);
     } catch (error) {
       // What ran before the signal is the answer.
       if (signal?.aborted && error === signal.reason) return;
@@ -115,30 +136,47 @@ export class GenerationStream implements AsyncIterable<string> {
     }
   }
 
-  /**
-   * From ids to text: each token is decoded (which holds back unfinished characters) and filtered (which holds back the
-   * beginnings of stop strings).
-   */
+  /** The text of tokens as they are drawn. */
   private async *decode(ticket: Ticket): AsyncGenerator<string, void> {
-    const { maxTokens, stopIds, decoder, stop, hidden, signal } = this.job;
-    const filter = new StopFilter(stop);
+    const { maxTokens, stopIds, signal } = this.job;
+    const read = reader(this.job);
     for (let ended: FinishReason | undefined; ended === undefined; ) {
       signal?.throwIfAborted();
       const id = await this.next(ticket);
-      const isStop = stopIds.has(id);
-      if (isStop) ended = "stop";
+      if (stopIds.has(id)) ended = "stop";
       else if (this.sampled >= maxTokens) ended = "length";
-      let { text, stopped } = filter.push(isStop ? "" : decoder.push(id), hidden.get(id));
-      if (ended && !stopped) {
-        const last = filter.push(decoder.end());
-        text += last.stopped ? last.text : last.text + filter.end();
-        stopped = last.stopped;
-      }
+      const { text, stopped } = read(id, ended !== undefined);
       if (stopped) ended = "stop";
       if (ended) this.finish = ended;
       this.text += text;
       if (text) yield text;
     }
+  }
+
+  /** The text of the best that a search finds, when it ends. */
+  private async *search(search: Search): AsyncGenerator<string, void> {
+    this.found = await searchBeams(search, this.over.signal);
+    const { hypotheses, firstMilliseconds, laterMilliseconds } = this.found;
+    this.sampled = hypotheses.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    this.firstMilliseconds = firstMilliseconds;
+    this.laterMilliseconds = laterMilliseconds;
+    this.sequences = hypotheses.map((hypothesis) => this.show(hypothesis));
+    const [best] = this.sequences;
+    if (!best) return;
+    if (!this.over.signal.aborted) this.finish = best.finish_reason;
+    this.text = best.text;
+    if (best.text) yield best.text;
+  }
+
+  private show({ tokens, score, end }: Hypothesis): FoundAnswer {
+    const read = reader(this.job);
+    let text = "";
+    for (const [i, id] of tokens.entries()) {
+      const last = read(id, i === tokens.length - 1);
+      text += last.text;
+      if (last.stopped) return { text, score, finish_reason: "stop" };
+    }
+    return { text, score, finish_reason: end ?? "abort" };
   }
 
   /** The next token, and the time that the model took for it, not the time of whoever reads it. */
@@ -152,12 +190,14 @@ export class GenerationStream implements AsyncIterable<string> {
 
   private summary(): GenerationResult {
     const { prompt, seed } = this.job;
-    const cached = this.ticket?.cached ?? 0;
+    const { cached = 0 } = this.found ?? this.ticket ?? {};
+    const steps = this.found?.steps ?? this.sampled;
     const perSecond = (tokens: number, milliseconds: number) =>
       (tokens * 1000) / Math.max(milliseconds, 1e-3);
     return {
       text: this.text,
       finish_reason: this.finish,
+      ...(this.sequences && { sequences: this.sequences }),
       seed,
       usage: {
         prompt_tokens: prompt.length,
@@ -168,9 +208,28 @@ export class GenerationStream implements AsyncIterable<string> {
         time_to_first_token_ms: this.sampled > 0 ? this.firstMilliseconds : null,
         prefill_tokens_per_second:
           this.sampled > 0 ? perSecond(prompt.length - cached, this.firstMilliseconds) : null,
-        decode_tokens_per_second:
-          this.sampled > 1 ? perSecond(this.sampled - 1, this.laterMilliseconds) : null,
+        decode_tokens_per_second: steps > 1 ? perSecond(steps - 1, this.laterMilliseconds) : null,
       },
     };
   }
+}
+
+/**
+ * From ids to text, one after the other: each is decoded (which holds back unfinished characters) and filtered (which holds
+ * back the beginnings of stop strings, but for the last one). After `stopped` there is nothing more to read.
+ */
+function reader({
+  decoder: makeDecoder,
+  stop,
+  hidden,
+  stopIds,
+}: Job): (id: number, isLast: boolean) => Released {
+  const decoder = makeDecoder();
+  const filter = new StopFilter(stop);
+  return (id, isLast) => {
+    const piece = filter.push(stopIds.has(id) ? "" : decoder.push(id), hidden.get(id));
+    if (!isLast || piece.stopped) return piece;
+    const { text, stopped } = filter.push(decoder.end());
+    return { text: piece.text + text + (stopped ? "" : filter.end()), stopped };
+  };
 }

@@ -4,6 +4,8 @@ import { parseConfigObject } from "../model/config.ts";
 import { show } from "../show.ts";
 import { checkOption, type Option } from "./option.ts";
 import {
+  BEAM_OPTIONS,
+  type BeamOptions,
   GENERATION_OPTIONS,
   type GenerationDefaults,
   SAMPLING_OPTIONS,
@@ -31,9 +33,7 @@ const UNSET_LENGTH = 20;
 
 /** Keys that would change the answer and that this runtime does not do, with the values that ask for nothing. */
 const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
-  num_beams: [1],
   num_beam_groups: [1],
-  num_return_sequences: [1],
   penalty_alpha: [0],
   typical_p: [1],
   epsilon_cutoff: [0],
@@ -99,6 +99,23 @@ export function parseGenerationConfig(text: string, name = "generation_config.js
   const sampling = Object.fromEntries(
     SAMPLING_OPTIONS.map((option) => [option, read(GENERATION_OPTIONS[option]) ?? missing[option]]),
   ) as Record<SamplingOption, number>;
+  const beams = Object.fromEntries(
+    BEAM_OPTIONS.map((option) => [option, read<number | boolean>(GENERATION_OPTIONS[option])]).filter(
+      ([, value]) => value !== undefined,
+    ),
+  ) as Partial<BeamOptions>;
+  const { num_beams = 1, num_return_sequences = 1 } = beams;
+  const wrong = ["do_sample", "renormalize_logits"].find((key) => json[key] === true);
+  if (num_beams > 1 && wrong !== undefined) {
+    throw new ConfigError(
+      `${name} has num_beams ${num_beams} beside ${wrong} true; a beam search here does not do that. Take one of the keys out.`,
+    );
+  }
+  if (num_return_sequences > num_beams) {
+    throw new ConfigError(
+      `${name} has num_return_sequences ${num_return_sequences} beside num_beams ${num_beams}; wanted at most as many.`,
+    );
+  }
   const maxNewTokens = read(GENERATION_OPTIONS.max_tokens);
   const length = read(GENERATION_OPTIONS.max_tokens, "max_length");
   const maxLength = maxNewTokens === undefined && length !== UNSET_LENGTH ? length : undefined;
@@ -112,6 +129,7 @@ export function parseGenerationConfig(text: string, name = "generation_config.js
     defaults: {
       ...sampling,
       ...(sample === false && { temperature: 0 }),
+      ...beams,
       max_tokens:
         maxNewTokens ?? (maxLength === undefined ? missing.max_tokens : GENERATION_OPTIONS.max_tokens.most),
       ...(maxLength !== undefined && { max_length: maxLength }),

@@ -80,7 +80,9 @@ export class Engine<Model extends EngineModel = EngineModel> {
    */
   chat(messages: readonly Message[], options: GenerationOptions = {}): GenerationStream {
     const resolved = resolveOptions(options, this.defaults);
-    return this.stream(this.checkIds(this.promptOf(messages, resolved)), resolved, this.tokenizer.stream());
+    return this.stream(this.checkIds(this.promptOf(messages, resolved)), resolved, () =>
+      this.tokenizer.stream(),
+    );
   }
 
   /** A conversation that begins with these messages, such as a system message: none by default. */
@@ -126,9 +128,11 @@ export class Engine<Model extends EngineModel = EngineModel> {
       ids = [...head, ...ids.slice(ids.length - room + head.length)];
     }
     // The decoder has read the prompt: the answer continues it, spaces and unfinished characters included.
-    const decoder = this.tokenizer.stream();
-    for (const id of ids) decoder.push(id);
-    return this.stream(ids, resolved, decoder);
+    return this.stream(ids, resolved, () => {
+      const decoder = this.tokenizer.stream();
+      for (const id of ids) decoder.push(id);
+      return decoder;
+    });
   }
 
   /**
@@ -171,7 +175,7 @@ export class Engine<Model extends EngineModel = EngineModel> {
   private stream(
     prompt: readonly number[],
     options: ResolvedOptions,
-    decoder: StreamDecoder,
+    decoder: () => StreamDecoder,
   ): GenerationStream {
     const contextLength = this.longest(options);
     if (prompt.length === 0) throw new OptionError("The prompt has no tokens; wanted at least one.");
@@ -195,18 +199,24 @@ export class Engine<Model extends EngineModel = EngineModel> {
         `${what} ${prompt.length} tokens; the context holds ${contextLength}, of which the answer needs at least one. ${advice}`,
       );
     }
-    return new GenerationStream({
+    const request = {
       scheduler: this.scheduler,
       sampler: makeSampler(options),
       prompt,
-      decoder,
-      stop: options.stop,
-      hidden: this.hiddenIn(options.stop),
       stopIds: this.stopIds,
       lookup: options.prompt_lookup_num_tokens,
       maxTokens: Math.min(options.max_tokens, contextLength - prompt.length),
-      signal: options.signal,
       onPrefill: options.onPrefill,
+    };
+    const { num_beams, length_penalty, early_stopping, num_return_sequences: count } = options;
+    const rules = { num_beams, length_penalty, early_stopping, count, penalties: options };
+    return new GenerationStream({
+      ...request,
+      decoder,
+      search: num_beams > 1 ? { ...request, ...rules, model: this.model } : undefined,
+      stop: options.stop,
+      hidden: this.hiddenIn(options.stop),
+      signal: options.signal,
       seed: options.seed,
     });
   }

@@ -25,7 +25,7 @@ type Kind =
 
 /** Of an option: what the library takes for it, and what the command line and generation_config.json call it. */
 export type Option = Kind & {
-  /** What a value stands for in the command line's help, that help, and the flag where it is no --top-k of "top_k". */
+  /** What a value stands for in the command line's help ("" of a switch), that help, and the flag where it is no --top-k of "top_k". */
   readonly flag?: readonly [value: string, help: string, name?: string];
   /** What it is where nobody says: of the others, the checkpoint does. */
   readonly default?: number;

@@ -24,7 +24,18 @@ export interface GenerationOptions {
    * where an answer quotes, and never another answer. 0, the default, for none.
    */
   readonly prompt_lookup_num_tokens?: number;
-  /** Texts that end the answer and are not part of it. */
+  /**
+   * Above 1, a beam search: this many answers are followed at once, by the log probability of the whole, and the text comes when
+   * it ends. It takes the most likely as temperature 0 does, and a temperature above that beside it is refused.
+   */
+  readonly num_beams?: number;
+  /** Answers of a beam search rank by their log probability / tokens ** this: above 0 for longer ones. Default 1. */
+  readonly length_penalty?: number;
+  /** Whether a beam search ends with its `num_beams`-th answer; if not, when none that is under way ranks higher. Default false. */
+  readonly early_stopping?: boolean;
+  /** How many answers of a beam search the result has, at most `num_beams`. Default 1. */
+  readonly num_return_sequences?: number;
+  /** Texts that end the answer and are not part of it. A beam search goes on behind them, and what it found is cut there. */
   readonly stop?: string | readonly string[];
   /**
    * When the prompt does not fit the context: "error" throws ContextOverflowError; "truncate" drops the oldest turns
@@ -47,8 +58,13 @@ export interface Sampling extends Readonly<Record<SamplingOption | "seed", numbe
   readonly suppress_tokens?: ReadonlySet<number>;
 }
 
+/** How a beam search goes, all present. */
+export interface BeamOptions extends Readonly<Record<BeamOption, number>> {
+  readonly early_stopping: boolean;
+}
+
 /** Options with every default filled in. */
-export interface ResolvedOptions extends Sampling {
+export interface ResolvedOptions extends Sampling, BeamOptions {
   readonly max_tokens: number;
   readonly prompt_lookup_num_tokens: number;
   /** The longest prompt and answer together, in tokens; Infinity for no such bound. */
@@ -60,11 +76,12 @@ export interface ResolvedOptions extends Sampling {
 }
 
 /** What a model's makers recommend; see `parseGenerationConfig`. */
-export type GenerationDefaults = Pick<ResolvedOptions, SamplingOption | "max_tokens" | "suppress_tokens"> & {
-  /** For an answer without `max_tokens` of its own: the longest prompt and answer together, in tokens. */
-  readonly max_length?: number;
-  readonly stop?: readonly string[];
-};
+export type GenerationDefaults = Pick<ResolvedOptions, SamplingOption | "max_tokens" | "suppress_tokens"> &
+  Partial<BeamOptions> & {
+    /** For an answer without `max_tokens` of its own: the longest prompt and answer together, in tokens. */
+    readonly max_length?: number;
+    readonly stop?: readonly string[];
+  };
 
 /** The options of an answer: one table for the library, the command line and generation_config.json. */
 export const GENERATION_OPTIONS = {
@@ -92,6 +109,29 @@ export const GENERATION_OPTIONS = {
     default: 0,
     flag: ["N", "Draft up to N tokens from what was said: quicker where an answer quotes."],
   },
+  num_beams: {
+    ...integer(1, MOST_DRAWN),
+    default: 1,
+    key: "num_beams",
+    flag: ["N", "Above 1: a beam search, which follows N answers at once; the text comes at the end."],
+  },
+  length_penalty: {
+    ...number(-10, 10),
+    default: 1,
+    key: "length_penalty",
+    flag: ["L", "Beams rank by log probability / tokens ** L; above 0 for longer ones. Default: 1."],
+  },
+  early_stopping: {
+    kind: "boolean",
+    key: "early_stopping",
+    flag: ["", "End a beam search with its N-th answer, whatever those under way may become."],
+  },
+  num_return_sequences: {
+    ...integer(1, MOST_DRAWN),
+    default: 1,
+    key: "num_return_sequences",
+    flag: ["N", "How many of a beam search's answers to give, best first."],
+  },
   stop: {
     kind: "texts",
     key: "stop_strings",
@@ -110,6 +150,8 @@ type NamesOf<Kind> = {
   [Name in keyof GenerationOptions]-?: (typeof GENERATION_OPTIONS)[Name] extends Kind ? Name : never;
 }[keyof GenerationOptions];
 type NumericOption = NamesOf<{ readonly kind: "number" }>;
+/** The numeric options of a beam search. */
+type BeamOption = "num_beams" | "length_penalty" | "num_return_sequences";
 /** The numeric options that are settings of the sampler, with a default in Ziya's card and generation_config.json. */
 export type SamplingOption = Exclude<NumericOption, OwnOption>;
 type OwnOption = "seed" | "max_tokens" | NamesOf<{ readonly default: number }>;
@@ -117,18 +159,22 @@ type OwnOption = "seed" | "max_tokens" | NamesOf<{ readonly default: number }>;
 const NUMERIC_OPTIONS = (Object.keys(GENERATION_OPTIONS) as (keyof GenerationOptions)[]).filter(
   (name): name is NumericOption => GENERATION_OPTIONS[name].kind === "number",
 );
-const OWN_OPTIONS: readonly string[] = [
-  "seed",
-  "max_tokens",
-  "prompt_lookup_num_tokens",
-] satisfies OwnOption[];
-export const SAMPLING_OPTIONS: readonly SamplingOption[] = NUMERIC_OPTIONS.filter(
-  (name): name is SamplingOption => !OWN_OPTIONS.includes(name),
-);
-
 const OWN_DEFAULTS = {
   prompt_lookup_num_tokens: GENERATION_OPTIONS.prompt_lookup_num_tokens.default,
+  num_beams: GENERATION_OPTIONS.num_beams.default,
+  length_penalty: GENERATION_OPTIONS.length_penalty.default,
+  num_return_sequences: GENERATION_OPTIONS.num_return_sequences.default,
 };
+/** How a beam search goes. */
+export const BEAM_OPTIONS: readonly (keyof BeamOptions)[] = [
+  "num_beams",
+  "length_penalty",
+  "early_stopping",
+  "num_return_sequences",
+];
+export const SAMPLING_OPTIONS: readonly SamplingOption[] = NUMERIC_OPTIONS.filter(
+  (name): name is SamplingOption => name !== "seed" && name !== "max_tokens" && !(name in OWN_DEFAULTS),
+);
 
 /**
  * Checks options strictly and fills in the defaults; draws a seed when there is none.
@@ -144,8 +190,11 @@ export function resolveOptions(options: GenerationOptions, defaults: GenerationD
     name,
     options[name] ?? (name === "seed" ? drawSeed() : { ...OWN_DEFAULTS, ...defaults }[name]),
   ]);
+  const resolved = Object.fromEntries(numbers) as Record<NumericOption, number>;
   return {
-    ...(Object.fromEntries(numbers) as Record<NumericOption, number>),
+    ...resolved,
+    ...resolveBeams(options, resolved),
+    early_stopping: options.early_stopping ?? defaults.early_stopping ?? false,
     max_length: options.max_tokens === undefined ? (defaults.max_length ?? Infinity) : Infinity,
     stop: typeof stop === "string" ? [stop] : stop,
     ...(defaults.suppress_tokens && { suppress_tokens: defaults.suppress_tokens }),
@@ -153,6 +202,27 @@ export function resolveOptions(options: GenerationOptions, defaults: GenerationD
     signal,
     onPrefill,
   };
+}
+
+/**
+ * What a beam search changes of the numbers.
+ * @throws OptionError for options that do not go together.
+ */
+function resolveBeams(
+  options: GenerationOptions,
+  { num_beams: beams, num_return_sequences: count }: Pick<BeamOptions, "num_beams" | "num_return_sequences">,
+): Partial<ResolvedOptions> {
+  if ((options.num_return_sequences ?? 1) > beams) {
+    throw new OptionError(`num_return_sequences is ${count}; wanted at most num_beams, which is ${beams}.`);
+  }
+  if (beams === 1) return { num_return_sequences: 1 };
+  for (const name of ["temperature", "prompt_lookup_num_tokens"] as const) {
+    if (!options[name]) continue;
+    throw new OptionError(
+      `${name} is ${options[name]} beside num_beams ${beams}, and a beam search neither draws nor drafts; leave it out, or set num_beams to 1.`,
+    );
+  }
+  return { num_return_sequences: Math.min(count, beams), temperature: 0 };
 }
 
 function drawSeed(): number {

@@ -79,7 +79,7 @@ function penalise({ ids, logits }: Candidates, seen: ReadonlySet<number>, penalt
 }
 
 /** The first index of the largest score; checks every score on the way. */
-function indexOfBest(scores: Float32Array, ids: Uint32Array): number {
+export function indexOfBest(scores: Float32Array, ids: Uint32Array): number {
   let best = 0;
   for (let i = 0; i < scores.length; i++) {
     const score = scores[i]!;

@@ -1,7 +1,8 @@
-import { BusyError, ContextOverflowError } from "../errors.ts";
+import { ContextOverflowError } from "../errors.ts";
 import { MOST_DRAWN } from "../kernels/rows.ts";
 import type { LanguageModel, PassKind, PassPart, Want } from "../model/language-model.ts";
 import { runAhead } from "./ahead.ts";
+import { expectPlace, Guests } from "./guests.ts";
 import { shareOut } from "./share.ts";
 import { type Request, Ticket } from "./ticket.ts";
 
@@ -15,8 +16,7 @@ export interface SchedulerOptions {
 
 /** Each has a row in a pass. */
 export const MOST_SERVED: number = MOST_DRAWN;
-const SERVED = 8;
-const QUEUE = 64;
+const [SERVED, QUEUE] = [8, 64];
 /** Milliseconds that a reader may take for a token before somebody who waits gets its place. */
 const PATIENCE = 1000;
 
@@ -40,6 +40,11 @@ export class Scheduler {
   private readonly served: Ticket[] = [];
   /** Those whose sequences a pass writes to just now. */
   private readonly running = new Set<Ticket>();
+  /** Who finds no room in the cache while they have a part of it waits until they leave. */
+  readonly guests: Guests = new Guests(
+    () => expectPlace(this.open, this.parallel, this.queue),
+    () => this.wake(true),
+  );
   private readonly closing = new Map<Ticket, () => void>();
   private readonly jobs: (() => Promise<void>)[] = [];
   private looping = false;
@@ -49,7 +54,7 @@ export class Scheduler {
   private alarm: ReturnType<typeof setTimeout> | undefined;
 
   private readonly surroundings = {
-    isSteady: () => this.waiting.length + this.jobs.length + this.closing.size === 0,
+    isSteady: () => this.waiting.length + this.guests.count + this.jobs.length + this.closing.size === 0,
     isClosing: (ticket: Ticket) => this.closing.has(ticket),
     change: () =>
       new Promise<void>((resolve) => {
@@ -65,7 +70,7 @@ export class Scheduler {
 
   /** Requests that were not closed. */
   get open(): number {
-    return this.served.length + this.waiting.length;
+    return this.served.length + this.waiting.length + this.guests.count;
   }
 
   /**
@@ -73,11 +78,7 @@ export class Scheduler {
    * @throws BusyError when too many wait.
    */
   submit(request: Request): Ticket {
-    if (this.open >= this.parallel + this.queue) {
-      throw new BusyError(
-        `${this.parallel} answers are being given and ${this.queue} wait, the most that may; ask again when one has ended, or load with a longer queue.`,
-      );
-    }
+    expectPlace(this.open, this.parallel, this.queue);
     const ticket = new Ticket(request, this.enqueue);
     this.waiting.push(ticket);
     return ticket;
@@ -106,7 +107,8 @@ export class Scheduler {
     this.wake();
   };
 
-  private readonly wake = (): void => {
+  private readonly wake = (hasRoom = false): void => {
+    if (hasRoom) this.full = false;
     this.noteChange();
     if (this.looping) return;
     this.looping = true;
@@ -156,7 +158,7 @@ export class Scheduler {
         sequence.reserve(ticket.tokens.length - sequence.length);
       } catch (error) {
         sequence.release();
-        if (error instanceof ContextOverflowError && this.served.length > 0) {
+        if (error instanceof ContextOverflowError && this.served.length + this.guests.count > 0) {
           this.waiting.unshift(ticket);
           this.full = true;
           return;
@@ -244,7 +246,8 @@ export class Scheduler {
         ticket.sequence.reserve(1);
         return;
       } catch (error) {
-        if (!(error instanceof ContextOverflowError) || this.served.length === 1) this.drop(ticket, error);
+        const others = this.served.length - 1 + this.guests.count;
+        if (!(error instanceof ContextOverflowError) || others === 0) this.drop(ticket, error);
         else this.putBack(this.served.at(-1)!);
       }
     }

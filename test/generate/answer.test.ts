@@ -23,7 +23,7 @@ async function run(
     prompt,
     maxTokens: 12,
     stopIds: new Set(),
-    decoder: { push: (id) => `${id},`, end: () => "" },
+    decoder: () => ({ push: (id) => `${id},`, end: () => "" }),
     stop: [],
     hidden: new Map(),
     seed: 0,

@@ -26,7 +26,7 @@ function unsupportedModel(model: Values): string | undefined {
   return ["attention_bias", "mlp_bias"].find((key) => model[key]);
 }
 
-const NEUTRAL: Values = { num_beams: 1, typical_p: 1, no_repeat_ngram_size: 0 };
+const NEUTRAL: Values = { typical_p: 1, no_repeat_ngram_size: 0 };
 const REFUSED = [
   ...Object.keys(NEUTRAL),
   "min_new_tokens",
@@ -36,10 +36,19 @@ const REFUSED = [
   "top_h",
 ];
 
+/** What a file says of a beam search. */
+function ofBeams({ num_beams, length_penalty }: Values): Values {
+  const given = Object.entries({ num_beams, length_penalty });
+  return Object.fromEntries(given.filter(([, value]) => (value ?? undefined) !== undefined));
+}
+
 /** The keys of a generation_config.json that this runtime refuses. */
 function refusedKeys(read: Values): string[] {
   const words = (read.bad_words_ids ?? []) as number[][];
   const refused = REFUSED.filter((key) => (read[key] ?? NEUTRAL[key]) !== NEUTRAL[key]);
+  // A beam search does neither.
+  if ((read.do_sample || read.renormalize_logits) && (read.num_beams as number) > 1)
+    refused.push("num_beams");
   return words.some((word) => word.length > 1) ? [...refused, "bad_words_ids"] : refused;
 }
 
@@ -122,6 +131,7 @@ describe("random files, beside what transformers makes of them", () => {
         min_p: wanted("min_p"),
         repetition_penalty: wanted("repetition_penalty"),
         max_tokens: read.max_new_tokens ?? (limited ? 1_048_576 : CARD_DEFAULTS.max_tokens),
+        ...ofBeams(given),
         ...(limited && { max_length: read.max_length }),
         ...(read.stop_strings !== null && { stop: list(read.stop_strings) }),
         suppress_tokens: suppressed,
@@ -129,6 +139,6 @@ describe("random files, beside what transformers makes of them", () => {
       count++;
     }
     expect(count).toBeGreaterThan(40);
-    expect([...seen].sort()).toEqual([...REFUSED, "bad_words_ids"].sort());
+    expect([...seen].sort()).toEqual([...REFUSED, "bad_words_ids", "num_beams"].sort());
   });
 });

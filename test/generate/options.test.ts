@@ -18,6 +18,10 @@ describe("resolveOptions", () => {
       top_p: 0.85,
       min_p: 0,
       repetition_penalty: 1,
+      num_beams: 1,
+      length_penalty: 1,
+      early_stopping: false,
+      num_return_sequences: 1,
       max_tokens: 1024,
       max_length: Infinity,
       stop: [],
@@ -42,6 +46,18 @@ describe("resolveOptions", () => {
     expect(resolve({ stop: ["a", "吗😀"] }).stop).toEqual(["a", "吗😀"]);
   });
 
+  test("has a beam search take the most likely, by the checkpoint's settings where the caller has none", () => {
+    expect(resolve({ num_beams: 3 })).toMatchObject({ num_beams: 3, temperature: 0, length_penalty: 1 });
+    expect(resolve({ num_beams: 3, temperature: 0 }).temperature).toBe(0);
+    const beams = { num_beams: 4, num_return_sequences: 3, length_penalty: 2, early_stopping: true };
+    const defaults = { ...CARD_DEFAULTS, ...beams };
+    expect(resolveOptions({}, defaults)).toMatchObject({ ...beams, temperature: 0 });
+    const own = { num_beams: 2, early_stopping: false };
+    expect(resolveOptions(own, defaults)).toMatchObject({ ...beams, ...own, num_return_sequences: 2 });
+    const none = { num_beams: 1, temperature: 0.5 };
+    expect(resolveOptions(none, defaults)).toMatchObject({ ...none, num_return_sequences: 1 });
+  });
+
   test.each([
     [{ top_k: 0.5 }, "top_k is 0.5; wanted an integer from 0 to 1048576."],
     [{ top_k: -1 }, "top_k is -1; wanted an integer"],
@@ -59,6 +75,14 @@ describe("resolveOptions", () => {
     [{ stop: [1] }, "stop has 1; wanted strings"],
     [{ stop: Array(65).fill("a") }, "stop has 65 strings"],
     [{ stop: "a\ud83d" }, "half a character"],
+    [{ num_beams: 17 }, "num_beams is 17; wanted an integer from 1 to 16."],
+    [
+      { num_beams: 2, temperature: 1 },
+      "temperature is 1 beside num_beams 2, and a beam search neither draws nor drafts;",
+    ],
+    [{ num_beams: 2, prompt_lookup_num_tokens: 3 }, "prompt_lookup_num_tokens is 3 beside num_beams 2,"],
+    [{ num_return_sequences: 2 }, "num_return_sequences is 2; wanted at most num_beams, which is 1."],
+    [{ early_stopping: "never" }, 'early_stopping is "never"; wanted true or false.'],
     [{ overflow: "drop" }, 'overflow is "drop"; wanted error, truncate.'],
     [{ signal: {} }, "signal is {}; wanted an AbortSignal."],
     [{ signal: null }, "signal is null; wanted an AbortSignal."],
@@ -117,14 +141,27 @@ describe("parseGenerationConfig", () => {
     });
     expect(parse({ eos_token_id: [2, 7] }).eosIds).toEqual([2, 7]);
     expect(parse({}).eosIds).toBeUndefined();
-    expect(parse({ num_beams: 1, typical_p: 1, min_length: null }).defaults).toEqual(CARD_DEFAULTS);
+    expect(parse({ num_beam_groups: 1, typical_p: 1, min_length: null }).defaults).toEqual(CARD_DEFAULTS);
+  });
+
+  test("reads how a beam search goes, and leaves out what the file does", () => {
+    const beams = { num_beams: 4, num_return_sequences: 2, length_penalty: 0.6, early_stopping: true };
+    expect(parse(beams).defaults).toEqual({ ...CARD_DEFAULTS, ...beams });
+    expect(parse({ do_sample: false, num_beams: 4 }).defaults).toMatchObject({
+      num_beams: 4,
+      temperature: 0,
+    });
+    expect(parse({ do_sample: true, num_beams: 1 }).defaults).not.toHaveProperty("length_penalty");
   });
 
   test.each([
     [{ temperature: "hot" }, 'In generation_config.json temperature is "hot"'],
     [{ max_new_tokens: 0 }, "max_new_tokens is 0; wanted an integer from 1"],
     [{ do_sample: 1 }, "do_sample 1; wanted true or false"],
-    [{ num_beams: 4 }, "num_beams 4; this runtime does not do that"],
+    [{ num_beams: 4, do_sample: true }, "has num_beams 4 beside do_sample true; a beam search"],
+    [{ num_beams: 4, renormalize_logits: true }, "has num_beams 4 beside renormalize_logits true;"],
+    [{ num_beam_groups: 2 }, "num_beam_groups 2; this runtime does not do that"],
+    [{ early_stopping: "never" }, 'In generation_config.json early_stopping is "never"'],
     [{ eos_token_id: "2" }, 'eos_token_id "2"'],
     [{ eos_token_id: -1 }, "eos_token_id -1; wanted a token id or a list"],
     [{ suppress_tokens: [1.5] }, "suppress_tokens [1.5]"],
@@ -133,7 +170,7 @@ describe("parseGenerationConfig", () => {
     [{ max_length: 0 }, "max_length is 0; wanted an integer from 1"],
     [{ forced_bos_token_id: 1 }, "has forced_bos_token_id 1; this runtime does not do that"],
     [{ begin_suppress_tokens: [1] }, "has begin_suppress_tokens [1]"],
-    [{ num_return_sequences: 2 }, "has num_return_sequences 2"],
+    [{ num_return_sequences: 2 }, "has num_return_sequences 2 beside num_beams 1;"],
     [{ max_time: 1.5 }, "has max_time 1.5"],
     [{ token_healing: true }, "has token_healing true"],
     [{ watermarking_config: { bias: 2 } }, 'has watermarking_config {"bias":2}'],

@@ -216,6 +216,30 @@ describe("an end", () => {
   });
 });
 
+test.each([
+  ["to begin", 2],
+  ["for their next page, from what they had", 1],
+])("those for whom a guest leaves no room wait until it leaves, %s", { timeout: 10_000 }, async (_, free) => {
+  const { scheduler, model } = schedule({ pages: 8 });
+  const guest = scheduler.guests.enter();
+  await guest.turn;
+  const held = model.open();
+  await scheduler.run(async () => held.reserve(64 - 8 * free));
+  // Two pages to begin, or one until the ninth token.
+  const request = asking(
+    Array.from({ length: free === 2 ? 17 : 5 }, (_, i) => i),
+    9,
+  );
+  const got = answer(scheduler, request);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const tokens = model.calls.flat().length;
+  expect(tokens).toBe(free === 2 ? 0 : 8);
+  held.discard();
+  guest.leave();
+  expect(await got).toEqual(reference(request, 9));
+  expect(scheduler.open).toBe(0);
+});
+
 test("what needs the model for itself runs between two passes", async () => {
   const { scheduler, model } = schedule({ pages: 32 });
   const ticket = answer(scheduler, asking([1, 2], 6));

@@ -89,6 +89,12 @@ describe("the command line", () => {
     // Without a model: nothing is loaded for a value that is refused.
     [["chat", "--top-p", "2", "--model", "none"], "top_p is 2; wanted a number from 0 to 1."],
     [["chat", "hi", "--overflow", "drop", "--model", "none"], 'overflow is "drop"; wanted'],
+    [["chat", "hi", "--num-beams", "2", "--temperature", "1"], "temperature is 1 beside num_beams 2"],
+    [
+      ["chat", "hi", "--num-beams", "2", "--num-return-sequences", "3"],
+      "wanted at most num_beams, which is 2",
+    ],
+    [["chat", "hi", "--early-stopping=yes"], "--early-stopping"],
     [["generate", "--prompt", "a", "--max-tokens", "0", "--model", "none"], "max_tokens is 0; wanted"],
     [["chat", "hi", "--weights", "q5"], 'weights is "q5"; wanted '],
     [["chat", "hi", "--depth", "9"], "depth is 9; wanted an integer from 1 to 8."],
@@ -222,6 +228,18 @@ describe("with the embedded model", () => {
     expect(kept.usage.prompt_tokens).toBe(result.usage.prompt_tokens + 1);
     const continued = await json(["generate", "--prompt", "你好", ...flags]);
     expect(continued.usage.completion_tokens).toBeLessThanOrEqual(6);
+  });
+
+  test("a beam search prints its answers at the end, the best first", async () => {
+    const beams = ["--num-beams", "3", "--num-return-sequences", "2", "--early-stopping"];
+    const cache = ["--weights", "q8", "--context", "64", "--kv-tokens", "256"];
+    const flags = [...beams, "--max-tokens", "4", ...cache, ...DEVICE_FLAGS];
+    const { out } = await run(["chat", "你好", ...flags]);
+    const { text, sequences } = await json(["chat", "你好", ...flags]);
+    expect(sequences).toHaveLength(2);
+    expect(sequences[0].text).toBe(text);
+    expect(sequences[0].score).toBeGreaterThan(sequences[1].score);
+    expect(out).toBe(`${text}\n\n${sequences[1].text}\n`);
   });
 
   test("logits writes [T, vocab_size] floats that predict as perplexity says", async () => {

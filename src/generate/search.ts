@@ -1,0 +1,193 @@
+import { ContextOverflowError } from "../errors.ts";
+import type { Candidates, LanguageModel, PassKind } from "../model/language-model.ts";
+import type { Sequence } from "../model/sequence.ts";
+import { type BeamRules, BeamSearch, type Hypothesis } from "./beams.ts";
+import type { Sampling } from "./options.ts";
+import { indexOfBest } from "./sampler.ts";
+import type { Scheduler } from "./scheduler.ts";
+import { shareOut } from "./share.ts";
+
+/** An answer that is searched for. */
+export interface Search extends BeamRules {
+  readonly model: LanguageModel;
+  readonly scheduler: Scheduler;
+  /** At least one id. */
+  readonly prompt: readonly number[];
+  readonly penalties: Pick<Sampling, "repetition_penalty" | "suppress_tokens">;
+  /** How many answers are wanted, at most `num_beams`. */
+  readonly count: number;
+  readonly onPrefill?: ((done: number, total: number) => void) | undefined;
+}
+
+/** What a search came to. */
+export interface Found {
+  /** The best first; none when it ended in the prompt. */
+  readonly hypotheses: readonly Hypothesis[];
+  /** Tokens of the prompt that were in the cache. */
+  readonly cached: number;
+  /** Tokens that each beam was given. */
+  readonly steps: number;
+  /** From the beginning to the first of them. */
+  readonly firstMilliseconds: number;
+  /** What the model took for the others. */
+  readonly laterMilliseconds: number;
+}
+
+/**
+ * Searches for the best answers: the prompt once, then a row of a pass for each beam. Beams share the pages of what they have in
+ * common. Every pass is a turn of its own, so that others are served in between; searches follow one another. When the signal
+ * comes, or no page is left, the best so far stays in the cache.
+ * @param over Ends it.
+ * @throws BusyError, LogitsError, and ContextOverflowError where the cache has no room for every beam.
+ */
+export async function searchBeams(asked: Search, over: AbortSignal): Promise<Found> {
+  const { scheduler, count } = asked;
+  const beams = new Beams(asked);
+  const guest = scheduler.guests.enter();
+  let broken = false;
+  try {
+    await Promise.race([guest.turn, aborted(over)]);
+    while (!over.aborted && !beams.search.isDone) {
+      await scheduler.run(async () => {
+        if (!over.aborted) await beams.advance();
+      });
+    }
+    const { search, cached, steps, firstMilliseconds, laterMilliseconds } = beams;
+    const hypotheses = steps > 0 ? search.best(count) : [];
+    return { hypotheses, cached, steps, firstMilliseconds, laterMilliseconds };
+  } catch (error) {
+    broken = !(error instanceof ContextOverflowError);
+    if (broken) throw error;
+    throw new ContextOverflowError(
+      `The KV cache has no room for ${asked.num_beams} beams with ${beams.steps} tokens each behind the prompt's ${asked.prompt.length}; ask for fewer num_beams or max_tokens, or load the model with more cacheTokens (--kv-tokens).`,
+      { cause: error },
+    );
+  } finally {
+    beams.close(broken);
+    guest.leave();
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** The beams of a search, and where in the cache they are: each sequence lacks the last token of its beam. */
+class Beams {
+  readonly search: BeamSearch;
+  cached = 0;
+  steps = 0;
+  firstMilliseconds = 0;
+  laterMilliseconds = 0;
+  private readonly began = performance.now();
+  private readonly asked: Search;
+  /** As `search.beams`; none before the prompt is begun. */
+  private sequences: Sequence[] = [];
+
+  constructor(asked: Search) {
+    this.asked = asked;
+    this.search = new BeamSearch(asked);
+  }
+
+  /** Runs a chunk of the prompt, or a token of each beam. */
+  async advance(): Promise<void> {
+    const { model, prompt, onPrefill } = this.asked;
+    if (this.sequences.length === 0) {
+      const sequence = model.open(prompt);
+      this.sequences = [sequence];
+      this.cached = sequence.length;
+    }
+    if (this.steps > 0) return this.step();
+    const [sequence] = this.sequences;
+    const first = sequence!.length;
+    const left = prompt.length - first;
+    sequence!.reserve(left);
+    const chunk = left > 1 ? shareOut([left], model.rowsOf(left))[0]! : 1;
+    const drawn = chunk === left ? 1 : 0;
+    const parts = [{ sequence: sequence!, tokens: prompt, first, count: chunk, drawn }];
+    await this.run(parts, left > 1 ? "prefill" : "decode");
+    onPrefill?.(sequence!.length - this.cached, prompt.length - this.cached);
+  }
+
+  /** Ends the use of the cache. What the best answer begins with stays there, unless it is `broken`. */
+  close(broken: boolean): void {
+    const [best] = this.search.best(1);
+    const wanted = [...this.asked.prompt, ...best!.tokens];
+    const shared = ({ tokens }: Sequence) => {
+      const end = tokens.findIndex((id, i) => id !== wanted[i]);
+      return end < 0 ? tokens.length : end;
+    };
+    const kept = broken ? undefined : this.sequences.toSorted((a, b) => shared(b) - shared(a))[0];
+    for (const sequence of this.sequences) {
+      if (sequence === kept) sequence.truncate(shared(sequence));
+      else sequence.discard();
+    }
+    kept?.release();
+  }
+
+  private async step(): Promise<void> {
+    for (const sequence of this.sequences) sequence.reserve(1);
+    const parts = this.search.beams.map(({ tokens }, i) => ({
+      sequence: this.sequences[i]!,
+      tokens,
+      first: tokens.length - 1,
+      count: 1,
+      drawn: 1,
+    }));
+    await this.run(parts, "decode");
+  }
+
+  /** Runs a pass, and if logits come of it, goes on with the beams that they are for. */
+  private async run(parts: Parameters<LanguageModel["run"]>[0], kind: PassKind): Promise<void> {
+    const { model, penalties } = this.asked;
+    const started = performance.now();
+    const rows = await model.run(parts, "logits", kind);
+    if (rows.length === 0) return;
+    this.search.step(rows.map((row, i) => logProbabilities(row, this.sequences[i]!.tokens, penalties)));
+    if (this.steps++ === 0) this.firstMilliseconds = performance.now() - this.began;
+    else this.laterMilliseconds += performance.now() - started;
+    if (!this.search.isDone) this.follow(this.search.beams.map(({ parent }) => parent));
+  }
+
+  /** Has the sequences follow the beams: each that goes on is taken over by the first beam that does so, and forked for others. */
+  private follow(parents: readonly number[]): void {
+    const before = this.sequences;
+    const isFirst = (parent: number, i: number) => parents.indexOf(parent) === i;
+    // First of all: what nobody goes on with makes room for the others.
+    for (const [i, sequence] of before.entries()) if (!parents.includes(i)) sequence.discard();
+    this.sequences = before.filter((_, i) => parents.includes(i));
+    const after: Sequence[] = [];
+    for (const [i, parent] of parents.entries()) {
+      const sequence = isFirst(parent, i) ? before[parent]! : before[parent]!.fork();
+      after.push(sequence);
+      if (!isFirst(parent, i)) this.sequences.push(sequence);
+    }
+    this.sequences = after;
+  }
+}
+
+/**
+ * The logits of a row (all ids in order) as natural log probabilities, in float64. As in transformers, the penalty and what is
+ * suppressed change those and not the logits, so that they add up to less than 1.
+ * @param seen The ids so far, the prompt's too.
+ * @throws LogitsError when a logit is NaN or infinite, or all are -Infinity.
+ */
+function logProbabilities(
+  { ids, logits }: Candidates,
+  seen: readonly number[],
+  { repetition_penalty: penalty, suppress_tokens: suppressed = new Set() }: Search["penalties"],
+): Float64Array {
+  const highest = logits[indexOfBest(logits, ids)]!;
+  let total = 0;
+  for (const logit of logits) total += Math.exp(logit - highest);
+  const log = highest + Math.log(total);
+  const row = new Float64Array(logits.length);
+  for (let id = 0; id < row.length; id++) row[id] = logits[id]! - log;
+  // A log probability is not positive: penalised, it is lower.
+  if (penalty !== 1) for (const id of new Set(seen)) row[id]! *= penalty;
+  for (const id of suppressed) row[id] = Number.NEGATIVE_INFINITY;
+  return row;
+}
