@@ -32,6 +32,7 @@ const WANTS: readonly Want[] = ["argmax", "candidates", "logits"];
  */
 export class Scheduler {
   private readonly model: LanguageModel;
+  private readonly rows: number;
   private readonly parallel: number;
   private readonly queue: number;
   /** Who is to be served next comes first. */
@@ -64,7 +65,9 @@ export class Scheduler {
 
   constructor(model: LanguageModel, { parallel = SERVED, queue = QUEUE }: SchedulerOptions = {}) {
     this.model = model;
-    this.parallel = parallel;
+    // Each has a row in a pass.
+    this.rows = model.rowsOf(MOST_DRAWN);
+    this.parallel = Math.min(parallel, this.rows);
     this.queue = queue;
   }
 
@@ -175,7 +178,7 @@ export class Scheduler {
   private async decode(tickets: readonly Ticket[]): Promise<void> {
     for (const ticket of tickets) if (ticket.sequence) this.makeRoom(ticket);
     const able = tickets.filter(({ sequence }) => sequence);
-    let room = MOST_DRAWN - able.length;
+    let room = this.rows - able.length;
     const parts = able.map((ticket) => {
       const part = ticket.decodePart(room);
       room -= part.count - 1;

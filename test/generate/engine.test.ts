@@ -58,7 +58,7 @@ describe("chat", () => {
     const onPass = () => {
       clock += 250;
     };
-    const { engine } = answering("你好😀!", { onPass });
+    const { engine } = answering("你好😀!", { onPass, chunk: 4 });
     const timingsOf = async (content: string) => {
       const stream = engine.chat([user(content)]);
       for await (const _ of stream) clock += 5000;

@@ -35,7 +35,7 @@ export class FakeModel implements EngineModel {
   constructor(options: FakeModelOptions) {
     this.contextLength = options.contextLength ?? 64;
     this.tokenCount = options.tokenCount;
-    this.chunk = options.chunk ?? 4;
+    this.chunk = options.chunk ?? 16;
     this.logitsAfter = options.logitsAfter ?? ((tokens) => scatter(tokens, options.tokenCount));
     this.onPass = options.onPass ?? (() => {});
     const shape = {
