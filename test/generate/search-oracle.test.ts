@@ -8,7 +8,7 @@ import { llamaOracle } from "../oracle/llama.ts";
 import { randomFolder } from "../support/checkpoint.ts";
 import { useGpu, withoutDot } from "../support/gpu.ts";
 
-/** The score of at most 12 tokens by f32 sums beside that by float64: each logit is within 1e-4 of it. */
+/** A score by the logits of f32 sums beside that by float64: on lavapipe at most 1.3e-4 apart. */
 const SCORE = 1e-3;
 /** A page is 32 positions: the prompt ends in the second, and answers of 12 tokens go on into the third. */
 const PROMPT = Array.from({ length: 59 }, (_, i) => (i * 37 + 11) % 300);
@@ -61,7 +61,7 @@ async function expectReference({ width, penalty = 1, early = false, longest = 12
   );
   expect(hypotheses.map(({ tokens }) => tokens)).toEqual(wanted.map(({ ids }) => ids));
   for (const [i, { score }] of hypotheses.entries()) {
-    expect(Math.abs(score - wanted[i]!.score)).toBeLessThan(SCORE * Math.max(1, 12 ** -penalty));
+    expect(Math.abs(score - wanted[i]!.score)).toBeLessThan(SCORE);
   }
   // All pages are free, or can be had.
   const everything = Array.from({ length: 2 }, () => model.open());
