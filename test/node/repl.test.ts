@@ -22,6 +22,7 @@ function engineOf(contextLength = 300, said = "ok.", onPass = () => {}) {
   const long = ToyTokenizer.characters("long").join();
   const model = new FakeModel({
     tokenCount: tokenizer.size,
+    chunk: 4,
     contextLength,
     onPass,
     logitsAfter: (tokens) => {
