@@ -1,0 +1,142 @@
+import { ContextOverflowError } from "../errors.ts";
+import type { LanguageModel } from "../model/language-model.ts";
+import { expectPlace, Guests } from "./guests.ts";
+import type { Ticket } from "./ticket.ts";
+
+/** Milliseconds that a reader may take for a token before somebody who waits gets its place. */
+const PATIENCE = 1000;
+
+/**
+ * Who is served and who waits. Where the cache has no room for all, who came last is put back into the queue, and later run
+ * again from what is known of it; so is who holds a place and does not read, when somebody waits for one.
+ */
+export class Places {
+  /** By when they began to be served. */
+  readonly served: Ticket[] = [];
+  /** Who finds no room in the cache while they have a part of it waits until they leave. */
+  readonly guests: Guests;
+  private readonly model: LanguageModel;
+  private readonly parallel: number;
+  private readonly queue: number;
+  private readonly onRoom: () => void;
+  /** Who is to be served next comes first. */
+  private readonly waiting: Ticket[] = [];
+  /** Whether there was no room in the cache, and nobody has left it since. */
+  private full = false;
+  private alarm: ReturnType<typeof setTimeout> | undefined;
+
+  /**
+   * @param parallel How many are served at once, and `queue` how many more may wait.
+   * @param onRoom Called when somebody who waits may have a place now.
+   */
+  constructor(model: LanguageModel, parallel: number, queue: number, onRoom: () => void) {
+    this.model = model;
+    this.parallel = parallel;
+    this.queue = queue;
+    this.onRoom = onRoom;
+    const onLeave = () => {
+      this.full = false;
+      onRoom();
+    };
+    this.guests = new Guests(() => this.expectOne(), onLeave);
+  }
+
+  /** Requests that were not closed. */
+  get open(): number {
+    return this.served.length + this.waitingCount;
+  }
+
+  /** Who is not served, guests too. */
+  get waitingCount(): number {
+    return this.waiting.length + this.guests.count;
+  }
+
+  /** @throws BusyError when too many wait. */
+  expectOne(): void {
+    expectPlace(this.open, this.parallel, this.queue);
+  }
+
+  /** Lets a ticket wait, if it is not served. */
+  enqueue(ticket: Ticket): void {
+    if (!ticket.sequence && !this.waiting.includes(ticket)) this.waiting.push(ticket);
+  }
+
+  /** Serves those who wait, as long as there are places and room in the cache. */
+  admit(): void {
+    while (this.waiting.length > 0 && !this.full) {
+      if (this.served.length >= this.parallel) {
+        const idle = this.served.find((ticket) => ticket.idleMilliseconds > PATIENCE);
+        if (!idle) {
+          clearTimeout(this.alarm);
+          this.alarm = setTimeout(this.onRoom, PATIENCE);
+          return;
+        }
+        this.putBack(idle);
+      }
+      const ticket = this.waiting.shift()!;
+      const sequence = this.model.open(ticket.tokens);
+      try {
+        sequence.reserve(ticket.tokens.length - sequence.length);
+      } catch (error) {
+        sequence.release();
+        if (error instanceof ContextOverflowError && this.served.length + this.guests.count > 0) {
+          this.waiting.unshift(ticket);
+          this.full = true;
+          return;
+        }
+        ticket.fail(error);
+        continue;
+      }
+      ticket.serve(sequence);
+      this.served.push(ticket);
+    }
+  }
+
+  /** Makes room for a token more, if need be by putting back who came last. */
+  makeRoom(ticket: Ticket): void {
+    while (ticket.sequence) {
+      try {
+        ticket.sequence.reserve(1);
+        return;
+      } catch (error) {
+        const others = this.served.length - 1 + this.guests.count;
+        if (!(error instanceof ContextOverflowError) || others === 0) this.drop(ticket, error);
+        else this.putBack(this.served.at(-1)!);
+      }
+    }
+  }
+
+  /** Gives its place in the cache up, where what ran stays as long as there is room. */
+  leave(ticket: Ticket): void {
+    const at = this.served.indexOf(ticket);
+    if (at >= 0) this.served.splice(at, 1);
+    const { sequence, tokens } = ticket;
+    // What a run did behind the last token is nobody's.
+    if (sequence && sequence.length >= tokens.length) sequence.truncate(tokens.length - 1);
+    sequence?.release();
+    ticket.sequence = undefined;
+    this.full = false;
+  }
+
+  /** Ends a ticket: what its reader knows stays in the cache. */
+  retire(ticket: Ticket): void {
+    const { sequence, known } = ticket;
+    if (sequence && sequence.length > known) sequence.truncate(known);
+    this.leave(ticket);
+    const at = this.waiting.indexOf(ticket);
+    if (at >= 0) this.waiting.splice(at, 1);
+  }
+
+  /** Nobody should build on what a failed pass may have left. */
+  drop(ticket: Ticket, error: unknown): void {
+    ticket.sequence?.discard();
+    this.leave(ticket);
+    ticket.fail(error);
+  }
+
+  /** Takes a ticket's place; it waits for another one as soon as its reader does. */
+  private putBack(ticket: Ticket): void {
+    this.leave(ticket);
+    if (ticket.isAsked) this.waiting.unshift(ticket);
+  }
+}
