@@ -114,7 +114,7 @@ describe("a decode pass of several rows", () => {
     await withModel(undefined, async (model) => {
       const draws = { options: { temperature: 0.9, top_k: 8, top_p: 1, min_p: 0, seed: 5 }, before: 0 };
       const rowsOf = (sequences: readonly Sequence[]) =>
-        sequences.map((sequence, s) => ({
+        sequences.slice(0, 2).map((sequence, s) => ({
           sequence,
           token: FOLLOWING[s]![0]!,
           draws: s === 1 ? draws : undefined,
@@ -132,7 +132,7 @@ describe("a decode pass of several rows", () => {
       for (const [s, row] of rowsOf(alone).entries()) {
         expect((await chosen([row])).flat()).toEqual(together.map((ids) => ids[s]));
       }
-      expect(new Set(together.flat()).size).toBeGreaterThan(3);
+      expect(together.some(([one, other]) => one !== other)).toBe(true);
     });
   });
 
