@@ -1,6 +1,5 @@
-// Part: the vectors that a matrix is multiplied with, one a token, as f32. Exports the same names as input_i8.wgsl; store_f32.wgsl
-// writes what is read here.
-override COLUMNS: u32; // a multiple of 32
+// Part: the vectors that a matrix is multiplied with, one a token, as f32. Exports the same names as input_i8.wgsl, but for COLUMNS,
+// with which it links; store_f32.wgsl writes what is read here.
 
 // A record for each two groups of 32: 64 x in sixteen vec4f, then the sums of x of the first group and of the second, and
 // two that nobody reads. Behind the records, of each group the sum of the squares of what the norm is taken of. The second

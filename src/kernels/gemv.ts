@@ -1,6 +1,7 @@
 import type { Feature } from "../gpu/features.ts";
 import type { Constants } from "../gpu/kernel.ts";
 import type { WeightFormat } from "../stored.ts";
+import { weightsPart } from "./linear.ts";
 import type { SlabShape } from "./matrix.ts";
 import { ARITHMETIC_NEEDS, ARITHMETICS, type Arithmetic, canMultiply } from "./vector.ts";
 import type { Way } from "./way.ts";
@@ -59,7 +60,7 @@ const CARD_TOKENS = 4;
 /** Of processors: what a subgroup's lanes read at once. */
 const NARROW_TOKENS = 8;
 
-/** A way for each arithmetic and tile, and one for the vector units of processors. */
+/** A way for each arithmetic and tile, and of two arithmetics one for the vector units of processors. */
 export const GEMV_WAYS: readonly GemvWay[] = [
   ...ARITHMETICS.flatMap((arithmetic) =>
     (arithmetic === "f32" ? F32_TILES : TILES).map(([lanesPerRow, rowsPerLane]) => ({
@@ -67,7 +68,12 @@ export const GEMV_WAYS: readonly GemvWay[] = [
       tile: `${lanesPerRow}x${rowsPerLane}`,
       arithmetic,
       needs: ARITHMETIC_NEEDS[arithmetic],
-      files: (format: WeightFormat) => [`input_${arithmetic}`, `dot_${format}_${arithmetic}`, "gemv"],
+      files: (format: WeightFormat) => [
+        ...(arithmetic === "f32" ? ["columns"] : []),
+        `input_${arithmetic}`,
+        `dot_${format}_${arithmetic}`,
+        "gemv",
+      ],
       most: CARD_TOKENS,
       constants: { LANES_PER_ROW: lanesPerRow, ROWS_PER_LANE: rowsPerLane },
     })),
@@ -83,6 +89,15 @@ export const GEMV_WAYS: readonly GemvWay[] = [
       `dot_${format}_narrow`,
       tokens > 1 ? "gemv_narrow_few" : "gemv_narrow",
     ],
+    most: NARROW_TOKENS,
+    constants: {},
+  },
+  {
+    name: "f32 narrow",
+    tile: "narrow",
+    arithmetic: "f32",
+    needs: ["subgroups", "narrow"],
+    files: (format) => [weightsPart(format), "input_f32", "gemv_narrow_f32"],
     most: NARROW_TOKENS,
     constants: {},
   },

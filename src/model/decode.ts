@@ -27,8 +27,8 @@ export type Decode =
 /** What a caller may ask for: the fastest by timing, the set `plain`, or a way of the set `fused`. */
 export const DECODES: readonly string[] = ["auto", "plain", ...GEMV_WAYS.map(({ name }) => name)];
 
-/** What was the fastest on software adapters, where nothing is timed: the first that the adapter allows. */
-const SOFTWARE_TILES = ["narrow", "4x2"];
+/** What was the fastest on software adapters, where nothing is timed: of processors' vector units, else of weights with scales. */
+const [NARROW_TILE, SOFTWARE_TILE] = ["narrow", "4x2"];
 
 /**
  * The kernels that a model decodes with. Where several fit, they are timed on the weights' buffers, which are left empty.
@@ -57,9 +57,9 @@ export async function chooseDecode(
     );
   }
   if (gpu.info.isFallbackAdapter) {
-    // Compiling one kernel there takes seconds, and with halves nothing is gained.
-    const tile = SOFTWARE_TILES.find((tile) => ways.some((way) => way.tile === tile));
-    const way = canCompute(weights, "i8") ? ways.find((way) => way.tile === tile) : undefined;
+    // Compiling one kernel there takes seconds.
+    const first = (wanted: string) => ways.find(({ tile }) => tile === wanted);
+    const way = first(NARROW_TILE) ?? (canCompute(weights, "i8") ? first(SOFTWARE_TILE) : undefined);
     return way ? decodeOf(way) : { set: "plain" };
   }
   if (ways.length === 0) return { set: "plain" };
