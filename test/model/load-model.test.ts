@@ -94,7 +94,7 @@ describe("a model that cannot fit is refused before anything is allocated", () =
 });
 
 describe("a load that fails releases what it allocated", () => {
-  it.each(["matvec", "matmul", "swiglu", "topk"])("when %s does not compile", async (shader) => {
+  it.each(["embed", "rmsnorm", "swiglu", "topk"])("when %s does not compile", async (shader) => {
     const broken: Gpu = Object.create(gpu(), {
       made: { value: new Map() },
       readShader: {
