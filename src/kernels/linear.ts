@@ -23,8 +23,16 @@ export type LinearShape = SlabShape & {
   readonly accumulate: boolean;
 };
 
-/** Tokens, and rows of the matrix, of one tile of matmul.wgsl. */
-const TILE = 32;
+/**
+ * Of few rows and of more, tokens and rows of the matrix in a tile of matmul.wgsl, how often a lane has four of them, and vec4
+ * columns that are in workgroup memory at once.
+ */
+const FEW_TILE = { TILE: 32, TILE_ROWS: 32, QUADS: 1, SLICE: 8 };
+const TILE = { TILE: 64, TILE_ROWS: 128, QUADS: 2, SLICE: 4 };
+
+function tileOf({ tokens }: LinearShape) {
+  return tokens > FEW_TILE.TILE ? TILE : FEW_TILE;
+}
 
 /** Of the way "narrow": lanes of a subgroup, which is its workgroup, and rows of the matrix and tokens that each does. */
 const NARROW = { LANES: 8, LANE_ROWS: 4, TOKENS: 8 };
@@ -91,8 +99,11 @@ export const LINEAR: Operation<LinearShape, Binding> = {
       needs: [],
       fits: ({ tokens }) => tokens > 1,
       files: ({ format }) => ["rows", weightsPart(format), "matmul"],
-      constants: (shape) => ({ ...constantsOf(shape), Y_COLUMNS: shape.outputs, TILE }),
-      grid: ({ rows, tokens }) => [Math.ceil(rows / TILE), Math.ceil(tokens / TILE)],
+      constants: (shape) => ({ ...constantsOf(shape), Y_COLUMNS: shape.outputs, ...tileOf(shape) }),
+      grid: (shape) => [
+        Math.ceil(shape.rows / tileOf(shape).TILE_ROWS),
+        Math.ceil(shape.tokens / tileOf(shape).TILE),
+      ],
     },
   ],
 };
