@@ -57,6 +57,8 @@ export interface GemvWay {
 
 /** Of cards: more vectors would leave too few registers for weights. */
 const CARD_TOKENS = 4;
+/** Of what suits software: it would take minutes to compile more, and gains little, since it is not memory that it waits for. */
+const SOFTWARE_TOKENS = 1;
 /** Of processors: what a subgroup's lanes read at once. */
 const NARROW_TOKENS = 8;
 
@@ -74,7 +76,7 @@ export const GEMV_WAYS: readonly GemvWay[] = [
         `dot_${format}_${arithmetic}`,
         "gemv",
       ],
-      most: CARD_TOKENS,
+      most: lanesPerRow === 4 ? SOFTWARE_TOKENS : CARD_TOKENS,
       constants: { LANES_PER_ROW: lanesPerRow, ROWS_PER_LANE: rowsPerLane },
     })),
   ),
