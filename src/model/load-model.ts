@@ -140,7 +140,8 @@ function checkOptions(
 
 function expectWithin(name: string, value: number, most: number, least = 1): void {
   if (!Number.isInteger(value) || value < least || value > most) {
-    throw new OptionError(`${name} is ${show(value)}; wanted an integer from ${least} to ${most}.`);
+    const wanted = most < Number.POSITIVE_INFINITY ? `from ${least} to ${most}` : `of at least ${least}`;
+    throw new OptionError(`${name} is ${show(value)}; wanted an integer ${wanted}.`);
   }
 }
 

@@ -159,9 +159,14 @@ export async function recordPasses(
   const allocated: FusedActivations[] = [];
   const compileFew = async (arithmetic: Arithmetic, tokens: number) => {
     const between = gpu.allOrNone(() => createFused(gpu, config, state.attention, arithmetic, tokens));
-    allocated.push(between);
-    const set = await fused(gpu, config, weights, state, between, { ...decoding, arithmetic, tokens });
-    return rowPassOf(set, chooseSeveral);
+    try {
+      const set = await fused(gpu, config, weights, state, between, { ...decoding, arithmetic, tokens });
+      allocated.push(between);
+      return rowPassOf(set, chooseSeveral);
+    } catch (error) {
+      destroyActivations(between);
+      throw error;
+    }
   };
   return {
     decodeAt: (position) => (early && position < SPLIT_POSITIONS ? early : decode),
@@ -173,6 +178,8 @@ export async function recordPasses(
       if (known) return known;
       const pass = gpu.guarded("Decoding several rows", () => compileFew(decoding.arithmetic, tokens));
       few.set(tokens, pass);
+      // Whoever runs it has the error; the next one may have more luck.
+      pass.catch(() => few.delete(tokens));
       return pass;
     },
     destroy() {

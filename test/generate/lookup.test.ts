@@ -121,6 +121,7 @@ test("drafts what stood after the last three tokens where they stood last", () =
   expect(lookup.draft([1, 2, 3, 4, 5, 1, 2, 3, 6, 7, 1, 2, 3], 1)).toEqual([6]);
   expect(lookup.draft([1, 2, 3, 4, 5, 1, 2, 3], 0)).toEqual([]);
   expect(lookup.draft([9, 2, 3, 4, 1, 2, 3], 15)).toEqual([]);
+  expect(lookup.draft([1, 2, 9, 4, 1, 2, 3], 15)).toEqual([]);
   expect(lookup.draft([5, 5, 5, 5], 15)).toEqual([5]);
   expect(lookup.draft([1, 2], 15)).toEqual([]);
 });

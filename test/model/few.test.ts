@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Candidates, PassPart } from "../../src/model/language-model.ts";
 import { loadModel } from "../../src/model/load-model.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
@@ -70,6 +70,23 @@ function part(sequence: Sequence, s: number, count: number, drawn: number): Pass
 const logitsOf = (candidates: readonly Candidates[]) => candidates.map(({ logits }) => logits.slice());
 
 describe("a decode pass of several rows", () => {
+  it("is made again after it could not be, and leaves nothing of the first time", async () => {
+    await withModel(undefined, async (model) => {
+      const [a, b] = (await begin(model)) as [Sequence, Sequence];
+      const several = () => [part(a, 0, 1, 1), part(b, 1, 1, 1)];
+      const before = gpu().allocated;
+      const bind = vi.spyOn(gpu().device, "createComputePipelineAsync").mockRejectedValue(new Error("no"));
+      await expect(model.run(several(), "argmax", "decode")).rejects.toThrow("makes no pipeline");
+      bind.mockRestore();
+      expect(gpu().allocated).toBe(before);
+      // What else was compiling fails a moment later.
+      await vi.waitFor(
+        async () => expect(await model.run(several(), "argmax", "decode")).toHaveLength(2),
+        60_000,
+      );
+    });
+  });
+
   it("gives each the bits that it gives alone, whatever sequences they are of", async () => {
     await withModel(undefined, async (model) => {
       expect(model.decoding.set).toBe("fused");
