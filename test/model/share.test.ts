@@ -83,5 +83,5 @@ it("keeps several conversations, as many tokens as there are to be, and counts t
   expect(memoryOf(config, { ...storage, cacheTokens: 512 }).cache).toBe(2 * cache);
   const loading = loadModel(gpu(), open, { context: 200, cacheTokens: 199 });
   await expect(loading).rejects.toThrow(OptionError);
-  await expect(loading).rejects.toThrow("cacheTokens is 199; wanted an integer from 200");
+  await expect(loading).rejects.toThrow("cacheTokens is 199; wanted an integer of at least 200.");
 });
