@@ -4,7 +4,7 @@ import { defineConfig } from "vite";
 const checkout = fileURLToPath(new URL(".", import.meta.url));
 
 export default defineConfig({
-  root: fileURLToPath(new URL("web", import.meta.url)),
+  root: fileURLToPath(new URL("web/page", import.meta.url)),
   // Relative addresses, so that the built page works from any folder of any server.
   base: "./",
   server: { fs: { allow: [checkout] } },

@@ -1,30 +1,29 @@
-import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Browser, chromium } from "playwright-core";
-import { createServer, type ViteDevServer } from "vite";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { saveConversation } from "../../node/conversation.ts";
 import { fileSource, openFolder } from "../../node/files.ts";
 import { type DawnHost, dawnHost, packageRoot } from "../../node/host.ts";
 import { type Conversation, type Engine, loadEngine } from "../../src/index.ts";
+import {
+  expectBrowser,
+  hasBrowser,
+  launchBrowser,
+  type SourceServer,
+  serveSources,
+} from "../support/browser.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 
-const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
-const hasBrowser = existsSync(executablePath);
-if (!hasBrowser) {
-  console.warn(
-    `No conversation goes to a page: Chromium is not at ${executablePath}; install it or set CHROMIUM_PATH.`,
-  );
-}
+expectBrowser();
 
 const QUESTIONS = ["重复:苹果 香蕉 西瓜", "Reverse this: one two three", "3+4"] as const;
 const GREEDY = { temperature: 0, max_tokens: 16 };
 
-describe.skipIf(!hasBrowser)(`a conversation between Node and ${executablePath} (CHROMIUM_PATH)`, () => {
+describe.skipIf(!hasBrowser)("a conversation between Node and Chromium", () => {
   let folder: string;
-  let server: ViteDevServer;
+  let server: SourceServer;
   let browser: Browser;
   let host: DawnHost;
   let engine: Engine;
@@ -32,17 +31,8 @@ describe.skipIf(!hasBrowser)(`a conversation between Node and ${executablePath} 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "ziya-talk-"));
     // The sources as they are: the page that is built has no conversations.
-    server = await createServer({
-      configFile: join(packageRoot, "vite.config.ts"),
-      logLevel: "warn",
-      cacheDir: join(folder, "vite"),
-      server: { host: "127.0.0.1", port: 0, hmr: false, watch: null },
-    });
-    await server.listen();
-    browser = await chromium.launch({
-      executablePath,
-      args: ["--headless=new", "--no-sandbox", "--enable-unsafe-webgpu"],
-    });
+    server = await serveSources();
+    browser = await launchBrowser();
     host = dawnHost();
     const model = openFolder(join(packageRoot, "models", "ziya-tiny"));
     engine = await loadEngine(host, model, testDeviceOptions());
@@ -59,23 +49,19 @@ describe.skipIf(!hasBrowser)(`a conversation between Node and ${executablePath} 
   /** What the page says to a question in a conversation that was saved, and that conversation, saved again. */
   async function answerInPage(saved: Buffer, question: string) {
     const page = await browser.newPage();
-    const address = server.resolvedUrls!.local[0]!;
-    await page.route(`${address}blank`, (route) =>
-      route.fulfill({ contentType: "text/html", body: "<!doctype html>" }),
-    );
-    await page.route(`${address}saved`, (route) => route.fulfill({ body: saved }));
-    await page.goto(`${address}blank`);
+    await page.route("**/saved", (route) => route.fulfill({ body: saved }));
+    await page.goto(server.blank);
     // What the page runs is text, so that Vitest does not put names of its own into it.
     const talk = `(async ({ question, options, sources }) => {
-      const { loadEngine } = await import(sources + "/src/index.ts");
-      const { openEmbeddedModel, pageHost } = await import(sources + "/web/host.ts");
+      const { loadEngine } = await import(sources + "src/index.ts");
+      const { openEmbeddedModel, pageHost } = await import(sources + "web/host.ts");
       const engine = await loadEngine(pageHost(), openEmbeddedModel);
       const conversation = await engine.restore(await (await fetch("saved")).blob());
       const { text, usage } = await conversation.say(question, options).complete();
       const bytes = new Uint8Array(await (await conversation.save()).arrayBuffer());
       engine.destroy();
       return { text, usage, bytes: Array.from(bytes, (byte) => String.fromCharCode(byte)).join("") };
-    })(${JSON.stringify({ question, options: GREEDY, sources: `/@fs${packageRoot}` })})`;
+    })(${JSON.stringify({ question, options: GREEDY, sources: server.address("") })})`;
     const got = (await page.evaluate(talk)) as {
       text: string;
       usage: Awaited<ReturnType<typeof sayHere>>["usage"];

@@ -1,13 +1,13 @@
-import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { build, type PreviewServer, preview } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openFolder } from "../../node/files.ts";
 import { type DawnHost, dawnHost, packageRoot } from "../../node/host.ts";
 import { type Engine, loadEngine } from "../../src/index.ts";
+import { expectBrowser, hasBrowser, launchBrowser } from "../support/browser.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 
 const PROMPTS = [
@@ -26,19 +26,9 @@ const PROMPTS = [
 /** The longest answer that is compared, in tokens: a limit for a browser that computes on two cores. */
 const MAX_TOKENS = 16;
 
-const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
-const hasBrowser = existsSync(executablePath);
-if (!hasBrowser) {
-  console.warn(
-    `The page is not tested: Chromium is not at ${executablePath}; install it or set CHROMIUM_PATH.`,
-  );
-}
+expectBrowser();
 
-test.runIf(process.env.CI)("there is a browser in CI", () => {
-  expect(hasBrowser, `Chromium is not at ${executablePath}; install it or set CHROMIUM_PATH`).toBe(true);
-});
-
-describe.skipIf(!hasBrowser)(`the page, in ${executablePath} (CHROMIUM_PATH)`, () => {
+describe.skipIf(!hasBrowser)("the page, in Chromium", () => {
   let folder: string;
   let server: PreviewServer;
   let address: string;
@@ -55,18 +45,7 @@ describe.skipIf(!hasBrowser)(`the page, in ${executablePath} (CHROMIUM_PATH)`, (
     await build({ configFile, logLevel: "warn", build: { outDir, emptyOutDir: true } });
     server = await preview({ configFile, build: { outDir }, preview: { host: "127.0.0.1", port: 0 } });
     address = server.resolvedUrls!.local[0]!;
-    browser = await chromium.launch({
-      executablePath,
-      args: [
-        "--headless=new",
-        "--no-sandbox",
-        "--enable-unsafe-webgpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
-      ],
-    });
+    browser = await launchBrowser();
     host = dawnHost();
     engine = await loadEngine(
       host,

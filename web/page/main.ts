@@ -1,5 +1,5 @@
-import { type Engine, loadEngine } from "../src/index.ts";
-import { openEmbeddedModel, pageHost } from "./host.ts";
+import { type Engine, loadEngine } from "../../src/index.ts";
+import { openEmbeddedModel, pageHost } from "../host.ts";
 
 const main = element("main", HTMLElement);
 const form = element("form", HTMLFormElement);

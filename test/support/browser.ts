@@ -1,0 +1,82 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Browser, chromium } from "playwright-core";
+import { createServer } from "vite";
+import { expect, test } from "vitest";
+import { packageRoot } from "../../node/host.ts";
+
+const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
+
+/** Whether the tests that need a browser can run; in CI they have to. */
+export const hasBrowser: boolean = existsSync(executablePath);
+
+/** Tells, in CI by a failure, that a file's tests are skipped for want of a browser. */
+export function expectBrowser(): void {
+  if (!hasBrowser) {
+    console.warn(
+      `Nothing is tested in a browser: Chromium is not at ${executablePath}; install it or set CHROMIUM_PATH.`,
+    );
+  }
+  test.runIf(process.env.CI)("there is a browser in CI", () => {
+    expect(hasBrowser, `Chromium is not at ${executablePath}; install it or set CHROMIUM_PATH`).toBe(true);
+  });
+}
+
+/** Chromium without a window, with WebGPU on SwiftShader. */
+export function launchBrowser(): Promise<Browser> {
+  return chromium.launch({
+    executablePath,
+    args: [
+      "--headless=new",
+      "--no-sandbox",
+      "--enable-unsafe-webgpu",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--no-first-run",
+    ],
+  });
+}
+
+/** The sources, for pages that import modules of web/ and src/ as they are. */
+export interface SourceServer {
+  /** A page without anything in it, of the sources' origin. */
+  readonly blank: string;
+  /** The address of a file of the checkout, by its path from the root. */
+  address(path: string): string;
+  close(): Promise<void>;
+}
+
+/** Serves the checkout's TypeScript as JavaScript, workers too. */
+export async function serveSources(): Promise<SourceServer> {
+  const folder = await mkdtemp(join(tmpdir(), "ziya-sources-"));
+  const server = await createServer({
+    configFile: join(packageRoot, "vite.config.ts"),
+    logLevel: "warn",
+    cacheDir: join(folder, "vite"),
+    server: { host: "127.0.0.1", port: 0, hmr: false, watch: null },
+    plugins: [
+      {
+        name: "blank page",
+        configureServer({ middlewares }) {
+          middlewares.use("/blank", (_, response) => {
+            response.setHeader("content-type", "text/html");
+            response.end("<!doctype html><title>blank</title>");
+          });
+        },
+      },
+    ],
+  });
+  await server.listen();
+  const origin = server.resolvedUrls!.local[0]!;
+  return {
+    blank: `${origin}blank`,
+    address: (path) => `${origin}@fs${packageRoot}/${path}`,
+    async close() {
+      await server.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}

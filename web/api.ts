@@ -1,0 +1,218 @@
+import type {
+  Conversation,
+  GenerationDefaults,
+  GenerationOptions,
+  GenerationResult,
+  Message,
+} from "../src/index.ts";
+
+/** Files of a checkpoint folder on the person's disk: of an `<input>`, of a drop, or a folder's handle. */
+export type FolderFiles = readonly File[] | FileSystemDirectoryHandle;
+
+/** A checkpoint folder elsewhere: any static host, or a hub's `resolve` path. */
+export interface RemoteModel {
+  /** Absolute, or relative to the page. */
+  readonly url: string | URL;
+  /** What it is called in the browser's storage. Default: the last part of its path. */
+  readonly name?: string;
+  /** Sent with each request, such as a hub's `authorization`. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Where a model comes from. One with a URL is kept in the browser's storage as it comes, and found there the next time. */
+export type ModelSource =
+  | string
+  | URL
+  | RemoteModel
+  /** One that is in the browser's storage, by its name: `Models.list()` has them. */
+  | { readonly stored: string }
+  /** Files that are read where they lie. */
+  | { readonly files: FolderFiles };
+
+/** How far bytes have come that are fetched, copied, checked or converted. */
+export interface TransferProgress {
+  readonly phase: "download" | "copy" | "check" | "calibrate" | "convert" | "load";
+  /** In bytes, those of earlier visits included. */
+  readonly done: number;
+  readonly total: number;
+  /** Bytes per second of late; null until that is known. */
+  readonly rate: number | null;
+  /** Seconds; null until that is known. */
+  readonly left: number | null;
+  /** The file that is at work. */
+  readonly file?: string;
+}
+
+export interface TransferOptions {
+  /** Aborted, it stops; what is there is kept, and the next call goes on with it. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: TransferProgress) => void;
+}
+
+/** A model in the browser's storage. */
+export interface StoredModel {
+  readonly name: string;
+  /** Whether every byte of it is there and has been held to its SHA-256. Only such a model can be loaded. */
+  readonly whole: boolean;
+  /** Bytes there, and in all; 0 where the files' sizes are not known yet. */
+  readonly done: number;
+  readonly total: number;
+  /** Where it comes from; undefined for one from the disk, or one that was converted. */
+  readonly url?: string;
+  /** How its weights are stored, where it is known. */
+  readonly weights?: string;
+  /** Milliseconds since 1970. */
+  readonly changed: number;
+}
+
+/** Room for models, in bytes, as far as the browser tells. */
+export interface StorageSpace {
+  readonly used: number;
+  readonly free: number;
+  /** Whether the browser has promised not to remove it by itself. */
+  readonly persisted: boolean;
+}
+
+/** What a model takes, known before it is fetched. */
+export interface ModelNeeds {
+  readonly name: string;
+  /** Bytes of its files, and those of them that are there already. */
+  readonly bytes: number;
+  readonly present: number;
+  readonly weights: string;
+  /** In GPU memory, in bytes, at this context: weights, KV cache, activations. */
+  readonly memory: MemoryNeeds;
+  readonly context: number;
+  readonly space: StorageSpace;
+  /** Why it cannot be had or loaded here, with need and have, and what could be done; undefined where nothing speaks against it. */
+  readonly obstacle?: string;
+}
+
+export interface MemoryNeeds {
+  readonly weights: number;
+  readonly cache: number;
+  readonly activations: number;
+  readonly total: number;
+}
+
+/** What is converted: a checkpoint, or a delta and its base, as `ziya convert` takes them. */
+export interface ConversionSource {
+  readonly model?: FolderFiles;
+  readonly base?: FolderFiles;
+  readonly delta?: FolderFiles;
+}
+
+export interface ConversionOptions extends TransferOptions {
+  /** "q4" or "q8"; default "q4". */
+  readonly weights?: string;
+  /** A text by which the importance of weights is found. */
+  readonly calibration?: string | File;
+  /** Workers that pack at a time. Default: by the processor's threads. */
+  readonly workers?: number;
+}
+
+/** The models in the browser's storage. Each call is done by a worker; two tabs do not disturb each other. */
+export interface Models {
+  list(): Promise<StoredModel[]>;
+  space(): Promise<StorageSpace>;
+  /** Sizes and needs of a model that was not fetched: of its config, index and headers only. */
+  inspect(
+    source: ModelSource,
+    options?: { readonly context?: number; readonly signal?: AbortSignal },
+  ): Promise<ModelNeeds>;
+  /** Fetches what is missing of it. */
+  download(model: string | URL | RemoteModel, options?: TransferOptions): Promise<StoredModel>;
+  /** Copies a packed checkpoint from the disk. */
+  add(name: string, files: FolderFiles, options?: TransferOptions): Promise<StoredModel>;
+  /** Merges and packs files from the disk: the same bytes as `ziya convert` makes. */
+  convert(name: string, source: ConversionSource, options?: ConversionOptions): Promise<StoredModel>;
+  /** Holds every byte to its SHA-256 again; files that are wrong are removed, so that a download fetches them again. */
+  verify(name: string, options?: TransferOptions): Promise<StoredModel>;
+  delete(name: string): Promise<void>;
+  /** Ends the worker. */
+  close(): void;
+}
+
+/** An answer as it comes: as `GenerationStream`. */
+export interface AnswerStream extends AsyncIterable<string> {
+  readonly result: Promise<GenerationResult>;
+  complete(): Promise<GenerationResult>;
+}
+
+/** What an engine runs on and takes. */
+export interface EngineInfo {
+  /** Of the model. */
+  readonly name: string;
+  readonly adapter: {
+    readonly vendor: string;
+    readonly architecture: string;
+    readonly device: string;
+    readonly description: string;
+  };
+  /** The features of the adapter that are used. */
+  readonly features: readonly string[];
+  /** How a token is run, such as "i8 narrow". */
+  readonly decoding: string;
+  readonly memory: MemoryNeeds;
+  readonly context: number;
+  readonly defaults: GenerationDefaults;
+}
+
+/** The engine in a worker: what `Engine` does, answered from there. */
+export interface WebEngine {
+  readonly info: EngineInfo;
+  chat(messages: readonly Message[], options?: GenerationOptions): AnswerStream;
+  generate(prompt: string | readonly number[], options?: GenerationOptions): AnswerStream;
+  conversation(messages?: readonly Message[]): Conversation;
+  restore(saved: Blob): Promise<Conversation>;
+  /** The prompt's ids, whose number is what of the context it takes. */
+  encodeChat(messages: readonly Message[]): Promise<number[]>;
+  encode(text: string): Promise<number[]>;
+  decode(ids: readonly number[]): Promise<string>;
+  /** Times the model's kernels on this adapter. */
+  benchmark(options?: BenchmarkOptions): Promise<BenchmarkReport>;
+  /** Releases the model, its device and the worker. */
+  destroy(): void;
+}
+
+export interface BenchmarkOptions {
+  readonly signal?: AbortSignal;
+  /** From 0 to 1. */
+  readonly onProgress?: (done: number) => void;
+}
+
+export interface BenchmarkReport {
+  readonly version: string;
+  readonly adapter: EngineInfo["adapter"];
+  readonly features: readonly string[];
+  readonly decoding: string;
+  readonly model: string;
+  readonly date: string;
+  /** Bytes per second that a kernel reads which does nothing else. */
+  readonly read_bandwidth: number;
+  readonly prefill_tokens_per_second: number;
+  readonly decode_tokens_per_second: number;
+  /** Bytes of weights that a token reads, over its time, over `read_bandwidth`. */
+  readonly decode_share: number;
+  readonly kernels: readonly {
+    readonly name: string;
+    readonly milliseconds: number;
+    /** Of the bytes it has to read; null where it reads next to nothing. */
+    readonly bytes: number | null;
+    /** Of the read bandwidth; null as above. */
+    readonly share: number | null;
+  }[];
+}
+
+/** How a model is loaded into a page's worker. */
+export interface WebOptions extends TransferOptions {
+  readonly context?: number;
+  readonly cache?: string;
+  readonly weights?: string;
+  readonly decode?: string;
+  readonly rung?: string;
+  readonly adapter?: string;
+  readonly parallel?: number;
+  /** For pages whose policy allows no worker that the package would start: one that runs the package's `worker.js`. */
+  readonly worker?: () => Worker;
+}
