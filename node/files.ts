@@ -91,7 +91,8 @@ function namesIn(path: string): string[] {
   }
 }
 
-async function openIfThere(path: string, name: string): Promise<ByteSource | undefined> {
+/** As fileSource(), and undefined where there is nothing of the path. */
+export async function openIfThere(path: string, name: string): Promise<ByteSource | undefined> {
   let first: Awaited<ReturnType<typeof stat>>;
   try {
     first = await stat(path);

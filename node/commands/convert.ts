@@ -1,11 +1,13 @@
 import { writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { basename, dirname, resolve } from "node:path";
+import type { ConversionReport } from "../../src/convert/convert.ts";
+import { TEXT_FILES } from "../../src/convert/inputs.ts";
 import { StorageError } from "../../src/errors.ts";
 import { showBytes } from "../../src/show.ts";
 import { CALIBRATED_FORMATS } from "../../src/stored.ts";
-import { type ConversionReport, convert as convertModel } from "../convert/convert.ts";
-import { type InputDescription, TEXT_FILES } from "../convert/inputs.ts";
+import { convert as convertModel } from "../convert/convert.ts";
+import type { InputDescription } from "../convert/inputs.ts";
 import { expectWritable, unwritable } from "../convert/output.ts";
 import { WEIGHT_FORMATS, type WeightFormat } from "../index.ts";
 import { type Command, EXIT, type Io, print, UsageError, type Values, write } from "./command.ts";

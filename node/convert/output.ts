@@ -1,19 +1,11 @@
 import { constants } from "node:fs";
 import { access, type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
+import type { PendingFile } from "../../src/convert/output.ts";
 import { StorageError } from "../../src/errors.ts";
 
 /** Written bytes after which the disk is asked to begin with them, so that the end need not wait for all. */
 const FLUSH_BYTES = 32 * 1024 * 1024;
-
-/** A file that appears under its name when it is complete, and not before. */
-interface PendingFile {
-  write(bytes: Uint8Array): Promise<void>;
-  /** Brings it to the disk and gives it its name. */
-  finish(): Promise<void>;
-  /** Removes what was written, after a failure. */
-  discard(): Promise<void>;
-}
 
 /**
  * Begins a file beside its final place. Its name tells the process, so that two of them never write one file.

@@ -5,12 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { main } from "../../node/commands/main.ts";
-import { IMPORTANCE, readWindows } from "../../node/convert/calibrate.ts";
-import { openInputs } from "../../node/convert/inputs.ts";
+import { type InputDescription, openSources } from "../../node/convert/inputs.ts";
 import { packageRoot } from "../../node/host.ts";
 import { embeddedModel, load, openFolder } from "../../node/index.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { INDEX } from "../../src/checkpoint/source.ts";
+import { IMPORTANCE, readWindows } from "../../src/convert/calibrate.ts";
+import { openInputs } from "../../src/convert/inputs.ts";
 import { readSums } from "../../src/convert/manifest.ts";
 import { loadText } from "../../src/generate/load-engine.ts";
 import { packRows } from "../../src/quantize/pack.ts";
@@ -36,6 +37,8 @@ const flags = (out: string) => [
   ...["--model", embeddedModel, "--calibrate", place("text.txt"), "--out", place(out), "--shard-size", "1"],
   ...DEVICE,
 ];
+
+const openFrom = async (description: InputDescription) => openInputs(await openSources(description));
 
 async function run(...args: string[]) {
   const io = fakeIo();
@@ -132,7 +135,7 @@ describe("ziya convert --calibrate", () => {
 
   test("takes a text of any name", async () => {
     await writeFile(place("a:b.txt"), TEXT);
-    const inputs = await openInputs({
+    const inputs = await openFrom({
       model: { kind: "folder", path: embeddedModel },
       calibration: place("a:b.txt"),
     });
@@ -184,7 +187,7 @@ describe("ziya convert --calibrate", () => {
     const { tokenizer } = await loadText(openFolder(delta));
     const last = tokenizer.decode([rows - 1]).repeat(300);
     await writeFile(place("extra.txt"), last);
-    const inputs = await openInputs({
+    const inputs = await openFrom({
       base: { kind: "folder", path: base },
       delta: { kind: "folder", path: delta },
       calibration: place("extra.txt"),

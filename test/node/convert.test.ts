@@ -4,13 +4,13 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { VERSION } from "../../node/convert/earlier.ts";
 import { openFolder } from "../../node/files.ts";
 import { packageRoot } from "../../node/host.ts";
 import { embeddedModel } from "../../node/index.ts";
 import { crc32 } from "../../src/checkpoint/crc32.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { INDEX, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
+import { VERSION } from "../../src/convert/earlier.ts";
 import { readSums } from "../../src/convert/manifest.ts";
 import { toHalf } from "../../src/f16.ts";
 import { packRows, unpackRows } from "../../src/quantize/pack.ts";

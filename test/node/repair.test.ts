@@ -2,10 +2,11 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { VERSION } from "../../node/convert/earlier.ts";
-import { openInputs } from "../../node/convert/inputs.ts";
+import { openSources } from "../../node/convert/inputs.ts";
 import { openFolder } from "../../node/files.ts";
 import { INDEX, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
+import { VERSION } from "../../src/convert/earlier.ts";
+import { openInputs } from "../../src/convert/inputs.ts";
 import { readSums } from "../../src/convert/manifest.ts";
 import { contents, run } from "../support/convert.ts";
 import { type Release, writeRelease } from "../support/release.ts";
@@ -174,10 +175,12 @@ describe("files of an earlier run that were damaged", () => {
   /** Puts a journal in the place of the index, as if the conversion had been stopped before its end. */
   async function unfinish(out: string): Promise<void> {
     const { shards, sources: sums } = await readSums((await openFolder(out)(INDEX))!);
-    const { files } = await openInputs({
-      base: { kind: "folder", path: release.base },
-      delta: { kind: "folder", path: release.delta },
-    });
+    const { files } = await openInputs(
+      await openSources({
+        base: { kind: "folder", path: release.base },
+        delta: { kind: "folder", path: release.delta },
+      }),
+    );
     const journal = {
       conversion: VERSION,
       weights: "f32",

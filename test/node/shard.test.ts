@@ -2,9 +2,11 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { writeShard } from "../../node/convert/shard.ts";
+import { outputFolder } from "../../node/convert/folder.ts";
+import { createSha256 } from "../../node/sha256.ts";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { planShards } from "../../src/convert/plan.ts";
+import { writeShard } from "../../src/convert/shard.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import { packRows } from "../../src/quantize/pack.ts";
 import { sha256 } from "../support/convert.ts";
@@ -29,7 +31,7 @@ function vector(...weights: number[]): Checkpoint {
 
 async function write(checkpoint: Checkpoint): Promise<string[]> {
   const [shard] = planShards(checkpoint.tensors.values(), "q4");
-  await writeShard(checkpoint, shard!, folder, { onRead: () => {} });
+  await writeShard(checkpoint, shard!, outputFolder(folder), { createSha256, onRead: () => {} });
   return readdir(folder);
 }
 
@@ -56,7 +58,8 @@ test("a matrix of several blocks is packed from the rows of each, read once and 
   const [shard] = planShards(checkpoint.tensors.values(), "q4");
   const told: number[] = [];
   const out = await mkdtemp(join(folder, "blocks-"));
-  const { sum, errors } = await writeShard(checkpoint, shard!, out, {
+  const { sum, errors } = await writeShard(checkpoint, shard!, outputFolder(out), {
+    createSha256,
     onRead: (_, weights) => told.push(weights),
   });
   expect(reads).toEqual([

@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { convert } from "../../node/convert/convert.ts";
-import { expectSameFiles, openInputs } from "../../node/convert/inputs.ts";
+import { openSources } from "../../node/convert/inputs.ts";
 import { INDEX } from "../../src/checkpoint/source.ts";
+import { expectSameFiles, openInputs } from "../../src/convert/inputs.ts";
 import { run } from "../support/convert.ts";
 import { type Release, writeRelease } from "../support/release.ts";
 
@@ -21,7 +22,7 @@ afterAll(() => rm(folder, { recursive: true }));
 describe("a conversion whose sources change", () => {
   test("is not gone on with when a source changes under it", async () => {
     const description = { kind: "folder", path: release.base } as const;
-    const { files } = await openInputs({ model: description });
+    const { files } = await openInputs(await openSources({ model: description }));
     const seen = [...files.values()];
     expect(() => expectSameFiles(files, seen)).not.toThrow();
     const [changed, ...others] = seen;
@@ -59,7 +60,7 @@ describe("a conversion whose sources change", () => {
   test("does not take the sum of a file that is another than the one converted", async () => {
     const copy = place("replaced");
     await cp(release.base, copy, { recursive: true });
-    const { files, reopen } = await openInputs({ model: { kind: "folder", path: copy } });
+    const { files, reopen } = await openInputs(await openSources({ model: { kind: "folder", path: copy } }));
     const file = files.get("model/pytorch_model-00001-of-00002.bin")!;
     expect((await reopen(file)).size).toBe(file.size);
     await utimes(join(copy, "pytorch_model-00001-of-00002.bin"), 1e9, 1e9);

@@ -1,29 +1,36 @@
-import { join } from "node:path";
-import { isObject, type JsonObject } from "../../src/checkpoint/json.ts";
-import { CheckpointError } from "../../src/errors.ts";
-import { type DeviceOptions, openDevice } from "../../src/gpu/device.ts";
-import type { Importance } from "../../src/model/calibrate.ts";
-import { loadCheckpoint } from "../../src/model/load-model.ts";
-import type { LlamaModel } from "../../src/model/model.ts";
-import type { WeightFormat } from "../../src/stored.ts";
-import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
-import { decodeUtf8 } from "../../src/utf8.ts";
-import { dawnHost } from "../host.ts";
-import { createSha256 } from "../sha256.ts";
+import { isObject, type JsonObject } from "../checkpoint/json.ts";
+import { CheckpointError } from "../errors.ts";
+import { type DeviceOptions, openDevice } from "../gpu/device.ts";
+import type { Host } from "../host.ts";
+import type { Importance } from "../model/calibrate.ts";
+import { loadCheckpoint } from "../model/load-model.ts";
+import type { LlamaModel } from "../model/model.ts";
+import type { WeightFormat } from "../stored.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { decodeUtf8 } from "../utf8.ts";
+import { decodeBase64, encodeBase64 } from "./base64.ts";
 import type { Inputs } from "./inputs.ts";
-import { damaged, readJson } from "./journal-file.ts";
-import { listFolder, replaceFile } from "./output.ts";
+import { type Damage, damageOf, readJson } from "./journal-file.ts";
+import type { Sha256 } from "./manifest.ts";
+import type { OutputFolder } from "./output.ts";
 
 export interface CalibrateOptions {
   /** How the model is packed while it runs, and will be. */
   readonly weights: WeightFormat;
-  /** The folder for the result: new, empty, or with the same conversion begun. */
-  readonly out: string;
   /** The adapter that runs the model over a calibration text. */
   readonly device?: DeviceOptions | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called while the model is calibrated, with steps done and in all: half are the model's loading. */
   readonly onCalibration?: ((done: number, total: number) => void) | undefined;
+}
+
+/** What the host has for it. */
+export interface CalibrateParts {
+  /** The folder for the result: new, empty, or with the same conversion begun. */
+  readonly out: OutputFolder;
+  createSha256(): Sha256;
+  /** A host to run the model on, for as long as `use` takes. */
+  withHost<T>(use: (host: Host) => Promise<T>): Promise<T>;
 }
 
 /** Where a conversion that is not finished keeps what it measured: another run would not measure the same bits. */
@@ -89,82 +96,82 @@ export async function readWindows(
 export async function calibrateOnce(
   inputs: Inputs,
   windows: readonly (readonly number[])[],
+  { out, createSha256, withHost }: CalibrateParts,
   options: CalibrateOptions,
 ): Promise<Importance> {
-  const path = join(options.out, IMPORTANCE);
-  if ((await listFolder(options.out)).includes(IMPORTANCE)) {
-    return parseImportance(await readJson(path), inputs, path);
+  if ((await out.list()).includes(IMPORTANCE)) {
+    return parseImportance(await readJson(out, IMPORTANCE), inputs, createSha256, damageOf(out, IMPORTANCE));
   }
-  const importance = await calibrate(inputs, windows, options);
-  await replaceFile(path, importanceJson(importance));
+  const importance = await withHost((host) => calibrate(host, inputs, windows, options));
+  await out.replace(IMPORTANCE, importanceJson(importance, createSha256));
   return importance;
 }
 
 /** Runs the model, packed as the conversion will pack it, over the windows. */
 async function calibrate(
+  host: Host,
   { config, checkpoint }: Inputs,
   windows: readonly (readonly number[])[],
   { weights, device, signal, onCalibration }: CalibrateOptions,
 ): Promise<Importance> {
-  const host = dawnHost();
+  const gpu = await openDevice(host, device);
+  let model: LlamaModel | undefined;
   try {
-    const gpu = await openDevice(host, device);
-    let model: LlamaModel | undefined;
-    try {
-      model = await loadCheckpoint(gpu, config, checkpoint, {
-        weights,
-        context: windows[0]!.length,
-        ...(signal ? { signal } : {}),
-        onProgress: (loaded, total) => onCalibration?.(loaded / total / 2, 1),
-      });
-      const tokens = windows.reduce((sum, window) => sum + window.length, 0);
-      return await model.calibrate(windows, {
-        ...(signal ? { signal } : {}),
-        onProgress: (done) => onCalibration?.((1 + done / tokens) / 2, 1),
-      });
-    } finally {
-      model?.destroy();
-      gpu.destroy();
-    }
+    model = await loadCheckpoint(gpu, config, checkpoint, {
+      weights,
+      context: windows[0]!.length,
+      ...(signal ? { signal } : {}),
+      onProgress: (loaded, total) => onCalibration?.(loaded / total / 2, 1),
+    });
+    const tokens = windows.reduce((sum, window) => sum + window.length, 0);
+    return await model.calibrate(windows, {
+      ...(signal ? { signal } : {}),
+      onProgress: (done) => onCalibration?.((1 + done / tokens) / 2, 1),
+    });
   } finally {
-    host.release();
+    model?.destroy();
+    gpu.destroy();
   }
 }
 
 /** By tensor name, little-endian float32 in Base64; with a sum, since another number would go unnoticed. */
-function importanceJson(importance: Importance): string {
+function importanceJson(importance: Importance, createSha256: () => Sha256): string {
   const tensors = Object.fromEntries(
     Array.from(importance, ([name, { buffer, byteOffset, byteLength }]) => [
       name,
-      Buffer.from(buffer, byteOffset, byteLength).toString("base64"),
+      encodeBase64(new Uint8Array(buffer, byteOffset, byteLength)),
     ]),
   );
-  return JSON.stringify({ sha256: sumOf(tensors), tensors });
+  return JSON.stringify({ sha256: sumOf(tensors, createSha256()), tensors });
 }
 
 /** @throws StorageError for one that is not of these matrices, or whose numbers packRows() would refuse. */
-function parseImportance({ sha256, tensors }: JsonObject, inputs: Inputs, path: string): Importance {
-  if (!isObject(tensors) || sumOf(tensors) !== sha256) throw damaged(path);
+function parseImportance(
+  { sha256, tensors }: JsonObject,
+  inputs: Inputs,
+  createSha256: () => Sha256,
+  damage: Damage,
+): Importance {
+  if (!isObject(tensors) || sumOf(tensors, createSha256()) !== sha256) throw damage();
   const columns = new Map(inputs.tensors.map(({ name, shape }) => [name, shape[1]]));
   // Of the embeddings only where they are the head too.
   const all = inputs.tensors.filter(({ name, shape }) => shape.length === 2 && name !== EMBEDDING);
-  if (!all.every(({ name }) => Object.hasOwn(tensors, name))) throw damaged(path);
+  if (!all.every(({ name }) => Object.hasOwn(tensors, name))) throw damage();
   return new Map(
     Object.entries(tensors).map(([name, base64]) => {
-      const bytes = Uint8Array.from(Buffer.from(String(base64), "base64"));
+      const bytes = decodeBase64(String(base64));
       const wanted = columns.get(name);
-      if (wanted === undefined || bytes.length !== 8 * wanted) throw damaged(path);
+      if (!bytes || wanted === undefined || bytes.length !== 8 * wanted) throw damage();
       const values = new Float32Array(bytes.buffer);
       // Mean squares, and then means.
       const sound = (value: number, i: number) => Number.isFinite(value) && (i >= wanted || value >= 0);
-      if (!values.every(sound)) throw damaged(path);
+      if (!values.every(sound)) throw damage();
       return [name, values];
     }),
   );
 }
 
-function sumOf(tensors: JsonObject): string {
-  const sha256 = createSha256();
-  sha256.update(Buffer.from(JSON.stringify(tensors)));
+function sumOf(tensors: JsonObject, sha256: Sha256): string {
+  sha256.update(new TextEncoder().encode(JSON.stringify(tensors)));
   return sha256.hex();
 }

@@ -1,23 +1,20 @@
-import { join } from "node:path";
-import { isObject, type JsonObject } from "../../src/checkpoint/json.ts";
-import type { ByteSource } from "../../src/checkpoint/source.ts";
-import { INDEX, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
-import { type FileSum, hashSource, readSums } from "../../src/convert/manifest.ts";
-import type { PlannedShard } from "../../src/convert/plan.ts";
-import { CheckpointError, StorageError } from "../../src/errors.ts";
-import { scalesOf, type WeightFormat } from "../../src/stored.ts";
-import { fileSource } from "../files.ts";
-import { createSha256 } from "../sha256.ts";
+import { isObject, type JsonObject } from "../checkpoint/json.ts";
+import { type ByteSource, INDEX, UNFINISHED_INDEX } from "../checkpoint/source.ts";
+import { CheckpointError, StorageError } from "../errors.ts";
+import { scalesOf, type WeightFormat } from "../stored.ts";
 import { describeFile, type SourceFile } from "./inputs.ts";
 import {
-  damaged,
+  type Damage,
+  damageOf,
   type FinishedShard,
   parseShards,
   parseSources,
   parseSums,
   readJson,
 } from "./journal-file.ts";
-import { listFolder } from "./output.ts";
+import { type FileSum, hashSource, readSums, type Sha256, type Sums } from "./manifest.ts";
+import type { OutputFolder } from "./output.ts";
+import type { PlannedShard } from "./plan.ts";
 
 /** Written into the journal; another number is another layout of it. */
 export const VERSION = 2;
@@ -30,6 +27,7 @@ export interface Conversion {
 }
 
 export interface CheckOptions {
+  createSha256(): Sha256;
   readonly signal?: AbortSignal | undefined;
   /** Called while files are held to their sums, with bytes done and in all. */
   readonly onCheck?: ((done: number, total: number) => void) | undefined;
@@ -51,25 +49,25 @@ interface Earlier {
  * @throws StorageError when the folder holds anything else than this conversion, begun or finished.
  */
 export async function readEarlier(
-  folder: string,
+  folder: OutputFolder,
   conversion: Conversion,
   plan: readonly PlannedShard[],
 ): Promise<Earlier> {
-  const names = await listFolder(folder);
+  const names = await folder.list();
   if (names.includes(INDEX)) return readResult(folder, conversion, plan);
   if (names.includes(UNFINISHED_INDEX)) {
-    const path = join(folder, UNFINISHED_INDEX);
-    const found = await readJson(path);
-    expectSame(folder, found, path, conversion);
-    const shards = parseShards(found.shards, path);
+    const damage = damageOf(folder, UNFINISHED_INDEX);
+    const found = await readJson(folder, UNFINISHED_INDEX);
+    expectSame(folder, found, damage, conversion);
+    const shards = parseShards(found.shards, damage);
     const sizes = new Map(plan.map(({ file, size }) => [file, size]));
-    if (shards.some(({ sum }) => sizes.get(sum.name) !== sum.size)) throw damaged(path);
-    return { finished: false, shards, files: [], sources: parseSums(found.sums, path) };
+    if (shards.some(({ sum }) => sizes.get(sum.name) !== sum.size)) throw damage();
+    return { finished: false, shards, files: [], sources: parseSums(found.sums, damage) };
   }
   const [stranger] = names.filter((name) => !name.endsWith(".partial"));
   if (stranger !== undefined) {
     throw new StorageError(
-      `${folder} holds ${stranger} and no conversion that was begun: choose a new or empty folder with --out.`,
+      `${folder.name} holds ${stranger} and no conversion that was begun: ${folder.elsewhere}.`,
     );
   }
   return { finished: false, shards: [], files: [], sources: [] };
@@ -77,13 +75,14 @@ export async function readEarlier(
 
 /** @param onRead is told of bytes as they are read; what it throws ends the check. */
 export async function isIntact(
-  folder: string,
+  folder: OutputFolder,
   { name, size, sha256 }: FileSum,
+  createSha256: () => Sha256,
   onRead?: (bytes: number) => void,
 ): Promise<boolean> {
   try {
-    const source = await fileSource(join(folder, name));
-    return source.size === size && (await hashSource(source, createSha256(), onRead)).sha256 === sha256;
+    const source = await folder.open(name);
+    return source?.size === size && (await hashSource(source, createSha256(), onRead)).sha256 === sha256;
   } catch (error) {
     // Missing, or unreadable: a file that is written again is then in its place.
     if (error instanceof CheckpointError) return false;
@@ -97,12 +96,12 @@ export async function isIntact(
  * @throws StorageError naming the first source that is another.
  */
 export async function expectSameSources(
-  folder: string,
+  folder: OutputFolder,
   sources: readonly SourceFile[],
   reopen: (file: SourceFile) => Promise<ByteSource>,
-  { signal, onCheck }: CheckOptions = {},
+  { createSha256, signal, onCheck }: CheckOptions,
 ): Promise<void> {
-  const sums = await readSums(await fileSource(join(folder, INDEX)));
+  const sums = await readResultSums(folder);
   const wanted = new Map(sums.sources.map(({ name, sha256 }) => [name, sha256]));
   const total = sources.reduce((sum, { size }) => sum + size, 0);
   let done = 0;
@@ -114,27 +113,27 @@ export async function expectSameSources(
     });
     if (sha256 === wanted.get(file.name)) continue;
     throw new StorageError(
-      `${folder} holds the finished result of another ${file.name}: it was made from one with the SHA-256 ` +
-        `${wanted.get(file.name)}, and this one has ${sha256}. Choose a new or empty folder with --out.`,
+      `${folder.name} holds the finished result of another ${file.name}: it was made from one with the SHA-256 ` +
+        `${wanted.get(file.name)}, and this one has ${sha256}, so ${folder.elsewhere}.`,
     );
   }
 }
 
 /** @throws StorageError telling the first thing in which the journal is of another conversion. */
-function expectSame(folder: string, found: JsonObject, path: string, wanted: Conversion): void {
+function expectSame(folder: OutputFolder, found: JsonObject, damage: Damage, wanted: Conversion): void {
   const refuse = (what: string): never => {
     throw new StorageError(
-      `${folder} holds a conversion that was begun differently: ${what}. Run the command it was begun with, empty the ` +
-        `folder, or choose another one with --out.`,
+      `${folder.name} holds a conversion that was begun differently: ${what}. Go on with what it was begun with, ` +
+        `${folder.anew}, or ${folder.elsewhere}.`,
     );
   };
   if (found.conversion !== VERSION) refuse(`by another version of ziya`);
-  if (typeof found.weights !== "string" || typeof found.shard_bytes !== "number") throw damaged(path);
+  if (typeof found.weights !== "string" || typeof found.shard_bytes !== "number") throw damage();
   if (found.weights !== wanted.weights) refuse(`as ${found.weights}, and now as ${wanted.weights}`);
   if (found.shard_bytes !== wanted.shardBytes) {
     refuse(`with shards of ${found.shard_bytes} bytes, and now of ${wanted.shardBytes}`);
   }
-  const before = new Map(parseSources(found.sources, path).map((file) => [file.name, file]));
+  const before = new Map(parseSources(found.sources, damage).map((file) => [file.name, file]));
   for (const file of wanted.sources) {
     const old = before.get(file.name);
     if (!old) refuse(`without ${file.name}`);
@@ -148,25 +147,30 @@ function expectSame(folder: string, found: JsonObject, path: string, wanted: Con
 
 /** @throws StorageError when the finished checkpoint in the folder is not what this conversion would give. */
 async function readResult(
-  folder: string,
+  folder: OutputFolder,
   { weights, sources }: Conversion,
   plan: readonly PlannedShard[],
 ): Promise<Earlier> {
-  const path = join(folder, INDEX);
-  const { metadata } = await readJson(path);
+  const { metadata } = await readJson(folder, INDEX);
   const found = isObject(metadata) ? metadata : {};
   const sameFormat = found.weights === (scalesOf(weights) && weights);
   const shards = plan.map(({ file, size }) => ({ name: file, size }));
   if (!sameFormat || !sameSizes(found.shards, shards) || !sameSizes(found.sources, sources)) {
     throw new StorageError(
-      `${folder} holds a finished checkpoint of another conversion or another program: choose a new or empty folder ` +
-        `with --out.`,
+      `${folder.name} holds a finished checkpoint of another conversion or another program: ${folder.elsewhere}.`,
     );
   }
-  const sums = await readSums(await fileSource(path)).catch((cause: unknown) => {
-    throw damaged(path, cause);
-  });
+  const sums = await readResultSums(folder);
   return { finished: true, ...sums, shards: sums.shards.map((sum) => ({ sum })) };
+}
+
+/** @throws StorageError for an index that no conversion wrote so. */
+async function readResultSums(folder: OutputFolder): Promise<Sums> {
+  try {
+    return await readSums((await folder.open(INDEX))!);
+  } catch (cause) {
+    throw damageOf(folder, INDEX)(cause);
+  }
 }
 
 function sameSizes(sums: unknown, wanted: readonly object[]): boolean {

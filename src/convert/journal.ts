@@ -1,13 +1,11 @@
-import { statfs } from "node:fs/promises";
-import { join } from "node:path";
-import { INDEX, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
-import { type FileSum, indexJson } from "../../src/convert/manifest.ts";
-import type { PlannedShard } from "../../src/convert/plan.ts";
-import { StorageError } from "../../src/errors.ts";
-import { showBytes } from "../../src/show.ts";
+import { INDEX, UNFINISHED_INDEX } from "../checkpoint/source.ts";
+import { StorageError } from "../errors.ts";
+import { showBytes } from "../show.ts";
 import { type CheckOptions, type Conversion, isIntact, readEarlier, VERSION } from "./earlier.ts";
 import type { FinishedShard } from "./journal-file.ts";
-import { makeFolder, orUnwritable, removeFile, removePartials, replaceFile, syncFolder } from "./output.ts";
+import { type FileSum, indexJson } from "./manifest.ts";
+import type { OutputFolder } from "./output.ts";
+import type { PlannedShard } from "./plan.ts";
 
 /**
  * What of a conversion is done, kept in its folder in the index's place: one that was stopped at any moment goes on
@@ -19,10 +17,10 @@ export class Journal {
   readonly sources = new Map<string, FileSum>();
   /** Shards of an earlier run whose files are gone or damaged: made again, they must become what they were. */
   private readonly lost = new Map<string, FinishedShard>();
-  private readonly folder: string;
+  private readonly folder: OutputFolder;
   private readonly conversion: Conversion;
 
-  private constructor(folder: string, conversion: Conversion) {
+  private constructor(folder: OutputFolder, conversion: Conversion) {
     this.folder = folder;
     this.conversion = conversion;
   }
@@ -34,28 +32,28 @@ export class Journal {
    * @throws StorageError when the folder holds anything else, or its disk has not enough room.
    */
   static async open(
-    folder: string,
+    folder: OutputFolder,
     conversion: Conversion,
     plan: readonly PlannedShard[],
-    options: CheckOptions = {},
+    options: CheckOptions,
   ): Promise<Journal | undefined> {
-    await makeFolder(folder);
+    await folder.make();
     const { finished, shards, files, sources } = await readEarlier(folder, conversion, plan);
-    await removePartials(folder);
+    await folder.removePartials();
     const journal = new Journal(folder, conversion);
     await journal.takeOver(shards, options);
     let whole = finished && journal.lost.size === 0;
-    for (const file of files) whole &&= await isIntact(folder, file);
+    for (const file of files) whole &&= await isIntact(folder, file, options.createSha256);
     if (whole) {
-      await removeFile(join(folder, UNFINISHED_INDEX));
+      await folder.remove(UNFINISHED_INDEX);
       return undefined;
     }
     for (const sum of sources) journal.sources.set(sum.name, sum);
     await journal.expectRoom(plan);
     await journal.save();
     if (finished) {
-      await removeFile(join(folder, INDEX));
-      await syncFolder(folder);
+      await folder.remove(INDEX);
+      await folder.sync();
     }
     return journal;
   }
@@ -67,7 +65,7 @@ export class Journal {
     if (before && before.sum.sha256 !== sha256) {
       throw new StorageError(
         `${name} was damaged, and made again it has the SHA-256 ${sha256} in place of ${before.sum.sha256}: the sources, ` +
-          `the adapter or ziya are others than before, so empty ${this.folder} and begin again.`,
+          `the adapter or ziya are others than before, so ${this.folder.anew}.`,
       );
     }
     this.shards.set(name, shard);
@@ -85,7 +83,7 @@ export class Journal {
       shards: Object.fromEntries([...this.shards, ...this.lost]),
       sums: Object.fromEntries(this.sources),
     });
-    await replaceFile(join(this.folder, UNFINISHED_INDEX), text);
+    await this.folder.replace(UNFINISHED_INDEX, text);
   }
 
   /**
@@ -98,17 +96,20 @@ export class Journal {
       files,
       sources: this.conversion.sources.map(({ name }) => this.sources.get(name)!),
     };
-    await syncFolder(this.folder);
-    await replaceFile(join(this.folder, INDEX), indexJson(this.conversion.weights, plan, sums));
-    await removeFile(join(this.folder, UNFINISHED_INDEX));
+    await this.folder.sync();
+    await this.folder.replace(INDEX, indexJson(this.conversion.weights, plan, sums));
+    await this.folder.remove(UNFINISHED_INDEX);
   }
 
   /** Of a result's 7 GB, that takes some seconds; a damaged shard that stays is never found by who made it. */
-  private async takeOver(shards: readonly FinishedShard[], { signal, onCheck }: CheckOptions): Promise<void> {
+  private async takeOver(
+    shards: readonly FinishedShard[],
+    { createSha256, signal, onCheck }: CheckOptions,
+  ): Promise<void> {
     const total = shards.reduce((sum, { sum: { size } }) => sum + size, 0);
     let done = 0;
     for (const shard of shards) {
-      const intact = await isIntact(this.folder, shard.sum, (bytes) => {
+      const intact = await isIntact(this.folder, shard.sum, createSha256, (bytes) => {
         signal?.throwIfAborted();
         done += bytes;
         onCheck?.(done, total);
@@ -119,11 +120,11 @@ export class Journal {
 
   private async expectRoom(plan: readonly PlannedShard[]): Promise<void> {
     const need = plan.reduce((sum, { file, size }) => sum + (this.shards.has(file) ? 0 : size), 0);
-    const { bavail, bsize } = await orUnwritable(this.folder, statfs(this.folder));
-    if (need <= bavail * bsize) return;
+    const room = await this.folder.room();
+    if (need <= room) return;
     throw new StorageError(
-      `The conversion needs ${showBytes(need)} in ${this.folder}, and its disk has ${showBytes(bavail * bsize)} left: ` +
-        `free some space, or choose another folder with --out.`,
+      `The conversion needs ${showBytes(need)} in ${this.folder.name}, and there are ${showBytes(room)} left: free some ` +
+        `space, or ${this.folder.elsewhere}.`,
     );
   }
 }

@@ -1,9 +1,10 @@
-import { readFile } from "node:fs/promises";
-import { isObject, type JsonObject, parseObject } from "../../src/checkpoint/json.ts";
-import { type FileSum, parseSum } from "../../src/convert/manifest.ts";
-import type { QuantisationError } from "../../src/convert/report.ts";
-import { StorageError } from "../../src/errors.ts";
+import { isObject, type JsonObject, parseObject } from "../checkpoint/json.ts";
+import { decodeText } from "../checkpoint/source.ts";
+import { StorageError } from "../errors.ts";
 import type { SourceFile } from "./inputs.ts";
+import { type FileSum, parseSum } from "./manifest.ts";
+import type { OutputFolder } from "./output.ts";
+import type { QuantisationError } from "./report.ts";
 
 /** By tensor name, what packing did to the matrices of a shard. */
 export type Errors = Readonly<Record<string, QuantisationError>>;
@@ -18,31 +19,35 @@ export interface FinishedShard {
 const LAST_TIME = 8.64e15;
 
 /** @throws StorageError when it cannot be read or is no JSON object: conversions write nothing else there. */
-export async function readJson(path: string): Promise<JsonObject> {
-  let text: string;
+export async function readJson(folder: OutputFolder, name: string): Promise<JsonObject> {
+  const path = folder.path(name);
+  let bytes: Uint8Array;
   try {
-    text = await readFile(path, "utf8");
+    const file = await folder.open(name);
+    if (!file) throw new StorageError(`${path} is gone.`);
+    bytes = await file.read(0, file.size);
   } catch (cause) {
-    throw new StorageError(
-      `${path} could not be read: ${(cause as Error).message}. Make it readable, or choose another folder with --out.`,
-      { cause },
-    );
+    throw new StorageError(`${(cause as Error).message} Make it readable, or ${folder.elsewhere}.`, {
+      cause,
+    });
   }
   try {
-    return parseObject(text, path);
+    return parseObject(decodeText(bytes, path), path);
   } catch (cause) {
-    throw damaged(path, cause);
+    throw damageOf(folder, name)(cause);
   }
 }
 
 /** A file of a conversion that no conversion wrote so; what it said cannot be told. */
-export function damaged(path: string, cause?: unknown): StorageError {
-  return new StorageError(`${path} is damaged: empty the folder and begin again.`, { cause });
+export type Damage = (cause?: unknown) => StorageError;
+
+export function damageOf(folder: OutputFolder, name: string): Damage {
+  return (cause) => new StorageError(`${folder.path(name)} is damaged: ${folder.anew}.`, { cause });
 }
 
 /** @throws StorageError for what is no list of them. */
-export function parseSources(value: unknown, path: string): SourceFile[] {
-  return listOf(value, path, (file) => {
+export function parseSources(value: unknown, damage: Damage): SourceFile[] {
+  return listOf(value, damage, (file) => {
     const { name, size, modified } = isObject(file) ? file : {};
     if (typeof name !== "string" || !Number.isSafeInteger(size)) return undefined;
     const known = { name, size: Number(size) };
@@ -54,8 +59,8 @@ export function parseSources(value: unknown, path: string): SourceFile[] {
 }
 
 /** @throws StorageError for what is no table of them. */
-export function parseShards(value: unknown, path: string): FinishedShard[] {
-  return listOf(isObject(value) && Object.values(value), path, (shard) => {
+export function parseShards(value: unknown, damage: Damage): FinishedShard[] {
+  return listOf(isObject(value) && Object.values(value), damage, (shard) => {
     if (!isObject(shard)) return undefined;
     const sum = parseSum(shard.sum);
     if (!sum || shard.errors === undefined) return sum && { sum };
@@ -65,8 +70,8 @@ export function parseShards(value: unknown, path: string): FinishedShard[] {
 }
 
 /** @throws StorageError for what is no table of them. */
-export function parseSums(value: unknown, path: string): FileSum[] {
-  return listOf(isObject(value) && Object.values(value), path, parseSum);
+export function parseSums(value: unknown, damage: Damage): FileSum[] {
+  return listOf(isObject(value) && Object.values(value), damage, parseSum);
 }
 
 function isError(value: unknown): boolean {
@@ -74,11 +79,11 @@ function isError(value: unknown): boolean {
   return isObject(value) && numbers.every((key) => Number.isFinite(value[key]));
 }
 
-function listOf<T>(value: unknown, path: string, parse: (item: unknown) => T | undefined): T[] {
-  if (!Array.isArray(value)) throw damaged(path);
+function listOf<T>(value: unknown, damage: Damage, parse: (item: unknown) => T | undefined): T[] {
+  if (!Array.isArray(value)) throw damage();
   return value.map((item: unknown) => {
     const parsed = parse(item);
-    if (parsed === undefined) throw damaged(path);
+    if (parsed === undefined) throw damage();
     return parsed;
   });
 }

@@ -1,19 +1,18 @@
-import { join } from "node:path";
-import { type Checkpoint, describeTensor, expectFinite } from "../../src/checkpoint/checkpoint.ts";
-import type { FileSum } from "../../src/convert/manifest.ts";
-import { blocksOf, type PlannedShard, type ReadBlock, shardBytes } from "../../src/convert/plan.ts";
-import { addErrors, NO_ERROR, type QuantisationError, quantisationError } from "../../src/convert/report.ts";
-import type { Importance } from "../../src/model/calibrate.ts";
-import { packRows } from "../../src/quantize/pack.ts";
-import { createSha256 } from "../sha256.ts";
+import { type Checkpoint, describeTensor, expectFinite } from "../checkpoint/checkpoint.ts";
+import type { Importance } from "../model/calibrate.ts";
+import { packRows } from "../quantize/pack.ts";
 import type { FinishedShard } from "./journal-file.ts";
-import { createFile } from "./output.ts";
+import type { FileSum, Sha256 } from "./manifest.ts";
+import type { OutputFolder } from "./output.ts";
+import { blocksOf, type PlannedShard, type ReadBlock, shardBytes } from "./plan.ts";
+import { addErrors, NO_ERROR, type QuantisationError, quantisationError } from "./report.ts";
 
 interface ShardOptions {
   /** By tensor, for packRows(). */
   readonly importance?: Importance | undefined;
+  createSha256(): Sha256;
   /** Is told the name of a tensor and how many of its weights were read. */
-  readonly onRead: (tensor: string, weights: number) => void;
+  onRead(tensor: string, weights: number): void;
 }
 
 /**
@@ -23,8 +22,8 @@ interface ShardOptions {
 export async function writeShard(
   checkpoint: Checkpoint,
   shard: PlannedShard,
-  folder: string,
-  { importance, onRead }: ShardOptions,
+  folder: OutputFolder,
+  { importance, createSha256, onRead }: ShardOptions,
 ): Promise<FinishedShard> {
   const readRows = readAhead(checkpoint, shard);
   const errors: Record<string, QuantisationError> = {};
@@ -41,7 +40,7 @@ export async function writeShard(
     return packed;
   };
 
-  const file = await createFile(join(folder, shard.file));
+  const file = await folder.create(shard.file);
   const sha256 = createSha256();
   try {
     for await (const bytes of shardBytes(shard, read)) {

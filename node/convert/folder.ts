@@ -1,0 +1,37 @@
+import { statfs } from "node:fs/promises";
+import { join } from "node:path";
+import type { OutputFolder } from "../../src/convert/output.ts";
+import { openIfThere } from "../files.ts";
+import {
+  createFile,
+  listFolder,
+  makeFolder,
+  orUnwritable,
+  removeFile,
+  removePartials,
+  replaceFile,
+  syncFolder,
+} from "./output.ts";
+
+/** A folder on the disk for a conversion to write to. */
+export function outputFolder(folder: string): OutputFolder {
+  const path = (name: string) => join(folder, name);
+  return {
+    name: folder,
+    elsewhere: "choose a new or empty folder with --out",
+    anew: "empty the folder and begin again",
+    path,
+    make: () => makeFolder(folder),
+    list: () => listFolder(folder),
+    open: (name) => openIfThere(path(name), path(name)),
+    create: (name) => createFile(path(name)),
+    replace: (name, contents) => replaceFile(path(name), contents),
+    remove: (name) => removeFile(path(name)),
+    removePartials: () => removePartials(folder),
+    sync: () => syncFolder(folder),
+    async room() {
+      const { bavail, bsize } = await orUnwritable(folder, statfs(folder));
+      return bavail * bsize;
+    },
+  };
+}
