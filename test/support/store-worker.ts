@@ -1,0 +1,35 @@
+import * as faults from "../../web/store/fault.ts";
+import * as folders from "../../web/store/folder.ts";
+import * as files from "../../web/store/sync-file.ts";
+
+/** What a tab asks of its worker. */
+export type Request =
+  | { readonly id: number; readonly code: string; readonly args: unknown }
+  /** To stop for good, in the middle of what it does, when it comes to a point for the nth time. */
+  | { readonly stopAt: faults.FaultPoint; readonly nth: number };
+
+const tools = { ...faults, ...files, ...folders };
+
+addEventListener("message", async ({ data }: MessageEvent<Request>) => {
+  if ("stopAt" in data) return stopAt(data.stopAt, data.nth);
+  const { id, code, args } = data;
+  try {
+    // Text, because what Vitest compiles has names in it that a browser lacks.
+    const run = new Function("tools", "args", "tell", `return (async () => { ${code} })()`);
+    postMessage({ id, value: await run(tools, args, (told: unknown) => postMessage({ id, told })) });
+  } catch (error) {
+    const { name, message, code } = error as Error & { code?: string };
+    postMessage({ id, failure: { name, message, code } });
+  }
+});
+
+function stopAt(point: faults.FaultPoint, nth: number): void {
+  let left = nth;
+  faults.onFault((reached) => {
+    if (reached !== point || --left > 0) return;
+    postMessage({ reached });
+    for (;;) {
+      // Until the tab ends this worker: nothing else of it runs on.
+    }
+  });
+}

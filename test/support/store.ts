@@ -1,0 +1,82 @@
+import type { Browser, Page } from "playwright-core";
+import type { FaultPoint } from "../../web/store/fault.ts";
+import type { SourceServer } from "./browser.ts";
+
+/** What a call in a worker came to. */
+export interface Outcome<T> {
+  readonly value?: T;
+  readonly failure?: { readonly name: string; readonly message: string; readonly code?: string };
+  /** What the code has told on its way. */
+  readonly told: readonly unknown[];
+  /** Whether the worker was ended before it came to an end. */
+  readonly ended?: boolean;
+}
+
+/** A tab of which every worker works on the origin's storage. */
+export interface StoreTab {
+  readonly page: Page;
+  /** Begins a worker, which replaces the one before. */
+  begin(): Promise<void>;
+  /** Runs the body of an async function of `tools`, `args` and `tell` in the worker. */
+  call<T>(code: string, args?: unknown): Promise<Outcome<T>>;
+  /** As call(), and throws what is thrown there. */
+  run<T>(code: string, args?: unknown): Promise<T>;
+  /** As call(), of a worker that is ended when it comes to a point for the nth time. */
+  callUntil<T>(point: FaultPoint, code: string, args?: unknown, nth?: number): Promise<Outcome<T>>;
+  /** Ends the worker in the middle of whatever it does. */
+  end(): Promise<void>;
+}
+
+export async function openStoreTab(browser: Browser, server: SourceServer): Promise<StoreTab> {
+  const page = await browser.newPage();
+  await page.goto(server.blank);
+  await page.evaluate(`(${PAGE})(${JSON.stringify(server.address("test/support/store-worker.ts"))})`);
+  const tab: StoreTab = {
+    page,
+    begin: () => page.evaluate("begin()"),
+    call: (code, args) => page.evaluate(`call(${JSON.stringify({ code, args })})`),
+    async run(code, args) {
+      const { value, failure } = await tab.call(code, args);
+      if (failure) throw new Error(`${failure.name}: ${failure.message}`);
+      return value as never;
+    },
+    async callUntil(point, code, args, nth = 1) {
+      await page.evaluate(`worker.postMessage(${JSON.stringify({ stopAt: point, nth })})`);
+      const outcome = (await tab.call(code, args)) as Outcome<never>;
+      await tab.begin();
+      return outcome;
+    },
+    end: () => page.evaluate("end()"),
+  };
+  await tab.begin();
+  return tab;
+}
+
+/** Of the page: text, as all that runs there. */
+const PAGE = `(address) => {
+  const calls = new Map();
+  let ids = 0;
+  globalThis.end = () => {
+    globalThis.worker?.terminate();
+    for (const call of calls.values()) call.settle({ ended: true });
+    calls.clear();
+  };
+  globalThis.begin = () => {
+    end();
+    globalThis.worker = new Worker(address, { type: "module" });
+    worker.onerror = (event) => { for (const call of calls.values()) call.settle({ failure: { name: "worker", message: event.message ?? "did not start" } }); };
+    worker.onmessage = ({ data }) => {
+      if ("reached" in data) return end();
+      const call = calls.get(data.id);
+      if ("told" in data) return void call?.told.push(data.told);
+      calls.delete(data.id);
+      call?.settle(data);
+    };
+  };
+  globalThis.call = ({ code, args }) => new Promise((resolve) => {
+    const id = ++ids;
+    const told = [];
+    calls.set(id, { told, settle: ({ value, failure, ended }) => resolve({ value, failure, ended, told }) });
+    worker.postMessage({ id, code, args });
+  });
+}`;
