@@ -2,7 +2,13 @@
 export { httpFolder, httpSource } from "./checkpoint/http.ts";
 export { type ByteSource, blobSource, bytesSource, type OpenFile } from "./checkpoint/source.ts";
 export * from "./errors.ts";
-export type { FinishReason, FoundAnswer, GenerationResult, GenerationStream } from "./generate/answer.ts";
+export type {
+  AnswerStream,
+  FinishReason,
+  FoundAnswer,
+  GenerationResult,
+  GenerationStream,
+} from "./generate/answer.ts";
 export { ChatFormat } from "./generate/chat.ts";
 export type { Conversation } from "./generate/conversation.ts";
 export { Engine, type EngineModel, type EngineParts } from "./generate/engine.ts";

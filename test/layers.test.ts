@@ -14,6 +14,7 @@ const RANKS: Readonly<Record<string, number>> = {
   "src/stored.ts": 0,
   "src/utf8.ts": 0,
   "src/version.ts": 0,
+  "src/failure.ts": 1,
   "src/gpu": 1,
   "src/quantize": 1,
   "src/checkpoint": 1,

@@ -1,8 +1,8 @@
 import type {
+  AnswerStream,
   Conversation,
   GenerationDefaults,
   GenerationOptions,
-  GenerationResult,
   Message,
 } from "../src/index.ts";
 
@@ -131,12 +131,6 @@ export interface Models {
   delete(name: string): Promise<void>;
   /** Ends the worker. */
   close(): void;
-}
-
-/** An answer as it comes: as `GenerationStream`. */
-export interface AnswerStream extends AsyncIterable<string> {
-  readonly result: Promise<GenerationResult>;
-  complete(): Promise<GenerationResult>;
 }
 
 /** What an engine runs on and takes. */

@@ -1,26 +1,18 @@
-import { httpSource } from "../src/checkpoint/http.ts";
-import type { Host, OpenFile } from "../src/index.ts";
-
-/** Where Vite serves or puts each file, by its path from here. */
-const shaders = import.meta.glob<string>("../shaders/*.wgsl", { query: "?raw", import: "default" });
-const modelFiles = import.meta.glob<string>("../models/ziya-tiny/*.{json,model,safetensors}", {
-  query: "?url",
-  import: "default",
-  eager: true,
-});
+import { DeviceError, type Host } from "../src/index.ts";
+import { shaders } from "./shaders.ts";
 
 /**
- * This page as a host.
- * @throws Error that says what to do, where the browser offers no WebGPU.
+ * This page, or this worker, as a host of an engine that runs in it.
+ * @throws DeviceError that says what to do, where the browser offers no WebGPU.
  */
-export function pageHost(): Host {
-  if (!window.isSecureContext) {
-    throw new Error(
+export function webHost(): Host {
+  if (!globalThis.isSecureContext) {
+    throw new DeviceError(
       `WebGPU works on secure pages only, and ${location.origin} is not one: open the page over https or from localhost.`,
     );
   }
   if (!navigator.gpu) {
-    throw new Error(
+    throw new DeviceError(
       "This browser offers no WebGPU, which the model runs on: use a current Chrome, Edge, Safari or Firefox, and switch hardware acceleration on.",
     );
   }
@@ -30,13 +22,8 @@ export function pageHost(): Host {
 }
 
 async function readShader(name: string): Promise<string> {
-  const read = shaders[`../shaders/${name}.wgsl`];
-  if (!read) throw new Error(`The page was built without shaders/${name}.wgsl: build it again.`);
-  return read();
+  const text = shaders[`../shaders/${name}.wgsl`];
+  if (text === undefined)
+    throw new DeviceError(`The script was built without shaders/${name}.wgsl: build it again.`);
+  return text;
 }
-
-/** Opens a file of the embedded model, by range. */
-export const openEmbeddedModel: OpenFile = async (name, signal) => {
-  const address = modelFiles[`../models/ziya-tiny/${name}`];
-  return address === undefined ? undefined : httpSource(new URL(address, document.baseURI), fetch, signal);
-};

@@ -1,6 +1,6 @@
 import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
 import { GENERATION_OPTIONS, resolveOptions } from "../../src/generate/options.ts";
-import type { GenerationOptions, GenerationResult, GenerationStream } from "../index.ts";
+import type { AnswerStream, GenerationOptions, GenerationResult } from "../index.ts";
 import { EXIT, type Flags, type Io, type Values, write } from "./command.ts";
 import { flagsOf, optionsOf } from "./flags.ts";
 import { progressBar } from "./progress.ts";
@@ -23,7 +23,7 @@ export function samplingOptions(values: Values): GenerationOptions {
 export async function printAnswer(
   io: Io,
   json: boolean,
-  start: (watch: Required<Pick<GenerationOptions, "signal" | "onPrefill">>) => GenerationStream,
+  start: (watch: Required<Pick<GenerationOptions, "signal" | "onPrefill">>) => AnswerStream,
 ): Promise<number> {
   const controller = new AbortController();
   const interrupt = () => controller.abort();
@@ -40,7 +40,7 @@ export async function printAnswer(
 export async function writeAnswer(
   io: Io,
   json: boolean,
-  start: (onPrefill: (done: number, total: number) => void) => GenerationStream,
+  start: (onPrefill: (done: number, total: number) => void) => AnswerStream,
 ): Promise<GenerationResult> {
   const bar = progressBar(io.stderr, "Reading");
   // A prompt of one chunk is read before anyone looks.

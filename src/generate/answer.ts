@@ -55,12 +55,20 @@ export interface Job extends Request {
   readonly signal: AbortSignal | undefined;
 }
 
+/** What an answer is to whoever reads it, here or in a page whose engine runs in a worker. */
+export interface AnswerStream extends AsyncIterable<string> {
+  /** As that of a GenerationStream. */
+  readonly result: Promise<GenerationResult>;
+  /** The whole answer at once. */
+  complete(): Promise<GenerationResult>;
+}
+
 /**
  * An answer as it comes: `for await (const piece of stream)` yields text in whole characters. Nothing runs before the
  * first piece is asked for, and then only a few passes ahead of what is read: leaving the loop cancels, as does the signal.
  * It can be iterated once.
  */
-export class GenerationStream implements AsyncIterable<string> {
+export class GenerationStream implements AnswerStream {
   /**
    * Settles when the iteration ends, however it does; rejects with the error that the iteration throws. It does not
    * start anything: use `complete()` to have the whole answer at once.

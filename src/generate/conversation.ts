@@ -1,10 +1,10 @@
-import type { GenerationStream } from "./answer.ts";
+import type { AnswerStream } from "./answer.ts";
 import type { GenerationOptions } from "./options.ts";
 import type { Message } from "./template.ts";
 
 /** What a conversation asks of its engine. */
-interface Talk {
-  answer(messages: readonly Message[], options: GenerationOptions): GenerationStream;
+export interface Talk {
+  answer(messages: readonly Message[], options: GenerationOptions): AnswerStream;
   /** The bytes of a saved conversation; the options are those of the last answer. */
   save(
     messages: readonly Message[],
@@ -20,9 +20,9 @@ export class Conversation {
   private readonly talk: Talk;
   private turns: readonly Message[];
   private options: GenerationOptions = {};
-  private latest: GenerationStream | undefined;
+  private latest: AnswerStream | undefined;
 
-  /** For Engine alone. */
+  /** For engines alone. */
   constructor(talk: Talk, messages: readonly Message[]) {
     this.talk = talk;
     this.turns = [...messages];
@@ -39,7 +39,7 @@ export class Conversation {
    * answer to something else has ended is said in its place.
    * @throws what Engine.chat() throws.
    */
-  say(text: string, options: GenerationOptions = {}): GenerationStream {
+  say(text: string, options: GenerationOptions = {}): AnswerStream {
     const asked: readonly Message[] = [...this.turns, { role: "user", content: text }];
     const stream = this.talk.answer(asked, options);
     this.latest = stream;

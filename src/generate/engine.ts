@@ -90,14 +90,24 @@ export class Engine<Model extends EngineModel = EngineModel> {
     return new Conversation(
       {
         answer: (asked, options) => this.chat(asked, options),
-        save: (said, options) => {
-          const resolved = resolveOptions(options, this.defaults);
-          const prompt = this.promptOf([...said, { role: "user", content: "?" }], resolved);
-          return saveConversation(this.savedParts(), said, prompt);
-        },
+        save: (said, options) => this.saved(said, options),
       },
       messages,
     );
+  }
+
+  /**
+   * The bytes of a conversation for restore(), as Conversation.bytes() gives them: these messages, with what the KV cache holds
+   * of an answer to them by these options.
+   * @throws ConversationError, or what reading the GPU throws.
+   */
+  saved(
+    messages: readonly Message[],
+    options: GenerationOptions = {},
+  ): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+    const resolved = resolveOptions(options, this.defaults);
+    const prompt = this.promptOf([...messages, { role: "user", content: "?" }], resolved);
+    return saveConversation(this.savedParts(), messages, prompt);
   }
 
   /**

@@ -25,7 +25,7 @@ export interface Storage {
 }
 
 /** What a model takes on an adapter, in bytes. */
-interface Memory {
+export interface Memory {
   readonly weights: number;
   /** Of all layers. */
   readonly cache: number;

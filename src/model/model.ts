@@ -1,5 +1,6 @@
 import { BusyError, OptionError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { Feature } from "../gpu/features.ts";
 import { type Dispatch, encodeParts } from "../gpu/kernel.ts";
 import { Readback } from "../gpu/readback.ts";
 import { ReadbackRing } from "../gpu/readback-ring.ts";
@@ -17,7 +18,7 @@ import type {
   Want,
 } from "./language-model.ts";
 import { record } from "./llama.ts";
-import type { Storage } from "./memory.ts";
+import { type Memory, memoryOf, type Storage } from "./memory.ts";
 import { Pacing } from "./pacing.ts";
 import { allocateParts, destroyParts, type Parts, type Passes, recordPasses } from "./passes.ts";
 import { countRows, drawnAmong } from "./rows.ts";
@@ -47,6 +48,8 @@ export class LlamaModel implements LanguageModel {
   readonly state: State;
   /** The kernels of passes of one row. */
   readonly decoding: Decode;
+  /** What it takes on the adapter, in bytes. */
+  readonly memory: Memory;
   private readonly gpu: Gpu;
   private readonly parts: Parts;
   private readonly passes: Passes;
@@ -68,15 +71,11 @@ export class LlamaModel implements LanguageModel {
     }
   }
 
-  private constructor(
-    gpu: Gpu,
-    config: Config,
-    { tokenCount, depth = DEPTH }: ModelOptions,
-    parts: Parts,
-    passes: Passes,
-  ) {
+  private constructor(gpu: Gpu, config: Config, options: ModelOptions, parts: Parts, passes: Passes) {
+    const { tokenCount, depth = DEPTH } = options;
     this.gpu = gpu;
     this.config = config;
+    this.memory = memoryOf(config, options);
     this.tokenCount = tokenCount;
     this.parts = parts;
     this.weights = parts.weights;
@@ -87,6 +86,16 @@ export class LlamaModel implements LanguageModel {
     this.drawn = drawnOf(parts.state, tokenCount);
     this.pacing = new Pacing(parts.weights);
     this.ring = new ReadbackRing(gpu, depth, this.drawn.chosen.words.at(-1)!.byteLength);
+  }
+
+  /** What it runs on. */
+  get adapter(): GPUAdapterInfo {
+    return this.gpu.info;
+  }
+
+  /** What of the adapter it may use. */
+  get features(): ReadonlySet<Feature> {
+    return this.gpu.features;
   }
 
   get contextLength(): number {

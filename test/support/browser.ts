@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Browser, chromium } from "playwright-core";
+import { type Browser, chromium, type Page } from "playwright-core";
 import { createServer } from "vite";
 import { expect, test } from "vitest";
 import { packageRoot } from "../../node/host.ts";
@@ -79,4 +79,12 @@ export async function serveSources(): Promise<SourceServer> {
       await rm(folder, { recursive: true });
     },
   };
+}
+
+/** Runs `code` in each worker of a page before the worker's own program: what a page's init scripts do for the page. */
+export async function beforeWorkers(page: Page, code: string): Promise<void> {
+  await page.route(/\/worker[^/]*\.[jt]s(\?|$)/, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: `${code};\n${await response.text()}` });
+  });
 }

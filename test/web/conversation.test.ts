@@ -53,9 +53,8 @@ describe.skipIf(!hasBrowser)("a conversation between Node and Chromium", () => {
     await page.goto(server.blank);
     // What the page runs is text, so that Vitest does not put names of its own into it.
     const talk = `(async ({ question, options, sources }) => {
-      const { loadEngine } = await import(sources + "src/index.ts");
-      const { openEmbeddedModel, pageHost } = await import(sources + "web/host.ts");
-      const engine = await loadEngine(pageHost(), openEmbeddedModel);
+      const { loadEngine } = await import(sources + "web/index.ts");
+      const engine = await loadEngine("models/ziya-tiny/");
       const conversation = await engine.restore(await (await fetch("saved")).blob());
       const { text, usage } = await conversation.say(question, options).complete();
       const bytes = new Uint8Array(await (await conversation.save()).arrayBuffer());

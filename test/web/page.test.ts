@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openFolder } from "../../node/files.ts";
 import { type DawnHost, dawnHost, packageRoot } from "../../node/host.ts";
 import { type Engine, loadEngine } from "../../src/index.ts";
-import { expectBrowser, hasBrowser, launchBrowser } from "../support/browser.ts";
+import { beforeWorkers, expectBrowser, hasBrowser, launchBrowser } from "../support/browser.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 
 const PROMPTS = [
@@ -143,7 +143,10 @@ describe.skipIf(!hasBrowser)("the page, in Chromium", () => {
 
   test("says what to do where the browser offers no WebGPU", async () => {
     const bare = await open((page) =>
-      page.addInitScript(() => Object.defineProperty(Navigator.prototype, "gpu", { get: () => undefined })),
+      beforeWorkers(
+        page,
+        "Object.defineProperty(WorkerNavigator.prototype, 'gpu', { get: () => undefined })",
+      ),
     );
     expect(await bare.getByRole("alert").innerText()).toMatch(
       /^This browser offers no WebGPU.*: use a current /,
@@ -153,11 +156,7 @@ describe.skipIf(!hasBrowser)("the page, in Chromium", () => {
   });
 
   test("says what to do in this browser where WebGPU finds no adapter", async () => {
-    const bare = await open((page) =>
-      page.addInitScript(() =>
-        Object.defineProperty(GPU.prototype, "requestAdapter", { value: async () => null }),
-      ),
-    );
+    const bare = await open((page) => beforeWorkers(page, "GPU.prototype.requestAdapter = async () => null"));
     expect(await bare.getByRole("alert").innerText()).toMatch(
       /^WebGPU found no adapter\. Switch hardware acceleration on in the browser's settings, /,
     );

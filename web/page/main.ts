@@ -1,5 +1,4 @@
-import { type Engine, loadEngine } from "../../src/index.ts";
-import { openEmbeddedModel, pageHost } from "../host.ts";
+import { loadEngine, type WebEngine } from "../index.ts";
 
 const main = element("main", HTMLElement);
 const form = element("form", HTMLFormElement);
@@ -13,9 +12,9 @@ const problem = element("#problem", HTMLElement);
 let stopAnswer = new AbortController();
 
 try {
-  const engine = await loadEngine(pageHost(), openEmbeddedModel, {
-    onProgress: (loaded, total) => {
-      status.textContent = `Loading the model… ${Math.floor((100 * loaded) / total)} %`;
+  const engine = await loadEngine("models/ziya-tiny/", {
+    onProgress: ({ done, total }) => {
+      status.textContent = `Loading the model… ${Math.floor((100 * done) / total)} %`;
     },
   });
   enter("ready", "Ready.");
@@ -38,7 +37,7 @@ question.addEventListener("keydown", (event) => {
 });
 
 /** Answers the question in the form, piece by piece. */
-async function reply(engine: Engine): Promise<void> {
+async function reply(engine: WebEngine): Promise<void> {
   stopAnswer = new AbortController();
   answer.textContent = "";
   problem.hidden = true;

@@ -1,0 +1,73 @@
+import { type Engine, type LlamaModel, loadEngine, OptionError } from "../../src/index.ts";
+import type { EngineInfo } from "../api.ts";
+import { webHost } from "../host.ts";
+import type { Handlers } from "./call.ts";
+import { meter } from "./meter.ts";
+import { openSource } from "./source.ts";
+
+type EngineCall = "load" | "answer" | "save" | "restore" | "encodeChat" | "encode" | "decode" | "benchmark";
+
+let loaded: Engine<LlamaModel> | undefined;
+
+function engine(): Engine<LlamaModel> {
+  if (!loaded) throw new OptionError("This worker has no engine: its first call has to be `load`.");
+  return loaded;
+}
+
+/** The calls to the worker's one engine. */
+export const engineHandlers: Pick<Handlers, EngineCall> = {
+  async load({ signal, emit }, source, options) {
+    const { open, name } = await openSource(source, { signal, onProgress: emit });
+    const onProgress = meter("load", emit);
+    loaded = await loadEngine(webHost(), open, { ...options, signal, onProgress } as Parameters<
+      typeof loadEngine
+    >[2]);
+    return describe(loaded, name);
+  },
+
+  async answer({ signal, emit, room }, prompt, plain) {
+    const onPrefill = (done: number, total: number) => emit({ kind: "prefill", done, total });
+    const options = { ...plain, signal, onPrefill };
+    const stream =
+      "messages" in prompt
+        ? engine().chat(prompt.messages, options)
+        : engine().generate(prompt.prompt, options);
+    const pieces = stream[Symbol.asyncIterator]();
+    for (;;) {
+      await room();
+      const { done, value } = await pieces.next();
+      if (done) return stream.result;
+      emit({ kind: "piece", text: value });
+    }
+  },
+
+  async save({ signal, emit, room }, messages, options) {
+    for await (const bytes of engine().saved(messages, options)) {
+      await room();
+      signal.throwIfAborted();
+      emit(bytes, [bytes.buffer]);
+    }
+    return null;
+  },
+
+  restore: async (_, saved) => (await engine().restore(saved)).messages,
+  encodeChat: async (_, messages) => engine().encodeChat(messages),
+  encode: async (_, text) => engine().tokenizer.encode(text),
+  decode: async (_, ids) => engine().tokenizer.decode(ids),
+  benchmark: async () => {
+    throw new OptionError("not yet");
+  },
+};
+
+function describe({ model, defaults }: Engine<LlamaModel>, name: string): EngineInfo {
+  const { vendor, architecture, device, description } = model.adapter;
+  return {
+    name,
+    adapter: { vendor, architecture, device, description },
+    features: [...model.features],
+    decoding: model.decoding.set === "plain" ? "plain" : model.decoding.way,
+    memory: model.memory,
+    context: model.contextLength,
+    defaults,
+  };
+}
