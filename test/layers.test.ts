@@ -29,6 +29,7 @@ const RANKS: Readonly<Record<string, number>> = {
   node: 7,
   // What the rooms of the browser's half and the page agree on.
   "web/api.ts": 7,
+  "web/prompt": 8,
   "web/store": 8,
   web: 9,
   fixtures: 9,
