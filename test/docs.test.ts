@@ -17,6 +17,7 @@ const ROOMS = [
   "fixtures",
   "bench",
   "docs",
+  "examples",
   "models",
   "types",
   ".ci",
@@ -25,6 +26,7 @@ const PAGES = [
   "README.md",
   "MODEL.md",
   "bench/README.md",
+  "examples/README.md",
   ...list("docs").filter((path) => /\.md$/.test(path)),
 ];
 const { scripts } = JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8"));
@@ -158,6 +160,7 @@ describe("the examples of docs/extending.md", () => {
     const parts = [
       "src",
       "node",
+      "web",
       "shaders",
       "fixtures",
       "test/support",

@@ -26,6 +26,7 @@ const RANKS: Readonly<Record<string, number>> = {
   // Writing is above all of reading, loading and answering, which get by without it.
   "src/convert": 5,
   "src/index.ts": 6,
+  "node/setup": 6,
   node: 7,
   // What the rooms of the browser's half and the page agree on.
   "web/api.ts": 7,
@@ -41,6 +42,7 @@ const RANKS: Readonly<Record<string, number>> = {
 /** The packages that a room may import; a room that is not here may import none. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {
   "src/generate": /^@huggingface\/jinja$/,
+  "node/setup": /^(node:|esbuild$)/,
   node: /^(node:|webgpu$)/,
   "web/store": /^@noble\/hashes\/sha2\.js$/,
   bench: /^(node:|webgpu$|llama-tokenizer-js$)/,

@@ -5,8 +5,21 @@ import { join, relative } from "node:path";
 import { readOrEmpty } from "./files.mjs";
 import { lastLines, SetupError, say } from "./report.mjs";
 
-/** What `tsc -p tsconfig.build.json` reads. */
-const INPUTS = ["src", "node", "bench", "package-lock.json", "tsconfig.json", "tsconfig.build.json"];
+/** What STEPS read. */
+const INPUTS = ["src", "node", "web", "bench", "shaders", "package-lock.json"].concat([
+  "tsconfig.json",
+  "tsconfig.build.json",
+  "tsconfig.web.json",
+  "tsconfig.browser.json",
+]);
+
+const COMPILER = join("node_modules", "typescript", "bin", "tsc");
+/** By which dist/ is made: Node's half, the types of the browser's, and its bundle. */
+const STEPS = [
+  [COMPILER, "-p", "tsconfig.build.json"],
+  [COMPILER, "-p", "tsconfig.browser.json"],
+  [join("node", "setup", "browser.mjs")],
+];
 
 /**
  * A digest that changes when a source is added, removed or written.
@@ -22,7 +35,7 @@ export function fingerprint(root) {
 }
 
 /**
- * A file itself, or the TypeScript files of a folder.
+ * A file itself, or the sources of a folder; the page is built elsewhere.
  * @param {string} path
  * @returns {string[]}
  */
@@ -30,8 +43,9 @@ function filesOf(path) {
   if (!existsSync(path)) return [];
   if (!statSync(path).isDirectory()) return [path];
   return readdirSync(path, { withFileTypes: true }).flatMap((entry) => {
-    if (entry.isDirectory()) return entry.name === "node_modules" ? [] : filesOf(join(path, entry.name));
-    return entry.name.endsWith(".ts") ? [join(path, entry.name)] : [];
+    if (entry.isDirectory())
+      return ["node_modules", "page"].includes(entry.name) ? [] : filesOf(join(path, entry.name));
+    return /\.(ts|wgsl)$/.test(entry.name) ? [join(path, entry.name)] : [];
   });
 }
 
@@ -46,12 +60,9 @@ export function ensureBuild(root) {
   say("building");
   // What has no source any more would go into a package that is made of it.
   rmSync(join(root, "dist"), { recursive: true, force: true });
-  const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
-  const { status, stdout, stderr } = spawnSync(process.execPath, [compiler, "-p", "tsconfig.build.json"], {
-    cwd: root,
-    encoding: "utf8",
-  });
-  if (status !== 0) {
+  for (const step of STEPS) {
+    const { status, stdout, stderr } = spawnSync(process.execPath, step, { cwd: root, encoding: "utf8" });
+    if (status === 0) continue;
     throw new SetupError(`The TypeScript sources do not compile:\n${lastLines(stdout + stderr, 30)}`);
   }
   mkdirSync(join(root, "dist"), { recursive: true });
