@@ -45,6 +45,7 @@ export class Gpu {
   private readonly host: Host;
   private readonly buffers: Buffers;
   private failure: DeviceError | DeviceLostError | undefined;
+  private released = false;
   /** Of the guarded work that runs: the first buffer that found no room. */
   private shortage: string | undefined;
   private guards = 0;
@@ -69,13 +70,13 @@ export class Gpu {
       this.noteShortage(shortage),
     );
     device.addEventListener("uncapturederror", this.note);
-    void device.lost.then(({ reason, message }) => {
+    void device.lost.then(({ message }) => {
+      const ranOut = OUT_OF_MEMORY.test(message);
       this.failure ??= new DeviceLostError(
-        reason === "destroyed"
-          ? "The GPU device was released; load the model again to go on."
-          : OUT_OF_MEMORY.test(message)
-            ? this.outOfMemory(message)
-            : `The GPU device of ${describeAdapter(this.info)} was lost (${message || "no reason given"}); load the model again.`,
+        ranOut
+          ? this.outOfMemory(message)
+          : `The GPU device of ${describeAdapter(this.info)} was lost (${firstLine(message) || "no reason given"}); load the model again.`,
+        { ranOut },
       );
     });
   }
@@ -99,6 +100,11 @@ export class Gpu {
   /** Throws the first error that the device reported since it was opened, if there was one. */
   check(): void {
     if (this.failure) throw this.failure;
+  }
+
+  /** How the device was lost, or that it was released; undefined as long as it is there. */
+  get loss(): DeviceLostError | undefined {
+    return this.failure instanceof DeviceLostError ? this.failure : undefined;
   }
 
   /** The largest storage buffer that can be created and bound whole, in bytes. */
@@ -167,8 +173,11 @@ export class Gpu {
       const failed = `${what} failed on ${describeAdapter(this.info)}: `;
       if (shortage) throw new DeviceError(`${failed}${shortage}. ${ADVICE}`);
       if (memory) throw new DeviceError(`${failed}${this.outOfMemory(memory.message)}`);
-      if (this.failure && OUT_OF_MEMORY.test(this.failure.message)) {
-        throw new DeviceLostError(`${failed}${this.failure.message}`, { cause: this.failure });
+      const { failure, loss } = this;
+      if (failure && OUT_OF_MEMORY.test(failure.message)) {
+        const message = `${failed}${failure.message}`;
+        if (!loss) throw new DeviceError(message, { cause: failure });
+        throw new DeviceLostError(message, { cause: failure, ranOut: true });
       }
       this.check();
       if ("error" in outcome) throw outcome.error;
@@ -206,6 +215,9 @@ export class Gpu {
   }
 
   destroy(): void {
+    if (this.released) return;
+    this.released = true;
+    this.failure ??= new DeviceLostError("The GPU device was released; load the model again to go on.");
     // Dawn keeps the device, and all that listeners know of, as long as it has one.
     this.device.removeEventListener("uncapturederror", this.note);
     this.made.clear();
@@ -224,8 +236,8 @@ export class Gpu {
 
 /** In what drivers and browsers say of a device that they could not go on with. */
 const OUT_OF_MEMORY = /out.?of.?(device.|host.)?memory/i;
-/** How long a device that rejects a call may take to say that it is lost. */
-const LOSS_MILLISECONDS = 100;
+/** How long a device that rejects a call may take to say that it is lost: a browser's other process says so. */
+const LOSS_MILLISECONDS = 500;
 
 /**
  * Chooses an adapter and opens a device on it with the limits and features that the runtime uses.
