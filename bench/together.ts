@@ -1,3 +1,4 @@
+import { Recovery } from "../src/generate/recovery.ts";
 import { makeSampler } from "../src/generate/sampler.ts";
 import { Scheduler } from "../src/generate/scheduler.ts";
 import type { Ticket } from "../src/generate/ticket.ts";
@@ -31,7 +32,7 @@ export async function benchTogether(gpu: Gpu, config: Config, format: WeightForm
     tokenCount: config.vocab_size,
   });
   fillWeights(gpu, model.weights);
-  const scheduler = new Scheduler(model, { parallel: CONVERSATIONS });
+  const scheduler = new Scheduler(new Recovery({ model }), { parallel: CONVERSATIONS });
   let seed = 0;
   const begin = () => {
     const prompt = Array.from({ length: PROMPT }, () => (++seed * 7919) % config.vocab_size);

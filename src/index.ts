@@ -11,9 +11,10 @@ export type {
 } from "./generate/answer.ts";
 export { ChatFormat } from "./generate/chat.ts";
 export type { Conversation } from "./generate/conversation.ts";
-export { Engine, type EngineModel, type EngineParts } from "./generate/engine.ts";
+export { Engine, type EngineParts } from "./generate/engine.ts";
 export { type EngineOptions, loadEngine } from "./generate/load-engine.ts";
 export type { GenerationDefaults, GenerationOptions, Overflow } from "./generate/options.ts";
+export type { EngineModel, PlacedModel, RecoveryOptions } from "./generate/recovery.ts";
 export type { Message } from "./generate/template.ts";
 export type { DeviceOptions } from "./gpu/device.ts";
 export { RUNGS, type Rung } from "./gpu/features.ts";

@@ -1,7 +1,5 @@
 import { type ByteSource, blobSource } from "../checkpoint/source.ts";
 import { ContextOverflowError, OptionError } from "../errors.ts";
-import type { LanguageModel } from "../model/language-model.ts";
-import type { Snapshots } from "../model/snapshots.ts";
 import { show } from "../show.ts";
 import type { StreamDecoder } from "../tokenizer/decoder.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -14,23 +12,14 @@ import {
   type ResolvedOptions,
   resolveOptions,
 } from "./options.ts";
+import { type EngineModel, type PlacedModel, Recovery, type RecoveryOptions } from "./recovery.ts";
 import { makeSampler } from "./sampler.ts";
 import { restoreConversation, saveConversation } from "./saved.ts";
 import { Scheduler, type SchedulerOptions } from "./scheduler.ts";
+import { score } from "./score.ts";
 import type { Message } from "./template.ts";
 
-/** A language model that can also be measured and released. */
-export interface EngineModel extends LanguageModel {
-  /**
-   * Raw logits of every position of `tokens`, padding rows of the vocabulary included: [T, vocab_size] in runs of
-   * rows. In a sequence of its own.
-   */
-  logits(tokens: readonly number[]): AsyncGenerator<Float32Array>;
-  destroy(): void;
-}
-
-export interface EngineParts<Model extends EngineModel> {
-  readonly model: Model;
+export interface EngineParts<Model extends EngineModel> extends PlacedModel<Model>, RecoveryOptions<Model> {
   readonly tokenizer: Tokenizer;
   /** Turns messages into prompt ids. */
   readonly format: ChatFormat;
@@ -43,9 +32,7 @@ export interface EngineParts<Model extends EngineModel> {
   readonly eosIds: readonly number[];
   /** How many answers it gives at once, and how many more may wait. */
   readonly scheduling?: SchedulerOptions;
-  /** Reads and writes what the model's KV cache holds, for conversations that are saved. Default: none can be. */
-  readonly snapshots?: Snapshots;
-  /** Releases what the engine holds besides the model. */
+  /** Releases what the engine holds besides the model and its device. */
   readonly release?: () => void;
 }
 
@@ -54,23 +41,31 @@ export interface EngineParts<Model extends EngineModel> {
  * the KV cache once.
  */
 export class Engine<Model extends EngineModel = EngineModel> {
-  readonly model: Model;
   readonly tokenizer: Tokenizer;
   readonly defaults: GenerationDefaults;
-  private readonly parts: EngineParts<Model>;
+  private readonly parts: Pick<EngineParts<Model>, "addBos" | "addEos" | "release">;
   private readonly format: ChatFormat;
   private readonly stopIds: ReadonlySet<number>;
+  private readonly recovery: Recovery<Model>;
   private readonly scheduler: Scheduler;
 
   constructor(parts: EngineParts<Model>) {
-    this.parts = parts;
-    this.model = parts.model;
+    const { addBos, addEos = false, release = () => {} } = parts;
+    // No more than that: a model whose device is lost is to be collected.
+    this.parts = { addBos, addEos, release };
     this.tokenizer = parts.tokenizer;
     this.defaults = parts.defaults;
     this.format = parts.format;
-    this.scheduler = new Scheduler(parts.model, parts.scheduling);
+    const { model, snapshots, need, loss, free, reopen, onDeviceLost } = parts;
+    this.recovery = new Recovery<Model>({ model, snapshots, need, loss, free }, { reopen, onDeviceLost });
+    this.scheduler = new Scheduler(this.recovery, parts.scheduling);
     const human = parts.tokenizer.specialId("<human>");
     this.stopIds = new Set(human === undefined ? parts.eosIds : [...parts.eosIds, human]);
+  }
+
+  /** The model as it is now: another one after its device was lost. */
+  get model(): Model {
+    return this.recovery.model;
   }
 
   /**
@@ -107,7 +102,8 @@ export class Engine<Model extends EngineModel = EngineModel> {
   ): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
     const resolved = resolveOptions(options, this.defaults);
     const prompt = this.promptOf([...messages, { role: "user", content: "?" }], resolved);
-    return saveConversation(this.savedParts(), messages, prompt);
+    this.savedParts();
+    return this.save(messages, prompt);
   }
 
   /**
@@ -117,7 +113,7 @@ export class Engine<Model extends EngineModel = EngineModel> {
    */
   async restore(saved: Blob | ByteSource): Promise<Conversation> {
     const source = "arrayBuffer" in saved ? blobSource("The conversation", saved) : saved;
-    return this.conversation(await restoreConversation(this.savedParts(), source));
+    return this.conversation(await this.retried(() => restoreConversation(this.savedParts(), source)));
   }
 
   /** The prompt ids that `chat` begins with. */
@@ -150,21 +146,12 @@ export class Engine<Model extends EngineModel = EngineModel> {
    * @throws OptionError, ContextOverflowError.
    */
   async *logits(tokens: readonly number[]): AsyncGenerator<Float32Array> {
-    const rows = this.model.logits(this.checkIds(tokens));
-    try {
-      for (;;) {
-        const { done, value } = await this.scheduler.run(() => rows.next());
-        if (done) return;
-        yield value;
-      }
-    } finally {
-      await this.scheduler.run(() => rows.return(undefined));
-    }
+    yield* score(this.scheduler, this.checkIds(tokens));
   }
 
   /** Releases the model and its device. */
   destroy(): void {
-    this.model.destroy();
+    this.recovery.destroy();
     this.parts.release?.();
   }
 
@@ -174,8 +161,27 @@ export class Engine<Model extends EngineModel = EngineModel> {
       : this.format.encode(messages);
   }
 
+  /** As saveConversation(), of a model that is there. */
+  private async *save(said: readonly Message[], prompt: readonly number[]) {
+    await this.scheduler.ready();
+    yield* saveConversation(this.savedParts(), said, prompt);
+  }
+
+  /** What `work` comes to, begun again where the device is lost in it. */
+  private async retried<T>(work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      await this.scheduler.ready();
+      try {
+        return await work();
+      } catch (error) {
+        if (!(await this.scheduler.recovers(error))) throw error;
+      }
+    }
+  }
+
   private savedParts() {
-    const { model, tokenizer, snapshots } = this.parts;
+    const { tokenizer } = this;
+    const { model, snapshots } = this.recovery;
     if (snapshots) return { model, tokenizer, snapshots };
     throw new OptionError(
       "This engine's model has no snapshots of its KV cache: loadEngine() makes one that has.",
@@ -223,7 +229,7 @@ export class Engine<Model extends EngineModel = EngineModel> {
     return new GenerationStream({
       ...request,
       decoder,
-      search: num_beams > 1 ? { ...request, ...rules, model: this.model } : undefined,
+      search: num_beams > 1 ? { ...request, ...rules } : undefined,
       stop: options.stop,
       hidden: this.hiddenIn(options.stop),
       signal: options.signal,

@@ -1,14 +1,17 @@
 import { refuseUnfinished } from "../checkpoint/open.ts";
 import { abortable, decodeText, type OpenFile, readWhole, refusePointers } from "../checkpoint/source.ts";
-import { ConfigError } from "../errors.ts";
-import { type DeviceOptions, LIMITS, openDevice } from "../gpu/device.ts";
+import { CheckpointError, ConfigError, DeviceLostError } from "../errors.ts";
+import { describeAdapter } from "../gpu/adapter.ts";
+import { type DeviceOptions, type Gpu, LIMITS, openDevice } from "../gpu/device.ts";
 import { RUNGS } from "../gpu/features.ts";
+import { reopenDevice } from "../gpu/reopen.ts";
 import type { Host } from "../host.ts";
 import { CACHE_FORMATS } from "../kernels/cache.ts";
 import { DECODES } from "../model/decode.ts";
 import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load-model.ts";
 import type { LlamaModel } from "../model/model.ts";
 import { snapshotsOf } from "../model/snapshots.ts";
+import { showBytes } from "../show.ts";
 import { WEIGHT_FORMATS } from "../stored.ts";
 import {
   type LoadedTokenizer,
@@ -19,13 +22,15 @@ import { ChatFormat } from "./chat.ts";
 import { CARD_DEFAULTS, type GenerationConfig, parseGenerationConfig } from "./defaults.ts";
 import { Engine } from "./engine.ts";
 import { checkOptions, integer, type Option } from "./option.ts";
+import type { PlacedModel, RecoveryOptions } from "./recovery.ts";
 import { MOST_SERVED, type SchedulerOptions } from "./scheduler.ts";
 
 /** Which adapter, how weights and cache are stored on it, and how special tokens are read. */
 export type EngineOptions = DeviceOptions &
   SchedulerOptions &
   Omit<ModelLoadOptions, "tokenCount" | "rowsNeeded"> &
-  LoadTokenizerOptions;
+  LoadTokenizerOptions &
+  Pick<RecoveryOptions, "onDeviceLost">;
 
 /** The options of opening a device: one table for the library and the command line, as that below. */
 export const DEVICE_OPTIONS = {
@@ -90,10 +95,12 @@ export const MODEL_OPTIONS = {
   strip: { kind: "boolean" },
   signal: { kind: "signal" },
   onProgress: { kind: "other" },
+  onDeviceLost: { kind: "other" },
 } as const satisfies Record<Exclude<keyof EngineOptions, keyof DeviceOptions>, Option>;
 
 /**
- * Opens a device and loads a checkpoint folder in Hugging Face's layout onto it.
+ * Opens a device and loads a checkpoint folder in Hugging Face's layout onto it. When the device is lost, the engine opens the
+ * adapter's next one and reads the weights again, and the answers that were under way go on.
  * @param release Called when the engine is destroyed, after its device is: for the host's own end.
  * @throws OptionError, TokenizerError, ConfigError, CheckpointError or DeviceError; nothing stays allocated then. What
  * is wrong with the text files is told before a device is opened and the weights are read.
@@ -136,24 +143,57 @@ async function loadFrom(
     );
   }
   const format = new ChatFormat(tokenizer, chatTemplate);
+  const modelOptions = { ...options, tokenCount: tokenizer.size, rowsNeeded };
   const gpu = await openDevice(host, options);
+  const { identity, placed } = await place(gpu, open, modelOptions);
+  const { decoding } = placed.model;
+  // What an answer began with, and what it goes on with after a loss, is of the same kernels on the same adapter.
+  const decode = decoding.set === "plain" ? "plain" : decoding.way;
+  const adapter = describeAdapter(gpu.info);
+  return new Engine({
+    ...placed,
+    tokenizer,
+    format,
+    addBos,
+    addEos,
+    defaults,
+    eosIds,
+    scheduling: options,
+    release,
+    onDeviceLost: options.onDeviceLost,
+    async reopen(signal) {
+      const gpu = await reopenDevice(host, { ...options, adapter }, signal);
+      try {
+        return (await place(gpu, open, { ...modelOptions, decode, signal }, identity)).placed;
+      } catch (error) {
+        if (error instanceof DeviceLostError) return error;
+        throw error;
+      }
+    },
+  });
+}
+
+/**
+ * Loads a model onto a device of its own, which is released when that fails.
+ * @param wanted The identity that the weights have to have.
+ */
+async function place(
+  gpu: Gpu,
+  open: OpenFile,
+  options: ModelLoadOptions,
+  wanted?: string,
+): Promise<{ placed: PlacedModel<LlamaModel>; identity: string }> {
   try {
-    const model = await loadModel(gpu, open, { ...options, tokenCount: tokenizer.size, rowsNeeded });
-    return new Engine({
-      model,
-      tokenizer,
-      format,
-      addBos,
-      addEos,
-      defaults,
-      eosIds,
-      scheduling: options,
-      snapshots: snapshotsOf(gpu, model),
-      release: () => {
-        gpu.destroy();
-        release();
-      },
-    });
+    const model = await loadModel(gpu, open, options);
+    const snapshots = snapshotsOf(gpu, model);
+    const identity = JSON.stringify(await snapshots.identify());
+    if (wanted !== undefined && identity !== wanted) {
+      throw new CheckpointError(
+        "The device was lost, and the weights that were read again are others than before: load the model anew.",
+      );
+    }
+    const need = `${showBytes(gpu.allocated)} of buffers`;
+    return { placed: { model, snapshots, need, loss: () => gpu.loss, free: () => gpu.destroy() }, identity };
   } catch (error) {
     gpu.destroy();
     throw error;

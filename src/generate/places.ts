@@ -1,6 +1,6 @@
 import { ContextOverflowError } from "../errors.ts";
-import type { LanguageModel } from "../model/language-model.ts";
 import { expectPlace, Guests } from "./guests.ts";
+import type { Recovery } from "./recovery.ts";
 import type { Ticket } from "./ticket.ts";
 
 /** Milliseconds that a reader may take for a token before somebody who waits gets its place. */
@@ -15,7 +15,7 @@ export class Places {
   readonly served: Ticket[] = [];
   /** Who finds no room in the cache while they have a part of it waits until they leave. */
   readonly guests: Guests;
-  private readonly model: LanguageModel;
+  private readonly home: Recovery;
   private readonly parallel: number;
   private readonly queue: number;
   private readonly onRoom: () => void;
@@ -29,8 +29,8 @@ export class Places {
    * @param parallel How many are served at once, and `queue` how many more may wait.
    * @param onRoom Called when somebody who waits may have a place now.
    */
-  constructor(model: LanguageModel, parallel: number, queue: number, onRoom: () => void) {
-    this.model = model;
+  constructor(home: Recovery, parallel: number, queue: number, onRoom: () => void) {
+    this.home = home;
     this.parallel = parallel;
     this.queue = queue;
     this.onRoom = onRoom;
@@ -49,6 +49,11 @@ export class Places {
   /** Who is not served, guests too. */
   get waitingCount(): number {
     return this.waiting.length + this.guests.count;
+  }
+
+  /** Whether somebody waits to be served. */
+  get isAwaited(): boolean {
+    return this.waiting.length > 0;
   }
 
   /** @throws BusyError when too many wait. */
@@ -74,7 +79,7 @@ export class Places {
         this.putBack(idle);
       }
       const ticket = this.waiting.shift()!;
-      const sequence = this.model.open(ticket.tokens);
+      const sequence = this.home.model.open(ticket.tokens);
       try {
         sequence.reserve(ticket.tokens.length - sequence.length);
       } catch (error) {
@@ -132,6 +137,16 @@ export class Places {
     ticket.sequence?.discard();
     this.leave(ticket);
     ticket.fail(error);
+  }
+
+  /** Takes everybody's place: what their sequences held is gone with the device. */
+  putBackAll(): void {
+    while (this.served.length > 0) this.putBack(this.served.at(-1)!);
+  }
+
+  /** Ends all who wait. */
+  failAll(error: unknown): void {
+    for (const ticket of this.waiting.splice(0)) ticket.fail(error);
   }
 
   /** Takes a ticket's place; it waits for another one as soon as its reader does. */

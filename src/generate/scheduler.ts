@@ -1,8 +1,10 @@
+import { DeviceLostError } from "../errors.ts";
 import { MOST_DRAWN } from "../kernels/rows.ts";
-import type { LanguageModel, PassKind, PassPart, Want } from "../model/language-model.ts";
+import type { PassKind, PassPart, Want } from "../model/language-model.ts";
 import { runAhead } from "./ahead.ts";
 import type { Guests } from "./guests.ts";
 import { Places } from "./places.ts";
+import type { EngineModel, Recovery } from "./recovery.ts";
 import { shareOut } from "./share.ts";
 import { type Request, Ticket } from "./ticket.ts";
 
@@ -18,6 +20,12 @@ export interface SchedulerOptions {
 export const MOST_SERVED: number = MOST_DRAWN;
 const [SERVED, QUEUE] = [8, 64];
 
+/** What runs between two passes. */
+interface Work {
+  run(): Promise<void>;
+  fail(error: unknown): void;
+}
+
 /** Whoever needs less takes what the others need. */
 const WANTS: readonly Want[] = ["argmax", "candidates", "logits"];
 
@@ -25,16 +33,17 @@ const WANTS: readonly Want[] = ["argmax", "candidates", "logits"];
  * Who runs in the next pass. A token of each that is decoding, in one pass; then a chunk of prompts, of which the shortest
  * comes first; and so on in turns, so that nobody waits longer than for a chunk. Prompts and tokens do not share a pass, since a
  * token's kernels give it the same numbers in any company, and those of a prompt others. Whoever is alone has the model
- * run ahead of what is read.
+ * run ahead of what is read. When the device is lost, everybody waits for another one, and is run again there from what is known
+ * of it.
  */
 export class Scheduler {
-  private readonly model: LanguageModel;
+  private readonly home: Recovery;
   private readonly rows: number;
   private readonly places: Places;
   /** Those whose sequences a pass writes to just now. */
   private readonly running = new Set<Ticket>();
   private readonly closing = new Map<Ticket, () => void>();
-  private readonly jobs: (() => Promise<void>)[] = [];
+  private readonly jobs: Work[] = [];
   private looping = false;
   private noteChange: () => void = () => {};
 
@@ -47,11 +56,16 @@ export class Scheduler {
       }),
   };
 
-  constructor(model: LanguageModel, { parallel = SERVED, queue = QUEUE }: SchedulerOptions = {}) {
-    this.model = model;
+  constructor(home: Recovery, { parallel = SERVED, queue = QUEUE }: SchedulerOptions = {}) {
+    this.home = home;
     // Each has a row in a pass.
-    this.rows = model.rowsOf(MOST_DRAWN);
-    this.places = new Places(model, Math.min(parallel, this.rows), queue, () => this.wake());
+    this.rows = home.model.rowsOf(MOST_DRAWN);
+    this.places = new Places(home, Math.min(parallel, this.rows), queue, () => this.wake());
+  }
+
+  /** As it is now: after a loss it is another one. */
+  get model(): EngineModel {
+    return this.home.model;
   }
 
   /** Requests that were not closed. */
@@ -87,9 +101,26 @@ export class Scheduler {
   /** Runs what needs the model for itself, between two passes. */
   run<Result>(work: () => Promise<Result>): Promise<Result> {
     return new Promise((resolve, reject) => {
-      this.jobs.push(() => work().then(resolve, reject));
+      this.jobs.push({ run: () => work().then(resolve, reject), fail: reject });
       this.wake();
     });
+  }
+
+  /** Settles when there is a device. @throws what stands in the way of one. */
+  async ready(): Promise<void> {
+    if (this.home.isLost) await this.run(async () => {});
+  }
+
+  /** Whether what failed is to be begun again, since its device was lost and another one is there. @throws as ready(). */
+  async recovers(error: unknown): Promise<boolean> {
+    if (!(error instanceof DeviceLostError)) return false;
+    await this.ready();
+    return true;
+  }
+
+  /** To be called by those who have sequences of their own, when something came of them. */
+  noteProgress(): void {
+    this.home.noteProgress();
   }
 
   /** A ticket whose reader waits for a token is served, or waits to be. */
@@ -113,7 +144,16 @@ export class Scheduler {
         this.places.retire(ticket);
         settle();
       }
-      for (const job of this.jobs.splice(0)) await job();
+      if (this.home.isLost) {
+        this.places.putBackAll();
+        if (this.jobs.length === 0 && !this.places.isAwaited) {
+          this.looping = false;
+          return;
+        }
+        await this.recover();
+        continue;
+      }
+      for (const job of this.jobs.splice(0)) await job.run();
       this.places.admit();
       const { served } = this.places;
       const prefilling = served.filter((ticket) => ticket.promptLeft > 0);
@@ -135,6 +175,16 @@ export class Scheduler {
     }
   }
 
+  /** Has the device opened again. Where that cannot be, it is the error of all who wait. */
+  private async recover(): Promise<void> {
+    try {
+      await this.home.recover();
+    } catch (error) {
+      this.places.failAll(error);
+      for (const job of this.jobs.splice(0)) job.fail(error);
+    }
+  }
+
   /** One token of each. */
   private async decode(tickets: readonly Ticket[]): Promise<void> {
     for (const ticket of tickets) if (ticket.sequence) this.places.makeRoom(ticket);
@@ -152,7 +202,7 @@ export class Scheduler {
   private async prefill(tickets: readonly Ticket[]): Promise<void> {
     const byLength = [...tickets].sort((a, b) => a.promptLeft - b.promptLeft);
     const left = byLength.map(({ promptLeft }) => promptLeft);
-    const shares = shareOut(left, this.model.rowsOf(left.reduce((a, b) => a + b, 0)));
+    const shares = shareOut(left, this.home.model.rowsOf(left.reduce((a, b) => a + b, 0)));
     await this.pass(
       byLength.slice(0, shares.length),
       shares.map((share, i) => byLength[i]!.part(share)),
@@ -169,17 +219,19 @@ export class Scheduler {
     for (const ticket of tickets) this.running.add(ticket);
     try {
       const started = performance.now();
-      const candidates = [...(await this.model.run(parts, WANTS[Math.max(...wants)]!, kind))];
+      const candidates = [...(await this.home.model.run(parts, WANTS[Math.max(...wants)]!, kind))];
       const milliseconds = performance.now() - started;
       for (const [i, ticket] of tickets.entries()) {
         const rows = candidates.splice(0, parts[i]!.drawn);
         this.attempt(ticket, () => {
           ticket.notePrefill();
-          if (rows.length > 0) ticket.draw(rows, milliseconds);
+          if (rows.length === 0) return;
+          ticket.draw(rows, milliseconds);
+          this.noteProgress();
         });
       }
     } catch (error) {
-      for (const ticket of tickets) this.places.drop(ticket, error);
+      this.dropAll(tickets, error);
     } finally {
       this.running.clear();
     }
@@ -188,19 +240,27 @@ export class Scheduler {
   /** Has the model run ahead for all. @returns false where it cannot. */
   private async runAhead(tickets: readonly Ticket[]): Promise<boolean> {
     for (const ticket of tickets) this.running.add(ticket);
+    const before = tickets.map(({ drawn }) => drawn);
     try {
-      const failed = await runAhead(this.model, tickets, this.surroundings);
+      const failed = await runAhead(this.home.model, tickets, this.surroundings);
       for (const ticket of tickets) {
         if (ticket.isDone) this.places.leave(ticket);
         else if (failed?.has(ticket)) this.places.drop(ticket, failed.get(ticket));
       }
       return failed !== undefined;
     } catch (error) {
-      for (const ticket of tickets) this.places.drop(ticket, error);
+      this.dropAll(tickets, error);
       return true;
     } finally {
+      if (tickets.some(({ drawn }, i) => drawn > before[i]!)) this.noteProgress();
       this.running.clear();
     }
+  }
+
+  /** What fails for all, unless it is the device: another one runs them again. */
+  private dropAll(tickets: readonly Ticket[], error: unknown): void {
+    if (this.home.isLost) return;
+    for (const ticket of tickets) this.places.drop(ticket, error);
   }
 
   /** What fails for one is its error alone; who is done gives its place up. */

@@ -9,7 +9,6 @@ import { shareOut } from "./share.ts";
 
 /** An answer that is searched for. */
 export interface Search extends BeamRules {
-  readonly model: LanguageModel;
   readonly scheduler: Scheduler;
   /** At least one id. */
   readonly prompt: readonly number[];
@@ -36,22 +35,37 @@ export interface Found {
 /**
  * Searches for the best answers: the prompt once, then a row of a pass for each beam. Beams share the pages of what they have in
  * common. Every pass is a turn of its own, so that others are served in between; searches follow one another. When the signal
- * comes, or no page is left, the best so far stays in the cache.
+ * comes, or no page is left, the best so far stays in the cache. When the device is lost, it begins again.
  * @param over Ends it.
  * @throws BusyError, LogitsError, and ContextOverflowError where the cache has no room for every beam.
  */
 export async function searchBeams(asked: Search, over: AbortSignal): Promise<Found> {
   const { scheduler, count } = asked;
-  const beams = new Beams(asked);
+  let beams = new Beams(asked);
   const guest = scheduler.guests.enter();
   let broken = false;
   try {
-    await Promise.race([guest.turn, aborted(over)]);
+    const end = aborted(over);
+    await Promise.race([guest.turn, end]);
     while (!over.aborted && !beams.search.isDone) {
-      await scheduler.run(async () => {
+      let runs = false;
+      const turn = scheduler.run(async () => {
+        runs = true;
         if (!over.aborted) await beams.advance();
       });
+      try {
+        // A turn that has not begun does nothing any more when it comes.
+        await Promise.race([turn, end]);
+        if (runs) await turn;
+      } catch (error) {
+        const recovered = await Promise.race([scheduler.recovers(error), end]);
+        if (recovered === false) throw error;
+        if (over.aborted) break;
+        beams.close(true);
+        beams = new Beams(asked);
+      }
     }
+    scheduler.noteProgress();
     const { search, cached, steps, firstMilliseconds, laterMilliseconds } = beams;
     const hypotheses = steps > 0 ? search.best(count) : [];
     return { hypotheses, cached, steps, firstMilliseconds, laterMilliseconds };
@@ -94,7 +108,8 @@ class Beams {
 
   /** Runs a chunk of the prompt, or a token of each beam. */
   async advance(): Promise<void> {
-    const { model, prompt, onPrefill } = this.asked;
+    const { scheduler, prompt, onPrefill } = this.asked;
+    const { model } = scheduler;
     if (this.sequences.length === 0) {
       const sequence = model.open(prompt);
       this.sequences = [sequence];
@@ -142,9 +157,9 @@ class Beams {
 
   /** Runs a pass, and if logits come of it, goes on with the beams that they are for. */
   private async run(parts: Parameters<LanguageModel["run"]>[0], kind: PassKind): Promise<void> {
-    const { model, penalties } = this.asked;
+    const { scheduler, penalties } = this.asked;
     const started = performance.now();
-    const rows = await model.run(parts, "logits", kind);
+    const rows = await scheduler.model.run(parts, "logits", kind);
     if (rows.length === 0) return;
     this.search.step(rows.map((row, i) => logProbabilities(row, this.sequences[i]!.tokens, penalties)));
     if (this.steps++ === 0) this.firstMilliseconds = performance.now() - this.began;

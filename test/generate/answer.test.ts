@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type FinishReason, GenerationStream, type Job } from "../../src/generate/answer.ts";
+import { Recovery } from "../../src/generate/recovery.ts";
 import { makeSampler, type Sampler } from "../../src/generate/sampler.ts";
 import { Scheduler } from "../../src/generate/scheduler.ts";
 import { FakeModel, scatter } from "../support/model.ts";
@@ -18,7 +19,7 @@ async function run(
   limits: Partial<Job> = {},
 ): Promise<{ ids: number[]; reason: FinishReason; count: number; cached: number }> {
   const answer = new GenerationStream({
-    scheduler: new Scheduler(fake),
+    scheduler: new Scheduler(new Recovery({ model: fake })),
     sampler: sample,
     prompt,
     maxTokens: 12,

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { Lookup } from "../../src/generate/lookup.ts";
 import type { Sampling } from "../../src/generate/options.ts";
+import { Recovery } from "../../src/generate/recovery.ts";
 import { makeSampler } from "../../src/generate/sampler.ts";
 import { Scheduler } from "../../src/generate/scheduler.ts";
 import { certain, FakeModel, type FakeModelOptions, scatter } from "../support/model.ts";
@@ -28,7 +29,7 @@ async function answer(
 
 function schedule(options: Partial<FakeModelOptions> = {}) {
   const model = new FakeModel({ tokenCount: COUNT, contextLength: 200, pages: 64, ...options });
-  return { model, scheduler: new Scheduler(model) };
+  return { model, scheduler: new Scheduler(new Recovery({ model })) };
 }
 
 /** Logits of one that repeats its prompt of twenty tokens, and mistakes one now and then. */

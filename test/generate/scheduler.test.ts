@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { BusyError, ContextOverflowError } from "../../src/errors.ts";
+import { Recovery } from "../../src/generate/recovery.ts";
 import { makeSampler } from "../../src/generate/sampler.ts";
 import { Scheduler, type SchedulerOptions } from "../../src/generate/scheduler.ts";
 import { shareOut } from "../../src/generate/share.ts";
@@ -12,7 +13,7 @@ const SAMPLING = { temperature: 0, top_k: 10, top_p: 0.9, min_p: 0, repetition_p
 
 function schedule(options: Partial<FakeModelOptions> = {}, scheduling: SchedulerOptions = {}) {
   const model = new FakeModel({ tokenCount: COUNT, ...options });
-  return { model, scheduler: new Scheduler(model, scheduling) };
+  return { model, scheduler: new Scheduler(new Recovery({ model }), scheduling) };
 }
 
 const asking = (prompt: readonly number[], maxTokens: number, sampling = {}): Request => ({

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Recovery } from "../../src/generate/recovery.ts";
 import { Scheduler } from "../../src/generate/scheduler.ts";
 import { searchBeams } from "../../src/generate/search.ts";
 import { loadModel } from "../../src/model/load-model.ts";
@@ -46,8 +47,7 @@ async function expectReference({ width, penalty = 1, early = false, longest = 12
   const wanted = beamOracle(logitsAfter, { width, penalty, early, longest, ends });
   const { hypotheses } = await searchBeams(
     {
-      model,
-      scheduler: new Scheduler(model),
+      scheduler: new Scheduler(new Recovery({ model })),
       prompt: PROMPT,
       num_beams: width,
       length_penalty: penalty,

@@ -1,4 +1,4 @@
-import type { EngineModel } from "../../src/generate/engine.ts";
+import type { EngineModel } from "../../src/generate/recovery.ts";
 import { type Candidates, MAX_CANDIDATES, type PassPart, type Want } from "../../src/model/language-model.ts";
 import { KvCache, type Sequence } from "../../src/model/sequence.ts";
 import type { Identity, Snapshots } from "../../src/model/snapshots.ts";

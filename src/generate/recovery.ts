@@ -1,0 +1,151 @@
+import { DeviceError, DeviceLostError } from "../errors.ts";
+import type { LanguageModel } from "../model/language-model.ts";
+import type { Snapshots } from "../model/snapshots.ts";
+
+/** A language model that can also be measured and released. */
+export interface EngineModel extends LanguageModel {
+  /**
+   * Raw logits of every position of `tokens`, padding rows of the vocabulary included: [T, vocab_size] in runs of
+   * rows. In a sequence of its own.
+   */
+  logits(tokens: readonly number[]): AsyncGenerator<Float32Array>;
+  destroy(): void;
+}
+
+/** A model where it lives: on a device of its own, which may be lost. */
+export interface PlacedModel<Model extends EngineModel = EngineModel> {
+  readonly model: Model;
+  /** Reads and writes what the model's KV cache holds, for conversations that are saved. Default: none can be. */
+  readonly snapshots?: Snapshots | undefined;
+  /** What it takes of the GPU's memory, for messages. */
+  readonly need?: string | undefined;
+  /** How its device was lost, once it was. Default: it never is. */
+  readonly loss?: (() => DeviceLostError | undefined) | undefined;
+  /** Releases its device, after the model. */
+  readonly free?: (() => void) | undefined;
+}
+
+/** What becomes of a model whose device is lost. */
+export interface RecoveryOptions<Model extends EngineModel = EngineModel> {
+  /**
+   * Opens a device like the one that was lost and loads the same model onto it. Default: a loss is for good.
+   * @param signal Ends it.
+   * @returns how that device was lost, where it was as well.
+   */
+  readonly reopen?: ((signal: AbortSignal) => Promise<PlacedModel<Model> | DeviceLostError>) | undefined;
+  /**
+   * Called when a device that was lost is about to be opened again: `recovered` settles when answers go on, or rejects with
+   * the error that they end with.
+   */
+  readonly onDeviceLost?: ((error: DeviceLostError, recovered: Promise<void>) => void) | undefined;
+}
+
+/** Losses in a row, without a token in between, of which the last ends all answers. */
+const MOST_LOSSES = 3;
+
+/** A model, wherever it is now: when its device is lost, it is loaded onto another one. */
+export class Recovery<Model extends EngineModel = EngineModel> {
+  private placed: PlacedModel<Model>;
+  private readonly options: RecoveryOptions<Model>;
+  /** Since the last token. */
+  private losses = 0;
+  private shortages = 0;
+  private opening: Promise<void> | undefined;
+  private readonly ending = new AbortController();
+
+  constructor(placed: PlacedModel<Model>, options: RecoveryOptions<Model> = {}) {
+    this.placed = placed;
+    this.options = options;
+  }
+
+  get model(): Model {
+    return this.placed.model;
+  }
+
+  get snapshots(): Snapshots | undefined {
+    return this.placed.snapshots;
+  }
+
+  /** Whether the model cannot run any more: recover() has another one. */
+  get isLost(): boolean {
+    return this.placed.loss?.() !== undefined;
+  }
+
+  /** Takes note of a token: whatever is lost after it is so for the first time. */
+  noteProgress(): void {
+    this.losses = 0;
+    this.shortages = 0;
+  }
+
+  /**
+   * Has the model again, its KV cache empty.
+   * @throws DeviceLostError that says what stands in the way, and DeviceError where the memory is too small for it.
+   */
+  recover(): Promise<void> {
+    this.opening ??= this.tell(this.open()).finally(() => {
+      this.opening = undefined;
+    });
+    return this.opening;
+  }
+
+  /** Releases the model and its device, for good. */
+  destroy(): void {
+    release(this.placed);
+    this.ending.abort(
+      new DeviceLostError("The engine was destroyed while its device was opened again; load the model anew."),
+    );
+  }
+
+  private async tell(recovered: Promise<void>): Promise<void> {
+    // Nobody has to listen.
+    recovered.catch(() => {});
+    const { reopen, onDeviceLost } = this.options;
+    if (reopen && !this.ending.signal.aborted) onDeviceLost?.(this.placed.loss!()!, recovered);
+    await recovered;
+  }
+
+  private async open(): Promise<void> {
+    const { reopen } = this.options;
+    const { signal } = this.ending;
+    for (let loss = this.placed.loss!()!; ; ) {
+      if (!reopen || signal.aborted) throw loss;
+      this.count(loss);
+      release(this.placed);
+      const placed = await reopen(signal);
+      if (placed instanceof DeviceLostError) {
+        loss = placed;
+        continue;
+      }
+      if (signal.aborted) release(placed);
+      signal.throwIfAborted();
+      this.placed = placed;
+      return;
+    }
+  }
+
+  /** @throws what ends the answers where it is a loss too many; whoever asks after that is none of them. */
+  private count(loss: DeviceLostError): void {
+    const again = loss.ranOut && this.shortages++ > 0;
+    if (++this.losses < MOST_LOSSES && !again) return;
+    const { losses } = this;
+    this.noteProgress();
+    if (again) {
+      const { need } = this.placed;
+      throw new DeviceError(
+        `The GPU's memory ran out again as soon as the model was back on it${need === undefined ? "" : `, which needs ${need}`}. ${loss.message}`,
+        { cause: loss },
+      );
+    }
+    throw new DeviceLostError(
+      `The GPU device was lost ${losses} times without a token in between, the last time: ${loss.message}`,
+      {
+        cause: loss,
+      },
+    );
+  }
+}
+
+function release({ model, free }: PlacedModel): void {
+  model.destroy();
+  free?.();
+}
