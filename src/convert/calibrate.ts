@@ -20,7 +20,7 @@ export interface CalibrateOptions {
   /** The adapter that runs the model over a calibration text. */
   readonly device?: DeviceOptions | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Called while the model is calibrated, with steps done and in all: half are the model's loading. */
+  /** Called while the model is calibrated, with bytes done and in all: of its weights, and as many again for the text. */
   readonly onCalibration?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -110,10 +110,14 @@ export async function calibrateOnce(
 /** Runs the model, packed as the conversion will pack it, over the windows. */
 async function calibrate(
   host: Host,
-  { config, checkpoint }: Inputs,
+  { config, checkpoint, tensors, bytesPerWeight }: Inputs,
   windows: readonly (readonly number[])[],
   { weights, device, signal, onCalibration }: CalibrateOptions,
 ): Promise<Importance> {
+  const bytes = tensors.reduce((sum, { name, shape }) => {
+    return sum + shape.reduce((product, side) => product * side, bytesPerWeight(name));
+  }, 0);
+  const told = (halves: number) => onCalibration?.(Math.round(halves * bytes), 2 * bytes);
   const gpu = await openDevice(host, device);
   let model: LlamaModel | undefined;
   try {
@@ -121,12 +125,12 @@ async function calibrate(
       weights,
       context: windows[0]!.length,
       ...(signal ? { signal } : {}),
-      onProgress: (loaded, total) => onCalibration?.(loaded / total / 2, 1),
+      onProgress: (loaded, total) => told(loaded / total),
     });
     const tokens = windows.reduce((sum, window) => sum + window.length, 0);
     return await model.calibrate(windows, {
       ...(signal ? { signal } : {}),
-      onProgress: (done) => onCalibration?.((1 + done / tokens) / 2, 1),
+      onProgress: (done) => told(1 + done / tokens),
     });
   } finally {
     model?.destroy();

@@ -1,4 +1,4 @@
-import { CheckpointError, ConfigError, OptionError, StorageError } from "../errors.ts";
+import { type Failure, revive } from "../failure.ts";
 import type { Importance } from "../model/calibrate.ts";
 import type { SourceFile } from "./inputs.ts";
 import type { FinishedShard } from "./journal-file.ts";
@@ -28,13 +28,6 @@ export type Message =
   | { readonly kind: "done"; readonly result: Result }
   | { readonly kind: "failed"; readonly failure: Failure };
 
-/** An error, as far as it survives the way between threads. */
-interface Failure {
-  /** A `ZiyaError`'s; whatever else is thrown is a mistake in the program. */
-  readonly code?: string;
-  readonly message: string;
-}
-
 /** A thread that does jobs, one at a time: `serveJobs()` in it, told its task already. */
 export interface JobWorker {
   post(job: Job): void;
@@ -52,8 +45,6 @@ interface PoolOptions {
   /** Bytes of weights that a worker read. */
   onRead(bytes: number): void;
 }
-
-const KNOWN = [CheckpointError, ConfigError, OptionError, StorageError];
 
 /**
  * Does the jobs in workers, in their order as workers become free. When it ends, however it ends, no worker runs.
@@ -100,13 +91,4 @@ async function serve(
     worker.post(next.value);
     await onResult(await Promise.race([done, ended]));
   }
-}
-
-/** The error that a worker threw, as far as it came through. */
-function revive({ code, message }: Failure): Error {
-  for (const Known of KNOWN) {
-    const error = new Known(message);
-    if (error.code === code) return error;
-  }
-  return new Error(message);
 }

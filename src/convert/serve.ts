@@ -1,4 +1,4 @@
-import { ZiyaError } from "../errors.ts";
+import { failureOf } from "../failure.ts";
 import { expectSameFiles, type Inputs } from "./inputs.ts";
 import type { Job, Message, Result, WorkerTask } from "./jobs.ts";
 import { hashSource, type Sha256 } from "./manifest.ts";
@@ -22,10 +22,7 @@ export function serveJobs(parts: WorkerParts, task: WorkerTask): (job: Job) => P
     try {
       parts.post({ kind: "done", result: await perform(job, parts, task) });
     } catch (error) {
-      const { message, stack } = error as Error;
-      const known = error instanceof ZiyaError;
-      const failure = known ? { code: error.code, message } : { message: stack ?? message };
-      parts.post({ kind: "failed", failure });
+      parts.post({ kind: "failed", failure: failureOf(error) });
     }
   };
 }
