@@ -209,4 +209,9 @@ export interface WebOptions extends TransferOptions {
   readonly parallel?: number;
   /** For pages whose policy allows no worker that the package would start: one that runs the package's `worker.js`. */
   readonly worker?: () => Worker;
+  /**
+   * Called when the GPU is lost, as `loadEngine` of the package calls it: answers under way go on by themselves once it is
+   * opened again, and end with the error that `recovered` rejects with where it cannot be.
+   */
+  readonly onDeviceLost?: (error: Error, recovered: Promise<void>) => void;
 }

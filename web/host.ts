@@ -1,4 +1,4 @@
-import { DeviceError, type Host } from "../src/index.ts";
+import { DeviceError, type Host, type Store } from "../src/index.ts";
 import { shaders } from "./shaders.ts";
 
 /**
@@ -18,7 +18,7 @@ export function webHost(): Host {
   }
   const adapterAdvice =
     "Switch hardware acceleration on in the browser's settings, update the graphics driver, or use another browser.";
-  return { gpu: navigator.gpu, adapterAdvice, readShader };
+  return { gpu: navigator.gpu, adapterAdvice, readShader, store: cacheStore };
 }
 
 async function readShader(name: string): Promise<string> {
@@ -27,3 +27,19 @@ async function readShader(name: string): Promise<string> {
     throw new DeviceError(`The script was built without shaders/${name}.wgsl: build it again.`);
   return text;
 }
+
+const CACHE = "ziya-webgpu";
+
+/** Requests that nobody makes: a cache's keys are addresses. */
+const keyOf = (name: string) => new URL(`/${CACHE}/${name}`, location.origin);
+
+/** The browser's cache of the origin, which a page and its workers share: what is in it may go at any time. */
+const cacheStore: Store = {
+  async read(name) {
+    const found = await (await caches.open(CACHE)).match(keyOf(name));
+    return found && new Uint8Array(await found.arrayBuffer());
+  },
+  async write(name, bytes) {
+    await (await caches.open(CACHE)).put(keyOf(name), new Response(new Uint8Array(bytes)));
+  },
+};

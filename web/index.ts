@@ -8,3 +8,4 @@ export type * from "./api.ts";
 export { loadEngine } from "./client/engine.ts";
 export { openModels } from "./client/models.ts";
 export { webHost } from "./host.ts";
+export { createLanguageModel } from "./prompt/language-model.ts";

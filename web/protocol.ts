@@ -16,7 +16,7 @@ import type {
 } from "./api.ts";
 
 /** Options without what does not go between threads: functions and signals have messages of their own. */
-export type Plain<Options> = Omit<Options, "signal" | "onProgress" | "onPrefill" | "worker">;
+export type Plain<Options> = Omit<Options, "signal" | "onProgress" | "onPrefill" | "onDeviceLost" | "worker">;
 
 /** What is answered: messages, or a text or ids that are continued. */
 export type Prompt =
@@ -28,6 +28,12 @@ export type AnswerEvent =
   | { readonly kind: "piece"; readonly text: string }
   | { readonly kind: "prefill"; readonly done: number; readonly total: number };
 
+/** What becomes of a device that was lost. */
+export type LossEvent =
+  | { readonly kind: "lost"; readonly failure: Failure }
+  | { readonly kind: "recovered" }
+  | { readonly kind: "gone"; readonly failure: Failure };
+
 /** What a page asks of its worker: by name the arguments, what comes on the way, and the result. */
 export interface Calls {
   load: {
@@ -35,6 +41,8 @@ export interface Calls {
     event: TransferProgress;
     result: EngineInfo;
   };
+  /** Goes on as long as the worker does. */
+  watch: { args: []; event: LossEvent; result: null };
   answer: {
     args: [prompt: Prompt, options: Plain<GenerationOptions>];
     event: AnswerEvent;

@@ -5,6 +5,7 @@ import { openFolder } from "../../node/files.ts";
 import { type DawnHost, dawnHost, packageRoot } from "../../node/host.ts";
 import { type Engine, loadEngine } from "../../src/index.ts";
 import {
+  beforeWorkers,
   expectBrowser,
   hasBrowser,
   launchBrowser,
@@ -17,6 +18,15 @@ expectBrowser();
 
 const MESSAGES = [{ role: "user", content: "你好,你是谁?" }] as const;
 const GREEDY = { temperature: 0, max_tokens: 12 };
+
+/** Destroys the devices of a page's workers when the channel "lose" has a message: what a driver does that is reset. */
+const LOSE = `
+  const request = GPUAdapter.prototype.requestDevice;
+  GPUAdapter.prototype.requestDevice = async function (descriptor) {
+    const device = await request.call(this, descriptor);
+    new BroadcastChannel("lose").onmessage = () => device.destroy();
+    return device;
+  };`;
 
 describe.skipIf(!hasBrowser)("an engine in a worker", () => {
   let server: SourceServer;
@@ -35,11 +45,16 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
       testDeviceOptions(),
     );
     page = await browser.newPage();
+    await beforeWorkers(page, LOSE);
     await page.goto(server.blank);
     await run(`
       globalThis.ziya = await import(${JSON.stringify(server.address("web/index.ts"))});
       globalThis.reports = [];
-      globalThis.engine = await ziya.loadEngine("models/ziya-tiny/", { onProgress: (report) => reports.push(report) });`);
+      globalThis.losses = [];
+      globalThis.engine = await ziya.loadEngine("models/ziya-tiny/", {
+        onProgress: (report) => reports.push(report),
+        onDeviceLost: (error, recovered) => losses.push({ error, recovered }),
+      });`);
   });
 
   afterAll(async () => {
@@ -181,6 +196,14 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
     expect(text).toBe("苹果 apple");
   });
 
+  test("what was found out about an adapter is kept for the next visit", async () => {
+    const kept = await run(`
+      const { store } = ziya.webHost();
+      await store.write("decode-1", new Uint8Array([1, 2, 3]));
+      return [await store.read("decode-0"), [...(await ziya.webHost().store.read("decode-1"))]];`);
+    expect(kept).toEqual([undefined, [1, 2, 3]]);
+  });
+
   test("a folder from the disk is read where it lies", async () => {
     const prompt = await run(`
       const names = ["config.json", "tokenizer.model", "tokenizer_config.json", "added_tokens.json", "model.safetensors"];
@@ -191,6 +214,19 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
       own.destroy();
       return [own.info.context, ...prompt];`);
     expect(prompt).toEqual([64, ...engine.encodeChat(MESSAGES)]);
+  });
+
+  test("a lost device is opened again, and the answer goes on in its stream", async () => {
+    const { text, names } = await run<{ text: string; names: string[] }>(`
+      let text = "";
+      for await (const piece of engine.chat(MESSAGES, GREEDY)) {
+        if (text === "") new BroadcastChannel("lose").postMessage("now");
+        text += piece;
+      }
+      for (const { recovered } of losses) await recovered;
+      return { text, names: losses.map(({ error }) => error.constructor.name) };`);
+    expect(names).toEqual(["DeviceLostError"]);
+    expect(text).toBe((await here()).text);
   });
 
   test("what is under way fails when the engine is destroyed, and a worker that is none is told of", async () => {

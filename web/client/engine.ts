@@ -1,3 +1,4 @@
+import { revive } from "../../src/failure.ts";
 import { Conversation as RemoteConversation } from "../../src/generate/conversation.ts";
 import { resolveOptions } from "../../src/generate/options.ts";
 import {
@@ -15,7 +16,7 @@ import type {
   WebEngine,
   WebOptions,
 } from "../api.ts";
-import type { Prompt } from "../protocol.ts";
+import type { LossEvent, Prompt } from "../protocol.ts";
 import { RemoteAnswer } from "./answer.ts";
 import { Link } from "./link.ts";
 import { absolute } from "./source.ts";
@@ -27,12 +28,14 @@ import { isRunning, startWorker } from "./start.ts";
  * @throws what Node's `load` throws, and StorageError when the browser has no room.
  */
 export async function loadEngine(source: ModelSource, options: WebOptions = {}): Promise<WebEngine> {
-  const { signal, onProgress, worker, ...plain } = options;
+  const { signal, onProgress, onDeviceLost, worker, ...plain } = options;
   signal?.throwIfAborted();
   const link = new Link(worker ? await given(worker()) : await startWorker());
   try {
     const calls = { signal, onEvent: onProgress };
-    return new RemoteEngine(link, await link.ask("load", [absolute(source), plain], calls));
+    const info = await link.ask("load", [absolute(source), plain], calls);
+    if (onDeviceLost) void watch(link, onDeviceLost);
+    return new RemoteEngine(link, info);
   } catch (error) {
     link.end(error as Error);
     throw error;
@@ -42,6 +45,22 @@ export async function loadEngine(source: ModelSource, options: WebOptions = {}):
 async function given(worker: Worker): Promise<Worker> {
   if (await isRunning(worker)) return worker;
   throw new OptionError("The worker that the option `worker` gave does not run the package's worker.js.");
+}
+
+/** Tells of losses of the device, as long as there is a worker. */
+async function watch(link: Link, onDeviceLost: NonNullable<WebOptions["onDeviceLost"]>): Promise<void> {
+  let settle = { resolve: () => {}, reject: (_: unknown) => {} };
+  const onEvent = (event: LossEvent) => {
+    if (event.kind === "recovered") return settle.resolve();
+    if (event.kind === "gone") return settle.reject(revive(event.failure));
+    const recovered = new Promise<void>((resolve, reject) => {
+      settle = { resolve, reject };
+    });
+    // Answers have the error, whoever else listens.
+    recovered.catch(() => {});
+    onDeviceLost(revive(event.failure), recovered);
+  };
+  await link.ask("watch", [], { onEvent }).catch((error: unknown) => settle.reject(error));
 }
 
 class RemoteEngine implements WebEngine {

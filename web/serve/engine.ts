@@ -1,13 +1,40 @@
-import { type Engine, type LlamaModel, loadEngine, OptionError } from "../../src/index.ts";
+import { failureOf } from "../../src/failure.ts";
+import {
+  type DeviceLostError,
+  type Engine,
+  type LlamaModel,
+  loadEngine,
+  OptionError,
+} from "../../src/index.ts";
 import type { EngineInfo } from "../api.ts";
 import { webHost } from "../host.ts";
+import type { LossEvent } from "../protocol.ts";
 import type { Handlers } from "./call.ts";
 import { meter } from "./meter.ts";
 import { openSource } from "./source.ts";
 
-type EngineCall = "load" | "answer" | "save" | "restore" | "encodeChat" | "encode" | "decode" | "benchmark";
+type EngineCall =
+  | "load"
+  | "watch"
+  | "answer"
+  | "save"
+  | "restore"
+  | "encodeChat"
+  | "encode"
+  | "decode"
+  | "benchmark";
 
 let loaded: Engine<LlamaModel> | undefined;
+/** Sends the page what becomes of a lost device, where it listens. */
+let tell: (event: LossEvent) => void = () => {};
+
+function onDeviceLost(error: DeviceLostError, recovered: Promise<void>): void {
+  tell({ kind: "lost", failure: failureOf(error) });
+  recovered.then(
+    () => tell({ kind: "recovered" }),
+    (reason: unknown) => tell({ kind: "gone", failure: failureOf(reason) }),
+  );
+}
 
 function engine(): Engine<LlamaModel> {
   if (!loaded) throw new OptionError("This worker has no engine: its first call has to be `load`.");
@@ -19,10 +46,15 @@ export const engineHandlers: Pick<Handlers, EngineCall> = {
   async load({ signal, emit }, source, options) {
     const { open, name } = await openSource(source, { signal, onProgress: emit });
     const onProgress = meter("load", emit);
-    loaded = await loadEngine(webHost(), open, { ...options, signal, onProgress } as Parameters<
+    loaded = await loadEngine(webHost(), open, { ...options, signal, onProgress, onDeviceLost } as Parameters<
       typeof loadEngine
     >[2]);
     return describe(loaded, name);
+  },
+
+  watch: ({ emit, signal }) => {
+    tell = emit;
+    return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
   },
 
   async answer({ signal, emit, room }, prompt, plain) {
