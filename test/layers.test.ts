@@ -23,6 +23,7 @@ const RANKS: Readonly<Record<string, number>> = {
   "src/tokenizer": 3,
   "src/generate": 4,
   "src/server": 5,
+  "src/benchmark": 5,
   // Writing is above all of reading, loading and answering, which get by without it.
   "src/convert": 5,
   "src/index.ts": 6,
