@@ -43,7 +43,7 @@ const RANKS: Readonly<Record<string, number>> = {
 /** The packages that a room may import; a room that is not here may import none. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {
   "src/generate": /^@huggingface\/jinja$/,
-  "node/setup": /^(node:|esbuild$)/,
+  "node/setup": /^(node:|esbuild$|webgpu$)/,
   node: /^(node:|webgpu$)/,
   "web/store": /^@noble\/hashes\/sha2\.js$/,
   bench: /^(node:|webgpu$|llama-tokenizer-js$)/,

@@ -40,7 +40,8 @@ type Benchmarked = Pick<Engine<LlamaModel>, "model" | "exclusive">;
  * are too coarse. It takes a few seconds more than a prompt and a hundred tokens take. Answers go on beside it, between two
  * of its submits, and make its figures worse.
  * @param name What the report calls the model.
- * @throws the signal's reason when it is aborted; ContextOverflowError where answers leave no room in the KV cache.
+ * @throws the signal's reason when it is aborted; ContextOverflowError where answers leave no room in the KV cache;
+ * DeviceLostError, since what was compiled is lost with the device.
  */
 export async function benchmarkEngine(
   engine: Benchmarked,
@@ -106,6 +107,7 @@ export async function benchmarkEngine(
 /** Times in a sequence of its own, each submit between two passes of whoever is answered. */
 class Bench {
   private readonly engine: Benchmarked;
+  private readonly model: LlamaModel;
   private readonly signal: AbortSignal | undefined;
   /** Ids of the longest prompt. */
   private readonly tokens: readonly number[];
@@ -113,6 +115,7 @@ class Bench {
   constructor(engine: Benchmarked, signal: AbortSignal | undefined) {
     const { contextLength, tokenCount } = engine.model;
     this.engine = engine;
+    this.model = engine.model;
     this.signal = signal;
     const length = Math.max(1, Math.min(PROMPT.most, Math.floor(contextLength / 2)));
     // Not all the same: rows of the embedding are read.
@@ -188,7 +191,7 @@ class Bench {
   }
 
   private async answer(sequence: Sequence, length: number): Promise<[promptMs: number, tokenMs: number]> {
-    const { model } = this.engine;
+    const { model } = this;
     const started = performance.now();
     const prompt = this.tokens.slice(0, length);
     const { ids } = await model.forward(sequence, prompt, "argmax", this.signal);
@@ -214,7 +217,7 @@ class Bench {
     repeats = 1,
   ): Promise<number> {
     return this.alone(async (sequence) => {
-      const { gpu, state } = this.engine.model;
+      const { gpu, state } = this.model;
       sequence.reserve(position + count);
       sequence.append(this.tokens, 0, position);
       state.rows.clear();
@@ -230,7 +233,9 @@ class Bench {
   private async alone<Result>(work: (sequence: Sequence) => Promise<Result>): Promise<Result> {
     this.signal?.throwIfAborted();
     return this.engine.exclusive(async () => {
-      const sequence = this.engine.model.open();
+      // After a loss the engine has another model.
+      this.model.gpu.check();
+      const sequence = this.model.open();
       try {
         return await work(sequence);
       } finally {

@@ -14,7 +14,7 @@ interface Noted {
 }
 
 /** Dispatches of a pass that do the same, of one layer after the other. */
-export interface PassKernel {
+interface PassKernel {
   readonly name: string;
   readonly noted: readonly Noted[];
 }
