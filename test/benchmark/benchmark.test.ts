@@ -85,6 +85,8 @@ test("times them while it answers, and leaves nothing behind", async () => {
   expect(readers.map(({ bytes }) => bytes)).toEqual([
     LAYERS * 2 * packedBytes(shape, report.prompt_tokens + 1),
   ]);
+  const others = /^(attention merge|embed|rmsnorm|swiglu)/;
+  expect(kernels.filter(({ name, bytes }) => others.test(name) && bytes !== null)).toEqual([]);
   const weights = Object.values(MATRICES).reduce((a, b) => a + b);
   expect(report.decode_share).toBeCloseTo((weights * decode) / bandwidth, 6);
   for (const { name, milliseconds, bytes, share, dispatches } of kernels) {
