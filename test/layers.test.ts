@@ -23,7 +23,6 @@ const RANKS: Readonly<Record<string, number>> = {
   "src/tokenizer": 3,
   "src/generate": 4,
   "src/server": 5,
-  "src/benchmark": 5,
   // Writing is above all of reading, loading and answering, which get by without it.
   "src/convert": 5,
   "src/index.ts": 6,
@@ -34,6 +33,7 @@ const RANKS: Readonly<Record<string, number>> = {
   "web/prompt": 8,
   "web/store": 8,
   web: 9,
+  "web/page": 10,
   fixtures: 9,
   "fixtures/peers": 10,
   bench: 11,
@@ -43,9 +43,10 @@ const RANKS: Readonly<Record<string, number>> = {
 /** The packages that a room may import; a room that is not here may import none. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {
   "src/generate": /^@huggingface\/jinja$/,
-  "node/setup": /^(node:|esbuild$|webgpu$)/,
+  "node/setup": /^(node:|esbuild$)/,
   node: /^(node:|webgpu$)/,
   "web/store": /^@noble\/hashes\/sha2\.js$/,
+  "web/page": /^(marked|dompurify)$/,
   bench: /^(node:|webgpu$|llama-tokenizer-js$)/,
   "bench/peers": /^(node:|node-llama-cpp$|koffi$)/,
   fixtures: /^(node:|llama-tokenizer-js$)/,

@@ -1,0 +1,254 @@
+import type { AnswerStream, GenerationOptions, GenerationResult, Message } from "../../src/index.ts";
+import type {
+  BenchmarkReport,
+  EngineInfo,
+  ModelNeeds,
+  ModelSource,
+  Models,
+  StoredModel,
+  TransferOptions,
+  WebEngine,
+  WebOptions,
+} from "../../web/api.ts";
+
+/** What a test wants of the engine that stands in for the real one: `globalThis.fake`, set before the page's scripts run. */
+export interface Fake {
+  /** What is answered, by the last question; or the question itself, said back. */
+  readonly answers?: Readonly<Record<string, string>>;
+  /** Milliseconds between two pieces. */
+  readonly delay?: number;
+  /** Pieces are of so many characters. */
+  readonly piece?: number;
+  /** Milliseconds that loading takes, in ten steps. */
+  readonly loading?: number;
+  /** What loading fails with, as often as `times` says. */
+  loadFails?: FakeFailure;
+  /** What answering fails with. */
+  answerFails?: FakeFailure;
+  /** Tokens of the context; a character is a token. */
+  readonly context?: number;
+  readonly stored?: readonly StoredModel[];
+  readonly obstacle?: string;
+  readonly free?: number;
+  /** What the page asked for, by the name of the call. */
+  readonly calls?: [string, unknown][];
+}
+
+interface FakeFailure {
+  readonly name?: string;
+  readonly code?: string;
+  readonly message: string;
+  times?: number;
+}
+
+const fake = (): Fake => (globalThis as { fake?: Fake }).fake ?? {};
+const note = (call: string, args: unknown) => fake().calls?.push([call, args]);
+
+function failing(failure: FakeFailure | undefined): Error | undefined {
+  if (!failure || failure.times === 0) return undefined;
+  if (failure.times !== undefined) failure.times--;
+  return Object.assign(new Error(failure.message), {
+    name: failure.name ?? "Error",
+    ...(failure.code !== undefined && { code: failure.code }),
+  });
+}
+
+function pass(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    });
+  });
+}
+
+async function transfer(
+  phase: "download" | "load" | "convert" | "check",
+  milliseconds: number,
+  options: TransferOptions,
+) {
+  const total = 11_800_000;
+  for (let step = 0; step <= 10; step++) {
+    options.signal?.throwIfAborted();
+    options.onProgress?.({ phase, done: (total * step) / 10, total, rate: 3_100_000, left: 10 - step });
+    await pass(milliseconds / 10, options.signal);
+  }
+}
+
+export async function loadEngine(source: ModelSource, options: WebOptions = {}): Promise<WebEngine> {
+  note("load", source);
+  await transfer("download", fake().loading ?? 0, options);
+  const failure = failing(fake().loadFails);
+  if (failure) throw failure;
+  return new FakeEngine();
+}
+
+class FakeEngine implements WebEngine {
+  readonly info: EngineInfo = {
+    name: "ziya-tiny",
+    adapter: { vendor: "acme", architecture: "model-1", device: "", description: "ACME Model 1" },
+    features: ["subgroups", "dot"],
+    decoding: "i8 narrow",
+    memory: { weights: 11_800_000, cache: 3_100_000, activations: 2_600_000, total: 17_500_000 },
+    context: fake().context ?? 512,
+    defaults: { temperature: 1, top_k: 50, top_p: 0.85, min_p: 0, repetition_penalty: 1, max_tokens: 256 },
+  };
+
+  chat(messages: readonly Message[], options: GenerationOptions = {}): AnswerStream {
+    note("chat", { messages, options: { ...options, signal: undefined, onPrefill: undefined } });
+    const failure = failing(fake().answerFails);
+    if (failure) throw failure;
+    const question = messages.at(-1)!.content;
+    const prompt = messages.reduce((sum, { content }) => sum + content.length, 0);
+    return new FakeAnswer(fake().answers?.[question] ?? question, prompt, options);
+  }
+
+  encodeChat = async (messages: readonly Message[]): Promise<number[]> =>
+    new Array(messages.reduce((sum, { content }) => sum + content.length, 0)).fill(0);
+  encode = async (text: string): Promise<number[]> => new Array(text.length).fill(0);
+  decode = async (): Promise<string> => "";
+
+  destroy(): void {
+    note("destroy", undefined);
+  }
+
+  async benchmark({ onProgress }: { onProgress?: (done: number) => void } = {}): Promise<BenchmarkReport> {
+    onProgress?.(0.5);
+    return {
+      version: "0.1.0",
+      adapter: this.info.adapter,
+      features: this.info.features,
+      decoding: this.info.decoding,
+      model: "ziya-tiny",
+      date: "2026-11-29T12:00:00.000Z",
+      read_bandwidth: 412_000_000_000,
+      prefill_tokens_per_second: 1830,
+      decode_tokens_per_second: 214,
+      decode_share: 0.71,
+      kernels: [
+        { name: "gemv q4 gate up", milliseconds: 0.412, bytes: 120_000_000, share: 0.83 },
+        { name: "attention", milliseconds: 0.05, bytes: null, share: null },
+      ],
+    };
+  }
+
+  generate(): never {
+    throw new Error("The page does not call it.");
+  }
+
+  conversation(): never {
+    throw new Error("The page does not call it.");
+  }
+
+  restore(): never {
+    throw new Error("The page does not call it.");
+  }
+}
+
+class FakeAnswer implements AnswerStream {
+  readonly result: Promise<GenerationResult>;
+  private settle!: (result: GenerationResult) => void;
+  private readonly text: string;
+  private readonly prompt: number;
+  private readonly options: GenerationOptions;
+
+  constructor(text: string, prompt: number, options: GenerationOptions) {
+    this.text = text;
+    this.prompt = prompt;
+    this.options = options;
+    this.result = new Promise((resolve) => {
+      this.settle = resolve;
+    });
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<string, void> {
+    const { signal, onPrefill } = this.options;
+    const { delay = 0, piece = 4 } = fake();
+    let given = "";
+    let aborted = false;
+    try {
+      onPrefill?.(0, this.prompt);
+      await pass(delay, signal);
+      onPrefill?.(this.prompt, this.prompt);
+      for (const part of this.text.match(new RegExp(`[^]{1,${piece}}`, "gu")) ?? []) {
+        await pass(delay, signal);
+        given += part;
+        yield part;
+      }
+    } catch (error) {
+      if (!signal?.aborted) throw error;
+      aborted = true;
+    }
+    this.settle({
+      text: given,
+      finish_reason: aborted ? "abort" : "stop",
+      seed: 1,
+      usage: { prompt_tokens: this.prompt, completion_tokens: given.length, cached_tokens: 0 },
+      timings: {
+        time_to_first_token_ms: 42,
+        prefill_tokens_per_second: 1200,
+        decode_tokens_per_second: 87,
+      },
+    });
+  }
+
+  async complete(): Promise<GenerationResult> {
+    for await (const _ of this);
+    return this.result;
+  }
+}
+
+export function openModels(): Models {
+  const stored = new Map((fake().stored ?? []).map((model) => [model.name, model]));
+  const keep = (name: string): StoredModel => {
+    const model = { name, whole: true, done: 1e9, total: 1e9, weights: "q4", changed: 0 };
+    stored.set(name, model);
+    return model;
+  };
+  const space = async () => ({ used: 11_800_000, free: fake().free ?? 50e9, persisted: false });
+  return {
+    list: async () => [...stored.values()],
+    space,
+    async inspect(source, { context = 2048 } = {}): Promise<ModelNeeds> {
+      note("inspect", source);
+      const cache = context * 819_200;
+      return {
+        name: "Ziya-13B-q4",
+        bytes: 7.3e9,
+        present: 0,
+        weights: "q4",
+        memory: { weights: 7.3e9, cache, activations: 2e8, total: 7.5e9 + cache },
+        context,
+        space: await space(),
+        ...(fake().obstacle !== undefined && { obstacle: fake().obstacle }),
+      };
+    },
+    async download(model, options = {}) {
+      note("download", model);
+      await transfer("download", fake().loading ?? 0, options);
+      return keep("Ziya-13B-q4");
+    },
+    async add(name, files, options = {}) {
+      note("add", { name, files: (files as File[]).map((file) => file.name) });
+      await transfer("download", 0, options);
+      return keep(name);
+    },
+    async convert(name, source, { weights, calibration, ...options } = {}) {
+      const names = (files: unknown) => (files as File[] | undefined)?.map((file) => file.name);
+      const folders = { model: names(source.model), base: names(source.base), delta: names(source.delta) };
+      note("convert", { name, ...folders, weights, calibration: (calibration as File | undefined)?.name });
+      await transfer("convert", 0, options);
+      return keep(name);
+    },
+    async verify(name, options = {}) {
+      await transfer("check", 0, options);
+      return stored.get(name) ?? keep(name);
+    },
+    async delete(name) {
+      note("delete", name);
+      stored.delete(name);
+    },
+    close() {},
+  };
+}

@@ -1,0 +1,164 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { extname, join } from "node:path";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { build, type Plugin } from "vite";
+import { packageRoot } from "../../node/host.ts";
+import type { Fake } from "./fake-engine.ts";
+
+/** Where the page lies on its server: never at the root, so that an address that is not relative fails. */
+const FOLDER = "/some/folder/";
+
+const TYPES: Readonly<Record<string, string>> = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+  ".json": "application/json",
+  ".webmanifest": "application/manifest+json",
+};
+
+/** The page as it is built, on a server of static files. */
+export interface BuiltPage {
+  readonly address: string;
+  /** The folder of its files. */
+  readonly folder: string;
+  /** Builds it again in its place, with another title: a new version. */
+  rebuild(title: string): Promise<void>;
+  /** Answers no more requests, or answers again. */
+  offline(is: boolean): void;
+  close(): Promise<void>;
+}
+
+/** Puts test/support/fake-engine.ts in the place of web/index.ts: for tests of the page that need no model. */
+function fakeEngine(): Plugin {
+  const real = join(packageRoot, "web/index.ts");
+  return {
+    name: "fake engine",
+    enforce: "pre",
+    async resolveId(source, importer) {
+      if (!source.endsWith("/index.ts") || !importer) return null;
+      const found = await this.resolve(source, importer, { skipSelf: true });
+      return found?.id === real ? join(packageRoot, "test/support/fake-engine.ts") : null;
+    },
+  };
+}
+
+/** Builds the page, with the real engine or with the one that stands in for it. */
+export async function buildPage(engine: "real" | "fake"): Promise<BuiltPage> {
+  const root = await mkdtemp(join(tmpdir(), "ziya-page-"));
+  const folder = join(root, "dist");
+  let offline = false;
+  const make = async (plugins: Plugin[] = []) => {
+    await build({
+      configFile: join(packageRoot, "vite.config.ts"),
+      logLevel: "warn",
+      plugins: [...(engine === "fake" ? [fakeEngine()] : []), ...plugins],
+      build: { outDir: folder, emptyOutDir: true },
+    });
+  };
+  await make();
+  const server = createServer(async (request, response) => {
+    const path = new URL(request.url!, "http://localhost").pathname;
+    if (offline) {
+      request.socket.destroy();
+      return;
+    }
+    const name = path.startsWith(FOLDER) ? path.slice(FOLDER.length) || "index.html" : "not here";
+    const bytes = await readFile(join(folder, name)).catch(() => undefined);
+    if (!bytes) {
+      response.writeHead(404).end();
+      return;
+    }
+    const head = {
+      "content-type": TYPES[extname(name)] ?? "application/octet-stream",
+      "accept-ranges": "bytes",
+    };
+    const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
+    if (first === undefined) {
+      response.writeHead(200, { ...head, "content-length": bytes.length }).end(bytes);
+      return;
+    }
+    const end = Math.min(last ? Number(last) : Number.POSITIVE_INFINITY, bytes.length - 1);
+    const part = bytes.subarray(Number(first), end + 1);
+    response
+      .writeHead(206, {
+        ...head,
+        "content-length": part.length,
+        "content-range": `bytes ${first}-${end}/${bytes.length}`,
+      })
+      .end(part);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    address: `http://127.0.0.1:${port}${FOLDER}`,
+    folder,
+    rebuild: (title) =>
+      make([
+        {
+          name: "another version",
+          transformIndexHtml: (html) => html.replace(/<title>[^<]*/, `<title>${title}`),
+        },
+      ]),
+    offline: (is) => {
+      offline = is;
+    },
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await rm(root, { recursive: true });
+    },
+  };
+}
+
+/** Errors that a page threw or complained of, its policy's among them. */
+export const complaints: string[] = [];
+
+/** Opens the page with the engine that stands in, in a window of its own with nothing stored. */
+export async function openFake(
+  browser: Browser,
+  { address }: BuiltPage,
+  fake: Fake = {},
+  options: BrowserContextOptions & { readonly hash?: string } = {},
+): Promise<Page> {
+  const { hash = "", ...rest } = options;
+  const context = await browser.newContext({ locale: "en-US", serviceWorkers: "block", ...rest });
+  const page = await context.newPage();
+  watch(page);
+  await page.addInitScript((fake) => {
+    (globalThis as { fake?: unknown }).fake = { calls: [], ...fake };
+  }, fake);
+  await page.goto(address + hash);
+  await page.locator("#question").waitFor();
+  return page;
+}
+
+export function watch(page: Page): void {
+  page.on("pageerror", (error) => complaints.push(String(error.stack)));
+  page.on("console", (message) => {
+    if (message.type() === "error" && !/ERR_|WebGPU/.test(message.text())) complaints.push(message.text());
+  });
+}
+
+/** What the page asked of the engine that stands in. */
+export function callsOf(page: Page): Promise<[string, never][]> {
+  return page.evaluate(() => (globalThis as unknown as { fake: { calls: [string, never][] } }).fake.calls);
+}
+
+/** Says something and waits until it is answered. */
+export async function say(page: Page, text: string): Promise<string> {
+  const before = await page.locator(".answer").count();
+  await page.locator("#question").fill(text);
+  await page.locator("#question").press("Enter");
+  await answered(page);
+  await page.waitForFunction((count) => document.querySelectorAll(".answer").length > count, before);
+  return page.locator(".answer .markdown").last().innerText();
+}
+
+/** Waits until nothing is being answered. */
+export async function answered(page: Page, timeout = 90_000): Promise<void> {
+  await page.locator(":root[data-state=idle]").waitFor({ timeout });
+}

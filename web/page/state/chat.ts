@@ -1,0 +1,187 @@
+import type { GenerationResult, Message } from "../../../src/index.ts";
+import { Signal } from "../ui/signal.ts";
+import type { Archive } from "./archive.ts";
+import { Meter } from "./meter.ts";
+import { generationOptions } from "./preferences.ts";
+import type { Session } from "./session.ts";
+import { newId, newTalk, type Talk, type Turn, titleOf } from "./talk.ts";
+
+/** How often an answer under way is written down: what a closed tab may lose of it. */
+const SAVE_MS = 1000;
+
+/** What the page is at. */
+export type Activity =
+  | { readonly kind: "idle" }
+  /** Asked, and the model is not there yet. */
+  | { readonly kind: "waiting"; readonly talk: Talk; readonly turn: Turn }
+  /** The prompt is run; tokens. */
+  | {
+      readonly kind: "reading";
+      readonly talk: Talk;
+      readonly turn: Turn;
+      readonly done: number;
+      readonly total: number;
+    }
+  | { readonly kind: "answering"; readonly talk: Talk; readonly turn: Turn };
+
+/** The conversation that is shown, and the answer that is on its way, be it in this conversation or in another. */
+export class Chat {
+  readonly talk: Signal<Talk>;
+  readonly activity = new Signal<Activity>({ kind: "idle" });
+  /** Told whenever the turn's text has grown. */
+  readonly grown = new Signal<Turn | undefined>(undefined);
+  /** An answer that failed, until the next one. */
+  readonly failure = new Signal<{ readonly talk: Talk; readonly error: unknown } | undefined>(undefined);
+  readonly latest = new Signal<GenerationResult | undefined>(undefined);
+  readonly meters = { prefill: new Meter(), decode: new Meter() };
+  private readonly archive: Archive;
+  private readonly session: Session;
+  private stopping = new AbortController();
+  /** Ids that are not written down again. */
+  private readonly deleted = new Set<string>();
+
+  constructor(archive: Archive, session: Session) {
+    this.archive = archive;
+    this.session = session;
+    this.talk = new Signal(newTalk());
+  }
+
+  get busy(): boolean {
+    return this.activity.value.kind !== "idle";
+  }
+
+  /** Shows an empty conversation, which is written down with its first message. */
+  begin(): void {
+    this.talk.value = newTalk();
+  }
+
+  async show(id: string): Promise<void> {
+    const { value } = this.activity;
+    // The one that is being answered is here already, and further than the archive has it.
+    const talk = value.kind !== "idle" && value.talk.id === id ? value.talk : await this.archive.get(id);
+    if (talk) this.talk.value = talk;
+  }
+
+  send(text: string): void {
+    if (this.busy || text.trim() === "") return;
+    const talk = this.talk.value;
+    talk.turns.push({ id: newId(), role: "user", content: text });
+    void this.answer(talk);
+  }
+
+  /** Says something else in place of a message, and has it answered; what came after it goes. */
+  resend(turn: Turn, text: string): void {
+    const talk = this.talk.value;
+    const at = talk.turns.indexOf(turn);
+    if (this.busy || at < 0 || text.trim() === "") return;
+    talk.turns.splice(at, talk.turns.length, { id: newId(), role: "user", content: text });
+    void this.answer(talk);
+  }
+
+  /** Answers the last question again. */
+  regenerate(): void {
+    const talk = this.talk.value;
+    if (this.busy) return;
+    while (talk.turns.at(-1)?.role === "assistant") talk.turns.pop();
+    if (talk.turns.length > 0) void this.answer(talk);
+  }
+
+  stop(): void {
+    this.stopping.abort();
+  }
+
+  /** Gives a conversation a title of the person's own; an empty one has that of its first question again. */
+  async rename(id: string, title: string): Promise<void> {
+    const talk = this.talk.value.id === id ? this.talk.value : await this.archive.get(id);
+    if (!talk) return;
+    talk.named = title.trim() !== "";
+    talk.title = talk.named ? title.trim() : titleOf(talk.turns[0]?.content ?? "");
+    await this.archive.put(talk);
+    if (talk === this.talk.value) this.talk.value = talk;
+  }
+
+  /** @returns What brings it back. */
+  async delete(id: string): Promise<() => Promise<void>> {
+    const { value } = this.activity;
+    if (value.kind !== "idle" && value.talk.id === id) this.stop();
+    const talk = this.talk.value.id === id ? this.talk.value : await this.archive.get(id);
+    this.deleted.add(id);
+    await this.archive.delete(id);
+    if (this.talk.value.id === id) this.begin();
+    return async () => {
+      this.deleted.delete(id);
+      if (!talk) return;
+      await this.archive.put(talk);
+      this.talk.value = talk;
+    };
+  }
+
+  private async answer(talk: Talk): Promise<void> {
+    const stopping = new AbortController();
+    this.stopping = stopping;
+    this.failure.value = undefined;
+    const asked: Message[] = talk.turns
+      .filter(({ content }) => content !== "")
+      .map(({ role, content }) => ({ role, content }));
+    const turn: Turn = { id: newId(), role: "assistant", content: "" };
+    talk.turns.push(turn);
+    if (!talk.named) talk.title = titleOf(talk.turns[0]!.content);
+    this.activity.value = { kind: "waiting", talk, turn };
+    if (talk === this.talk.value) this.talk.value = talk;
+    await this.save(talk);
+    try {
+      const { engine, model } = await this.session.ready(stopping.signal);
+      turn.model = model;
+      const { prefill, decode } = this.meters;
+      prefill.start(performance.now());
+      let ran = 0;
+      const stream = engine.chat(asked, {
+        ...generationOptions(),
+        signal: stopping.signal,
+        onPrefill: (done, total) => {
+          prefill.add(done - ran, performance.now());
+          ran = done;
+          this.activity.value = { kind: "reading", talk, turn, done, total };
+        },
+      });
+      let saved = performance.now();
+      for await (const piece of stream) {
+        const now = performance.now();
+        if (turn.content === "") {
+          decode.start(now);
+          this.activity.value = { kind: "answering", talk, turn };
+        } else decode.add(1, now);
+        turn.content += piece;
+        this.grown.value = turn;
+        if (now - saved > SAVE_MS) {
+          saved = now;
+          void this.save(talk);
+        }
+      }
+      const result = await stream.result;
+      turn.finish = result.finish_reason;
+      turn.usage = result.usage;
+      turn.timings = result.timings;
+      this.latest.value = result;
+    } catch (error) {
+      turn.finish = stopping.signal.aborted ? "abort" : "error";
+      if (turn.finish === "error") this.failure.value = { talk, error };
+    }
+    // One that was stopped or failed before its first word is none; one that the model ended there is.
+    if (turn.content === "" && (turn.finish === "abort" || turn.finish === "error"))
+      talk.turns.splice(talk.turns.indexOf(turn), 1);
+    this.activity.value = { kind: "idle" };
+    if (talk === this.talk.value) this.talk.value = talk;
+    await this.save(talk);
+  }
+
+  private async save(talk: Talk): Promise<void> {
+    if (this.deleted.has(talk.id)) return;
+    talk.changed = Date.now();
+    try {
+      await this.archive.put(talk);
+    } catch (error) {
+      this.failure.value = { talk, error };
+    }
+  }
+}

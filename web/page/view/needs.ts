@@ -1,0 +1,91 @@
+import type { ModelNeeds, ModelSource, Models } from "../../api.ts";
+import { prefer, preferences } from "../state/preferences.ts";
+import { t } from "../strings/strings.ts";
+import { type Child, h } from "../ui/dom.ts";
+import { bytes, number } from "../ui/format.ts";
+import { problemCard } from "./problem.ts";
+
+const CONTEXTS = [512, 1024, 2048, 4096] as const;
+
+/**
+ * What a model takes and what is there, before a byte of it is fetched; what could be done where it does not fit.
+ * @param ways Buttons for a model that can be had.
+ */
+export function needsCard(
+  models: Models,
+  source: ModelSource,
+  ways: (needs: ModelNeeds) => readonly Child[],
+  gone: AbortSignal,
+): HTMLElement {
+  const element = h("div", { class: "needs", "aria-live": "polite" });
+  const ask = async (context?: number) => {
+    element.replaceChildren(h("p", { class: "soft" }, t().looking));
+    try {
+      const needs = await models.inspect(source, { ...(context !== undefined && { context }), signal: gone });
+      if (gone.aborted) return;
+      element.replaceChildren(...show(needs));
+    } catch (error) {
+      if (gone.aborted) return;
+      element.replaceChildren(problemCard(error, [{ label: t().tryAgain, run: () => void ask(context) }]));
+    }
+  };
+
+  function show(needs: ModelNeeds): HTMLElement[] {
+    const { memory, space } = needs;
+    const missing = needs.bytes - needs.present;
+    const fits = missing <= space.free;
+    const contexts = [...new Set([...CONTEXTS, needs.context])].sort((a, b) => a - b);
+    const select = h(
+      "select",
+      {
+        onchange: () => {
+          prefer({ context: Number(select.value) });
+          void ask(Number(select.value));
+        },
+      },
+      ...contexts.map((context) =>
+        h(
+          "option",
+          { value: context, selected: context === needs.context },
+          t().tokens(number(context), context),
+        ),
+      ),
+    );
+    const row = (label: string, value: Child, verdict?: boolean) =>
+      h(
+        "div",
+        { class: verdict === false ? "wrong" : "" },
+        h("dt", {}, label),
+        h("dd", {}, value, verdict !== undefined && h("span", { class: "verdict" }, verdict ? " ✓" : " ✗")),
+      );
+    const rows = h(
+      "dl",
+      { class: "facts" },
+      row(t().weightFormat, needs.weights),
+      row(t().toFetch, bytes(missing)),
+      row(t().spaceFree, bytes(space.free), fits),
+      row(t().gpuMemory, bytes(memory.total)),
+      row(
+        t().gpuParts,
+        t().memoryParts(bytes(memory.weights), bytes(memory.cache), bytes(memory.activations)),
+      ),
+      h("div", {}, h("dt", {}, h("label", {}, t().contextLength, select)), h("dd", {}, "")),
+    );
+    if (!fits || needs.obstacle !== undefined) {
+      return [
+        rows,
+        h(
+          "div",
+          { class: "problem", role: "alert" },
+          h("p", {}, fits ? t().doesNotFit : t().diskTooSmall(bytes(missing - space.free))),
+          needs.obstacle !== undefined && h("p", { class: "detail", lang: "en" }, needs.obstacle),
+          h("ul", {}, ...t().whatCouldBeDone.map((way) => h("li", {}, way))),
+        ),
+      ];
+    }
+    return [rows, h("div", { class: "row" }, ...ways(needs))];
+  }
+
+  void ask(preferences.value.context);
+  return element;
+}

@@ -1,0 +1,67 @@
+import { t } from "../strings/strings.ts";
+import { h } from "../ui/dom.ts";
+
+/** What can be wrong, as a person would tell it apart: by what to do. */
+export type ProblemKind =
+  | "insecure"
+  | "no-webgpu"
+  | "no-adapter"
+  | "device-lost"
+  | "offline"
+  | "network"
+  | "disk-full"
+  | "too-large"
+  | "broken-file"
+  | "wrong-numbers"
+  | "context-overflow"
+  | "option"
+  | "other";
+
+/** Told by what the browser has and by the errors' codes, never by their words. */
+export async function kindOf(error: unknown): Promise<ProblemKind> {
+  const { code, name } = Object(error) as { code?: unknown; name?: unknown };
+  if (name === "QuotaExceededError" || code === "quota") return "disk-full";
+  if (code === "option" || code === "context-overflow") return code;
+  if (!isSecureContext) return "insecure";
+  if (!navigator.gpu) return "no-webgpu";
+  if (code === "device-lost") return "device-lost";
+  if (code === "device") return (await navigator.gpu.requestAdapter()) ? "too-large" : "no-adapter";
+  if (code === "memory") return "too-large";
+  if (code === "logits" || code === "shader" || code === "self-check") return "wrong-numbers";
+  if (code === "network" || error instanceof TypeError) return navigator.onLine ? "network" : "offline";
+  if (code === "checkpoint" || code === "config" || code === "tokenizer") return "broken-file";
+  return "other";
+}
+
+export interface WayOn {
+  readonly label: string;
+  readonly run: () => void;
+}
+
+/** What went wrong in plain words, what to do about it, buttons that do it, and the error's own words for who wants them. */
+export function problemCard(error: unknown, waysOn: readonly WayOn[]): HTMLElement {
+  const title = h("h2", {});
+  const text = h("p", {});
+  const detail = error instanceof Error ? error.message : String(error);
+  const element = h(
+    "section",
+    { class: "problem", role: "alert" },
+    title,
+    text,
+    h(
+      "div",
+      { class: "row" },
+      ...waysOn.map(({ label, run }, i) =>
+        h("button", { type: "button", class: i === 0 ? "primary" : "", onclick: run }, label),
+      ),
+    ),
+    h("p", { class: "detail", lang: "en" }, detail),
+  );
+  void kindOf(error).then((kind) => {
+    element.dataset.problem = kind;
+    const words = t().problems[kind];
+    title.textContent = words.title;
+    text.textContent = words.text;
+  });
+  return element;
+}
