@@ -50,10 +50,9 @@ export class LlamaModel implements LanguageModel {
   readonly decoding: Decode;
   /** What it takes on the adapter, in bytes. */
   readonly memory: Memory;
-  readonly gpu: Gpu;
-  /** The dispatches of its passes, for those who time them. */
-  readonly passes: Passes;
+  private readonly gpu: Gpu;
   private readonly parts: Parts;
+  private readonly passes: Passes;
   private readonly readback: Readback;
   private readonly ring: ReadbackRing;
   private readonly drawn: ReturnType<typeof drawnOf>;

@@ -1,6 +1,5 @@
 import { failureOf } from "../../src/failure.ts";
 import {
-  benchmarkEngine,
   type DeviceLostError,
   type Engine,
   type LlamaModel,
@@ -26,7 +25,6 @@ type EngineCall =
   | "benchmark";
 
 let loaded: Engine<LlamaModel> | undefined;
-let name = "";
 /** Sends the page what becomes of a lost device, where it listens. */
 let tell: (event: LossEvent) => void = () => {};
 
@@ -46,16 +44,12 @@ function engine(): Engine<LlamaModel> {
 /** The calls to the worker's one engine. */
 export const engineHandlers: Pick<Handlers, EngineCall> = {
   async load({ signal, emit }, source, options) {
-    const opened = await openSource(source, { signal, onProgress: emit });
-    name = opened.name;
+    const { open, name } = await openSource(source, { signal, onProgress: emit });
     const onProgress = meter("load", emit);
-    loaded = await loadEngine(webHost(), opened.open, {
-      ...options,
-      signal,
-      onProgress,
-      onDeviceLost,
-    } as Parameters<typeof loadEngine>[2]);
-    return describe(loaded);
+    loaded = await loadEngine(webHost(), open, { ...options, signal, onProgress, onDeviceLost } as Parameters<
+      typeof loadEngine
+    >[2]);
+    return describe(loaded, name);
   },
 
   watch: ({ emit, signal }) => {
@@ -92,10 +86,12 @@ export const engineHandlers: Pick<Handlers, EngineCall> = {
   encodeChat: async (_, messages) => engine().encodeChat(messages),
   encode: async (_, text) => engine().tokenizer.encode(text),
   decode: async (_, ids) => engine().tokenizer.decode(ids),
-  benchmark: ({ signal, emit }) => benchmarkEngine(engine(), name, { signal, onProgress: emit }),
+  benchmark: async () => {
+    throw new OptionError("not yet");
+  },
 };
 
-function describe({ model, defaults }: Engine<LlamaModel>): EngineInfo {
+function describe({ model, defaults }: Engine<LlamaModel>, name: string): EngineInfo {
   const { vendor, architecture, device, description } = model.adapter;
   return {
     name,

@@ -1,0 +1,343 @@
+import { readFile } from "node:fs/promises";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { expectBrowser, hasBrowser, launchBrowser } from "../support/browser.ts";
+import type { Fake } from "../support/fake-engine.ts";
+import { answered, type BuiltPage, buildPage, callsOf, complaints, openFake, say } from "../support/page.ts";
+
+expectBrowser();
+
+const MARKDOWN = `# Title
+
+Some *words* and \`code\`.
+
+1. one
+
+2. two
+
+- a
+- b
+
+| x | y |
+| --- | --- |
+| 1 | 2 |
+
+\`\`\`ts
+const a = "<b>";
+\`\`\`
+
+[a link](https://example.org) ends it.`;
+
+const ATTACK = `<img src=x onerror="window.broken = 1"> <script>window.broken = 1</script>
+
+[click](javascript:window.broken=1) ![picture](https://example.org/track.png)
+
+<svg onload="window.broken = 1"><a href="javascript:window.broken=1">x</a></svg>
+
+[data](data:text/html,<script>window.broken=1</script>)`;
+
+describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
+  let built: BuiltPage;
+  let browser: Browser;
+  let page: Page;
+
+  beforeAll(async () => {
+    built = await buildPage("fake");
+    browser = await launchBrowser();
+  });
+
+  afterEach(() => page?.context().close());
+
+  afterAll(async () => {
+    await browser?.close();
+    await built?.close();
+  });
+
+  const open = async (fake: Fake = {}, options = {}) => {
+    page = await openFake(browser, built, fake, options);
+    return page;
+  };
+  const box = () => page.locator("#question");
+  const messages = () => page.locator(".turn .bubble, .turn .markdown").allInnerTexts();
+  /** Messages of the chats that the engine was asked for. */
+  const asked = async () => (await callsOf(page)).filter(([name]) => name === "chat").map(([, args]) => args);
+
+  test("goes through a whole conversation by keyboard alone", async () => {
+    await open({ answers: { second: "the second answer" }, delay: 5 });
+    await page.keyboard.press("Tab");
+    expect(await page.evaluate(() => document.activeElement?.className)).toBe("skip");
+    await page.keyboard.press("Enter");
+    await page.keyboard.type("first");
+    await page.keyboard.press("Shift+Enter");
+    await page.keyboard.type("line");
+    await page.keyboard.press("Enter");
+    await page.locator(".answer .note:not(:empty)").waitFor();
+    await page.keyboard.type("second");
+    await page.keyboard.press("Enter");
+    await page.locator(".answer .note:not(:empty)").nth(1).waitFor();
+    expect(await messages()).toEqual(["first\nline", "first\nline", "second", "the second answer"]);
+    // Arrow up says the last question in other words.
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("ControlOrMeta+a");
+    await page.keyboard.type("third");
+    await page.keyboard.press("Enter");
+    await page.locator(".answer .markdown", { hasText: "third" }).waitFor();
+    expect(await messages()).toEqual(["first\nline", "first\nline", "third", "third"]);
+  });
+
+  test("sends nothing with an input method's Enter", async () => {
+    await open();
+    await box().fill("ni");
+    const key = (init: object) =>
+      box().evaluate((box, init) => {
+        box.dispatchEvent(new CompositionEvent("compositionend", { data: "你", bubbles: true }));
+        box.dispatchEvent(
+          new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true, ...init }),
+        );
+      }, init);
+    await key({ isComposing: true, keyCode: 13 });
+    // Safari's: the composition is over, and the code is that of an input method.
+    await key({ isComposing: false, keyCode: 229 });
+    expect(await page.locator(".turn").count()).toBe(0);
+    await key({ isComposing: false, keyCode: 13 });
+    await page.locator(".answer").waitFor();
+  });
+
+  test("sends while the model is loading, and answers when it is there", async () => {
+    await open({ loading: 400 });
+    await box().fill("early");
+    await box().press("Enter");
+    expect(await page.locator("#status").innerText()).toContain("Waiting");
+    await page.locator(".answer .markdown", { hasText: "early" }).waitFor();
+  });
+
+  test("stops an answer by Escape and by its button, and keeps what came", async () => {
+    await open({ answers: { long: "word ".repeat(400) }, delay: 5, piece: 5 });
+    for (const stop of [() => page.keyboard.press("Escape"), () => page.locator("#stop").click()]) {
+      await page.locator("#new").click();
+      await box().fill("long");
+      await box().press("Enter");
+      await page.waitForFunction(() => (document.querySelector(".markdown")?.textContent?.length ?? 0) > 20);
+      await stop();
+      await answered(page);
+      expect(await page.locator(".answer .note").innerText()).toContain("Stopped");
+      const { length } = await page.locator(".answer .markdown").innerText();
+      expect(length).toBeGreaterThan(20);
+      expect(length).toBeLessThan(1500);
+    }
+  });
+
+  test("edits a message and answers it anew, and answers the last one again", async () => {
+    await open();
+    await say(page, "one");
+    await say(page, "two");
+    await page.locator(".question").first().hover();
+    await page.locator("[data-edit]").first().click();
+    await page.getByLabel("Edit the message").fill("uno");
+    await page.getByRole("button", { name: "Send again" }).click();
+    await page.locator(".answer .markdown", { hasText: "uno" }).waitFor();
+    await answered(page);
+    expect(await messages()).toEqual(["uno", "uno"]);
+    await page.locator("[data-again]").click();
+    await answered(page);
+    expect(
+      (await asked()).map(({ messages }: { messages: { content: string }[] }) =>
+        messages.map(({ content }) => content),
+      ),
+    ).toEqual([["one"], ["one", "one", "two"], ["uno"], ["uno"]]);
+  });
+
+  test("keeps conversations over a reload, renames, deletes and brings them back", async () => {
+    await open();
+    await say(page, "apples");
+    await page.locator("#new").click();
+    await say(page, "pears");
+    await page.reload();
+    await page.locator(".answer").waitFor();
+    expect(await messages()).toEqual(["pears", "pears"]);
+    const titles = () => page.locator(".talk").allInnerTexts();
+    expect(await titles()).toEqual(["pears", "apples"]);
+    await page.getByRole("button", { name: "apples", exact: true }).click();
+    await expect.poll(messages).toEqual(["apples", "apples"]);
+    await page.getByRole("button", { name: "Rename “apples”" }).click();
+    await page.getByLabel("Title").fill("fruit");
+    await page.getByLabel("Title").press("Enter");
+    await page.getByRole("button", { name: "fruit", exact: true }).waitFor();
+    await page.getByRole("button", { name: "Delete “fruit”" }).click();
+    await expect.poll(titles).toEqual(["pears"]);
+    await page.getByRole("button", { name: "Undo" }).click();
+    await page.getByRole("button", { name: "fruit", exact: true }).waitFor();
+    await page.reload();
+    await expect.poll(async () => (await titles()).sort()).toEqual(["fruit", "pears"]);
+  });
+
+  test("exports conversations, imports them elsewhere, and refuses other files", async () => {
+    await open({ answers: { question: "**answer**" } });
+    await say(page, "question");
+    const download = page.waitForEvent("download");
+    await page.locator("#export").click();
+    const exported = await readFile(await (await download).path());
+    await page.context().close();
+    await open();
+    const choose = (name: string, buffer: Buffer) =>
+      page.locator("#sidebar input[type=file]").setInputFiles({ name, mimeType: "application/json", buffer });
+    await choose(
+      "a.json",
+      Buffer.from('{"format":"ziya-conversations","version":1,"conversations":[{"title":1}]}'),
+    );
+    await page.locator(".notice", { hasText: "That file has no conversations" }).waitFor();
+    await choose("b.json", exported);
+    await page.locator(".answer").waitFor();
+    expect(await messages()).toEqual(["question", "answer"]);
+    expect(await page.locator(".answer strong").innerText()).toBe("answer");
+  });
+
+  test("keeps what came of an answer in the middle of which the page is closed", async () => {
+    await open({ answers: { long: "word ".repeat(1000) }, delay: 5, piece: 5 });
+    await box().fill("long");
+    await box().press("Enter");
+    await page.waitForFunction(() => (document.querySelector(".markdown")?.textContent?.length ?? 0) > 900);
+    await page.reload();
+    await page.locator(".answer .markdown").waitFor();
+    expect((await page.locator(".answer .markdown").innerText()).length).toBeGreaterThan(100);
+    expect(await page.locator(".answer .note").innerText()).toContain("closed");
+  });
+
+  test("shows Markdown, the same whether it came at once or in pieces", async () => {
+    await open({ answers: { markdown: MARKDOWN }, piece: 1 });
+    await say(page, "markdown");
+    const shown = () => page.locator(".answer .markdown").innerHTML();
+    const streamed = await shown();
+    await page.reload();
+    await page.locator(".answer .markdown table").waitFor();
+    expect(await shown()).toBe(streamed);
+    const markdown = page.locator(".answer .markdown");
+    expect(await markdown.locator("h1").innerText()).toBe("Title");
+    expect(await markdown.locator("ol > li").count()).toBe(2);
+    expect(await markdown.locator("ol").count()).toBe(1);
+    expect(await markdown.locator("td").allInnerTexts()).toEqual(["1", "2"]);
+    expect(await markdown.locator("pre code").textContent()).toBe('const a = "<b>";\n');
+    expect(await markdown.locator("a").getAttribute("rel")).toContain("noopener");
+  });
+
+  test("copies a block of code", async () => {
+    await open({ answers: { markdown: MARKDOWN } }, { permissions: ["clipboard-read", "clipboard-write"] });
+    await say(page, "markdown");
+    await page.locator(".copy-code").click();
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe('const a = "<b>";\n');
+  });
+
+  test("makes again only the end of an answer that grows", async () => {
+    const text = Array.from({ length: 30 }, (_, i) => `Paragraph ${i} has words.`).join("\n\n");
+    await open({ answers: { long: text }, delay: 2, piece: 8 });
+    await box().fill("long");
+    await box().press("Enter");
+    await page.locator(".markdown p").nth(5).waitFor();
+    const first = await page.locator(".markdown p").first().elementHandle();
+    await answered(page);
+    expect(await page.locator(".markdown p").count()).toBe(30);
+    expect(await first!.evaluate((node) => node.isConnected)).toBe(true);
+  });
+
+  test("does nothing that a model's text would have it do", async () => {
+    await open({ answers: { attack: ATTACK } });
+    const requests: string[] = [];
+    page.on("request", (request) => requests.push(request.url()));
+    await say(page, "attack");
+    const markdown = page.locator(".answer .markdown");
+    expect(await markdown.locator("img, script, svg, iframe, [onerror], [onload]").count()).toBe(0);
+    expect(await markdown.innerText()).toContain('<img src=x onerror="window.broken = 1">');
+    const links = await markdown
+      .locator("a")
+      .evaluateAll((links) => links.map((link) => link.getAttribute("href")));
+    expect(links).toEqual([null, "https://example.org/track.png", null]);
+    expect(await page.evaluate(() => "broken" in window)).toBe(false);
+    expect(requests).toEqual([]);
+  });
+
+  test("says an answer once to a screen reader, and in its own language", async () => {
+    await open({ answers: { 你好: "我是子牙。", hello: "I am Ziya." }, delay: 5, piece: 1 });
+    await page.evaluate(() => {
+      const said: string[] = [];
+      Object.assign(window, { said });
+      new MutationObserver(() => said.push(document.querySelector("#announcer")!.textContent!)).observe(
+        document.querySelector("#announcer")!,
+        { childList: true },
+      );
+    });
+    await say(page, "你好");
+    await say(page, "hello");
+    const said = await page.evaluate(() => (window as unknown as { said: string[] }).said);
+    expect(said.filter((text) => text.includes("子牙"))).toHaveLength(1);
+    expect(said.filter((text) => text.includes("I am Ziya"))).toHaveLength(1);
+    expect(said.length).toBeLessThanOrEqual(5);
+    const langs = await page
+      .locator(".bubble, .markdown")
+      .evaluateAll((nodes) => nodes.map((node) => (node as HTMLElement).lang));
+    expect(langs).toEqual(["zh-Hans", "zh-Hans", "en", "en"]);
+    // Nothing that grows is announced as it does.
+    expect(await page.locator(".thread [aria-live], .thread [role=log], .thread [role=status]").count()).toBe(
+      0,
+    );
+  });
+
+  test("tells how full the context is, and draws where the model no longer sees", async () => {
+    await open({ context: 100, answers: { a: "b".repeat(30) } });
+    for (let i = 0; i < 3; i++) await say(page, "a");
+    await page.locator("#context", { hasText: /\d+ \/ 100/ }).waitFor();
+    await page.locator(".context.full").waitFor();
+    await page.locator(".forgotten").waitFor();
+    expect(await page.locator("#context").getAttribute("title")).toContain("the oldest turns are left out");
+    const before = await page.locator(".turn:has(~ .forgotten)").count();
+    // 25 of 100 are kept for the answer, a question has 1 and an answer 30: the last two turns and the next question fit.
+    expect(before).toBe(2);
+  });
+
+  test("asks with the person's settings, and with those of the address above them", async () => {
+    await open({}, { hash: "#max_tokens=32" });
+    await page.locator("#settings").click();
+    const field = (name: string) => page.locator(`#option-${name}`);
+    await field("temperature").fill("0.5");
+    await field("top_k").fill("7");
+    await field("max_tokens").fill("99");
+    expect(await field("top_p").getAttribute("placeholder")).toBe("0.85");
+    expect(await page.getByRole("dialog").innerText()).toContain("max_tokens = 32");
+    await page.keyboard.press("Escape");
+    await say(page, "x");
+    const [{ options }] = (await asked()) as unknown as [{ options: object }];
+    expect(options).toMatchObject({ temperature: 0.5, top_k: 7, max_tokens: 32, overflow: "truncate" });
+    await page.reload();
+    await page.locator("#settings").click();
+    expect(await field("temperature").inputValue()).toBe("0.5");
+    await page.getByRole("button", { name: "As the model recommends" }).click();
+    expect(await field("temperature").inputValue()).toBe("");
+  });
+
+  test("asks an example that is clicked", async () => {
+    await open({ answers: { "48+87=?": "135" } });
+    expect(await page.locator(".examples dt").count()).toBe(9);
+    await page.getByRole("button", { name: "48+87=?" }).click();
+    await page.locator(".answer .markdown", { hasText: "135" }).waitFor();
+    expect(await page.locator(".welcome").isVisible()).toBe(false);
+  });
+
+  test("speaks Chinese where the browser prefers it, and changes without ending an answer", async () => {
+    await open({ answers: { 长: "字".repeat(300) }, delay: 5, piece: 1 }, { locale: "zh-CN" });
+    expect(await page.locator("html").getAttribute("lang")).toBe("zh-Hans");
+    await box().fill("长");
+    await box().press("Enter");
+    await page.locator("[data-running] .markdown", { hasText: "字字" }).waitFor();
+    await page.locator("#settings").click();
+    await page.getByRole("radio", { name: "English" }).click();
+    expect(await page.locator("html").getAttribute("lang")).toBe("en");
+    await page.getByRole("button", { name: "Stop" }).waitFor();
+    await answered(page);
+    expect((await page.locator(".answer .markdown").innerText()).length).toBe(300);
+    await page.reload();
+    expect(await page.locator("html").getAttribute("lang")).toBe("en");
+  });
+
+  test("has thrown no error of its own, and broken no rule of its policy", () => {
+    expect(complaints).toEqual([]);
+  });
+});
