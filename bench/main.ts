@@ -1,16 +1,16 @@
 import { parseArgs } from "node:util";
 import { SHAPE_NAMES, shapeConfig } from "../fixtures/shapes.ts";
 import { dawnHost } from "../node/host.ts";
+import { READ_BYTES, readBandwidth } from "../src/benchmark/read.ts";
 import { describeAdapter } from "../src/gpu/adapter.ts";
 import { openDevice } from "../src/gpu/device.ts";
 import { presetOf, type Rung } from "../src/gpu/features.ts";
 import { WEIGHT_FORMATS } from "../src/stored.ts";
 import { benchCache } from "./cache.ts";
 import { kernelSubjects } from "./kernels.ts";
-import { type Measured, READ_BYTES, readBandwidth, timeInterleaved } from "./measure.ts";
+import { type Measured, timeInterleaved } from "./measure.ts";
 import { benchModel } from "./model.ts";
 import { choice, count } from "./options.ts";
-import { randomBuffer } from "./random.ts";
 import { saveResults } from "./record.ts";
 import { benchTogether } from "./together.ts";
 
@@ -90,8 +90,7 @@ async function main(): Promise<void> {
   console.log(line("", ["ms", "GB/s", "GFLOP/s", "of read"]));
 
   const rows: Row[] = [];
-  const data = randomBuffer(gpu, "read", READ_BYTES / 4);
-  const read = await readBandwidth(gpu, data);
+  const { dispatch: read } = await readBandwidth(gpu);
   const report = ({ name, ms, bytes, flops, tokensPerSecond }: Measured, readMs: number) => {
     const row = {
       name,

@@ -1,5 +1,5 @@
 import type { Gpu } from "../src/gpu/device.ts";
-import { compile, type Dispatch, encode } from "../src/gpu/kernel.ts";
+import { type Dispatch, encode } from "../src/gpu/kernel.ts";
 import { median } from "../src/model/timing.ts";
 
 /** What a subject took, and what it must at least move and compute. */
@@ -45,19 +45,4 @@ export async function timeInterleaved(
       samples[i]!.push(await timeOnce(gpu, dispatches, repeats[i]!));
   }
   return samples.map(median);
-}
-
-/** Bytes that the read-bandwidth kernel walks: beyond most caches, within any adapter's binding. */
-export const READ_BYTES: number = 96 << 20;
-const READ_GROUPS = 2048;
-
-/** A dispatch that reads READ_BYTES and does nothing with them. */
-export async function readBandwidth(gpu: Gpu, data: GPUBuffer): Promise<Dispatch> {
-  const kernel = await compile(gpu, {
-    label: "read_bandwidth",
-    files: ["read_bandwidth"],
-    bindings: ["data", "out"],
-    constants: { VECTORS: READ_BYTES / 16, GROUPS: READ_GROUPS },
-  });
-  return kernel({ data, out: gpu.buffer("out", 16) }, [READ_GROUPS]);
 }

@@ -1,4 +1,6 @@
 /** The host-free core: it needs WebGPU and a way to read the checkpoint's files. Hosts: `ziya-webgpu/node`. */
+export { benchmarkEngine } from "./benchmark/benchmark.ts";
+export type { BenchmarkOptions, BenchmarkReport } from "./benchmark/report.ts";
 export { httpFolder, httpSource } from "./checkpoint/http.ts";
 export { type ByteSource, blobSource, bytesSource, type OpenFile } from "./checkpoint/source.ts";
 export * from "./errors.ts";

@@ -23,6 +23,7 @@ const RANKS: Readonly<Record<string, number>> = {
   "src/tokenizer": 3,
   "src/generate": 4,
   "src/server": 5,
+  "src/benchmark": 5,
   // Writing is above all of reading, loading and answering, which get by without it.
   "src/convert": 5,
   "src/index.ts": 6,
@@ -43,7 +44,7 @@ const RANKS: Readonly<Record<string, number>> = {
 /** The packages that a room may import; a room that is not here may import none. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {
   "src/generate": /^@huggingface\/jinja$/,
-  "node/setup": /^(node:|esbuild$)/,
+  "node/setup": /^(node:|esbuild$|webgpu$)/,
   node: /^(node:|webgpu$)/,
   "web/store": /^@noble\/hashes\/sha2\.js$/,
   "web/page": /^(marked|dompurify)$/,

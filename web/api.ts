@@ -1,10 +1,14 @@
 import type {
   AnswerStream,
+  BenchmarkOptions,
+  BenchmarkReport,
   Conversation,
   GenerationDefaults,
   GenerationOptions,
   Message,
 } from "../src/index.ts";
+
+export type { BenchmarkOptions, BenchmarkReport } from "../src/index.ts";
 
 /** Files of a checkpoint folder on the person's disk: of an `<input>`, of a drop, or a folder's handle. */
 export type FolderFiles = readonly File[] | FileSystemDirectoryHandle;
@@ -167,35 +171,6 @@ export interface WebEngine {
   benchmark(options?: BenchmarkOptions): Promise<BenchmarkReport>;
   /** Releases the model, its device and the worker. */
   destroy(): void;
-}
-
-export interface BenchmarkOptions {
-  readonly signal?: AbortSignal;
-  /** From 0 to 1. */
-  readonly onProgress?: (done: number) => void;
-}
-
-export interface BenchmarkReport {
-  readonly version: string;
-  readonly adapter: EngineInfo["adapter"];
-  readonly features: readonly string[];
-  readonly decoding: string;
-  readonly model: string;
-  readonly date: string;
-  /** Bytes per second that a kernel reads which does nothing else. */
-  readonly read_bandwidth: number;
-  readonly prefill_tokens_per_second: number;
-  readonly decode_tokens_per_second: number;
-  /** Bytes of weights that a token reads, over its time, over `read_bandwidth`. */
-  readonly decode_share: number;
-  readonly kernels: readonly {
-    readonly name: string;
-    readonly milliseconds: number;
-    /** Of the bytes it has to read; null where it reads next to nothing. */
-    readonly bytes: number | null;
-    /** Of the read bandwidth; null as above. */
-    readonly share: number | null;
-  }[];
 }
 
 /** How a model is loaded into a page's worker. */

@@ -3,13 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensurePeers } from "../../fixtures/peers/install.ts";
 import { dawnHost } from "../../node/host.ts";
+import { READ_BYTES, readBandwidth } from "../../src/benchmark/read.ts";
 import { describeAdapter } from "../../src/gpu/adapter.ts";
 import { type Gpu, openDevice } from "../../src/gpu/device.ts";
 import { presetOf } from "../../src/gpu/features.ts";
 import type { Config } from "../../src/model/config.ts";
-import { median, READ_BYTES, readBandwidth, timeInterleaved } from "../measure.ts";
+import { median, timeInterleaved } from "../measure.ts";
 import { costOf } from "../model.ts";
-import { randomBuffer } from "../random.ts";
 import { saveResults } from "../record.ts";
 import type { Contestant } from "./contestant.ts";
 import { type LlamaPeer, type LlamaSetup, librariesOf, startLlama } from "./llama-peer.ts";
@@ -84,9 +84,8 @@ async function compareSpeeds(
   contestants: readonly Contestant[],
   report: (rows: readonly Row[], readGigabytesPerSecond: number) => void,
 ): Promise<void> {
-  const data = randomBuffer(gpu, "read", READ_BYTES / 4);
-  const read = await readBandwidth(gpu, data);
-  const reading = { name: "read", turn: async () => (await timeInterleaved(gpu, [[read]]))[0]! };
+  const reader = await readBandwidth(gpu);
+  const reading = { name: "read", turn: async () => (await timeInterleaved(gpu, [[reader.dispatch]]))[0]! };
   /** `bytes`: what must be read for a token; `turn`: milliseconds a token. */
   const measure = async (
     kind: Pick<Row, "pass" | "context" | "tokens">,
@@ -128,7 +127,7 @@ async function compareSpeeds(
     const kind = { pass: "prefill", context: 0, tokens: prompt } as const;
     await measure(kind, bytes / prompt, async (contestant) => (await contestant.prefill(prompt)) / prompt);
   }
-  data.destroy();
+  reader.destroy();
 }
 
 /** Starts llama.cpp in each way asked for; what cannot be is told in `absent`, of what is there by default only. */

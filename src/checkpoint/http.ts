@@ -71,7 +71,7 @@ export async function httpSource(
 }
 
 /** What a server answers of a file that it does not have, or does not give. */
-interface Missing {
+export interface Missing {
   readonly missing: string;
   readonly forbidden: boolean;
 }
@@ -124,7 +124,7 @@ async function openUrl(url: string, fetch: Fetch, signal?: AbortSignal): Promise
 }
 
 /** Undefined where the response is of the file that was asked for. */
-function missingBy({ status, headers }: Response): Missing | undefined {
+export function missingBy({ status, headers }: Response): Missing | undefined {
   if (status === 403) return { missing: "403", forbidden: true };
   if (status === 404 || status === 410) return { missing: `${status}`, forbidden: false };
   const type = headers.get("content-type") ?? "";
@@ -133,20 +133,20 @@ function missingBy({ status, headers }: Response): Missing | undefined {
   return page ? { missing: `${status} with a page, ${type}`, forbidden: false } : undefined;
 }
 
-function forbidden(url: string): CheckpointError {
+export function forbidden(url: string): CheckpointError {
   return new CheckpointError(
     `${url} may not be read (403 Forbidden): sign the address anew or make the files public, and check the address.`,
   );
 }
 
 /** What tells one version of a resource from another. */
-function versionOf({ headers }: Response): string {
+export function versionOf({ headers }: Response): string {
   const etag = headers.get("etag");
   return etag === null ? `Last-Modified ${headers.get("last-modified")}` : `ETag ${etag}`;
 }
 
 /** @throws OptionError */
-function absolute(url: string | URL): URL {
+export function absolute(url: string | URL): URL {
   try {
     return new URL(url);
   } catch (cause) {
@@ -158,7 +158,7 @@ function absolute(url: string | URL): URL {
   }
 }
 
-async function sizeOf(
+export async function sizeOf(
   fetch: Fetch,
   url: string,
   response: Response,
@@ -181,7 +181,7 @@ async function sizeOf(
 }
 
 /** What a 206 says it holds; undefined when the header is hidden from the page, as of another origin it may be. */
-async function contentRange(
+export async function contentRange(
   url: string,
   response: Response,
 ): Promise<{ first: number; last: number; size: number } | undefined> {

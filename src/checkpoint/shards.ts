@@ -133,7 +133,7 @@ function packedFormat(file: string, shards: readonly Checkpoint[]): WeightFormat
   );
 }
 
-function parseWeightMap(text: string, file: string): Map<string, string> {
+export function parseWeightMap(text: string, file: string): Map<string, string> {
   const { weight_map: weightMap } = parseObject(text, file);
   if (!isObject(weightMap)) {
     throw new CheckpointError(`${file} has no weight_map; wanted {"weight_map": {tensor: file}}.`);

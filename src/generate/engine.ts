@@ -149,6 +149,11 @@ export class Engine<Model extends EngineModel = EngineModel> {
     yield* score(this.scheduler, this.checkIds(tokens));
   }
 
+  /** Runs what needs the model for itself, between two passes of those who are answered. */
+  exclusive<Result>(work: () => Promise<Result>): Promise<Result> {
+    return this.scheduler.run(work);
+  }
+
   /** Releases the model and its device. */
   destroy(): void {
     this.recovery.destroy();

@@ -24,6 +24,9 @@ export interface Storage {
   readonly chunk: number;
 }
 
+/** What of a device says whether a model fits. */
+export type GpuRoom = Pick<Gpu, "info" | "bindingLimit" | "systemMemory">;
+
 /** What a model takes on an adapter, in bytes. */
 export interface Memory {
   readonly weights: number;
@@ -59,7 +62,7 @@ export function memoryOf(config: Config, storage: Storage): Memory {
  * tell: whether all of it fits there, only allocating tells.
  * @throws DeviceError saying what is needed and what there is, ConfigError where the cache cannot be stored as asked.
  */
-export function checkFit(gpu: Gpu, config: Config, storage: Storage): void {
+export function checkFit(gpu: GpuRoom, config: Config, storage: Storage): void {
   const { formatOf, cache, context, cacheTokens = context, chunk } = storage;
   const name = describeAdapter(gpu.info);
   const shape = attentionShape(config, context, cache, cacheTokens);

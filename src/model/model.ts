@@ -50,9 +50,10 @@ export class LlamaModel implements LanguageModel {
   readonly decoding: Decode;
   /** What it takes on the adapter, in bytes. */
   readonly memory: Memory;
-  private readonly gpu: Gpu;
+  readonly gpu: Gpu;
+  /** The dispatches of its passes, for those who time them. */
+  readonly passes: Passes;
   private readonly parts: Parts;
-  private readonly passes: Passes;
   private readonly readback: Readback;
   private readonly ring: ReadbackRing;
   private readonly drawn: ReturnType<typeof drawnOf>;

@@ -1,5 +1,7 @@
 import * as faults from "../../web/store/fault.ts";
 import * as folders from "../../web/store/folder.ts";
+import * as states from "../../web/store/state.ts";
+import * as stores from "../../web/store/store.ts";
 import * as files from "../../web/store/sync-file.ts";
 
 /** What a tab asks of its worker. */
@@ -8,7 +10,7 @@ export type Request =
   /** To stop for good, in the middle of what it does, when it comes to a point for the nth time. */
   | { readonly stopAt: faults.FaultPoint; readonly nth: number };
 
-const tools = { ...faults, ...files, ...folders };
+const tools = { ...faults, ...files, ...folders, ...states, ...stores };
 
 addEventListener("message", async ({ data }: MessageEvent<Request>) => {
   if ("stopAt" in data) return stopAt(data.stopAt, data.nth);

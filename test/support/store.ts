@@ -27,6 +27,31 @@ export interface StoreTab {
   end(): Promise<void>;
 }
 
+/** Removes all that is stored, whatever left it. */
+export async function clearStore(tab: StoreTab): Promise<void> {
+  await tab.begin();
+  await tab.run(
+    `const root = await navigator.storage.getDirectory();
+     for await (const name of root.keys()) await tools.removeEntry(root, name);`,
+  );
+}
+
+/** Reads all files of the model `args.name`, which has to be whole, as base64 by name. */
+export const STORED = `
+  const held = await new tools.ModelStore().open(args.name);
+  const root = await tools.findModelFolder(args.name);
+  const read = {};
+  for await (const name of root.files.keys()) {
+    const file = await held(name);
+    const bytes = await file.read(0, file.size);
+    let text = "";
+    for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
+    read[name] = btoa(text);
+  }
+  held.close();
+  return read;
+`;
+
 export async function openStoreTab(browser: Browser, server: SourceServer): Promise<StoreTab> {
   const page = await browser.newPage();
   await page.goto(server.blank);

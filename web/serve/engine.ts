@@ -1,5 +1,6 @@
 import { failureOf } from "../../src/failure.ts";
 import {
+  benchmarkEngine,
   type DeviceLostError,
   type Engine,
   type LlamaModel,
@@ -25,6 +26,7 @@ type EngineCall =
   | "benchmark";
 
 let loaded: Engine<LlamaModel> | undefined;
+let name = "";
 /** Sends the page what becomes of a lost device, where it listens. */
 let tell: (event: LossEvent) => void = () => {};
 
@@ -44,12 +46,16 @@ function engine(): Engine<LlamaModel> {
 /** The calls to the worker's one engine. */
 export const engineHandlers: Pick<Handlers, EngineCall> = {
   async load({ signal, emit }, source, options) {
-    const { open, name } = await openSource(source, { signal, onProgress: emit });
+    const opened = await openSource(source, { signal, onProgress: emit });
+    name = opened.name;
     const onProgress = meter("load", emit);
-    loaded = await loadEngine(webHost(), open, { ...options, signal, onProgress, onDeviceLost } as Parameters<
-      typeof loadEngine
-    >[2]);
-    return describe(loaded, name);
+    loaded = await loadEngine(webHost(), opened.open, {
+      ...options,
+      signal,
+      onProgress,
+      onDeviceLost,
+    } as Parameters<typeof loadEngine>[2]);
+    return describe(loaded);
   },
 
   watch: ({ emit, signal }) => {
@@ -86,12 +92,10 @@ export const engineHandlers: Pick<Handlers, EngineCall> = {
   encodeChat: async (_, messages) => engine().encodeChat(messages),
   encode: async (_, text) => engine().tokenizer.encode(text),
   decode: async (_, ids) => engine().tokenizer.decode(ids),
-  benchmark: async () => {
-    throw new OptionError("not yet");
-  },
+  benchmark: ({ signal, emit }) => benchmarkEngine(engine(), name, { signal, onProgress: emit }),
 };
 
-function describe({ model, defaults }: Engine<LlamaModel>, name: string): EngineInfo {
+function describe({ model, defaults }: Engine<LlamaModel>): EngineInfo {
   const { vendor, architecture, device, description } = model.adapter;
   return {
     name,

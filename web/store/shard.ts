@@ -1,0 +1,388 @@
+import { PassingError, retried } from "../../src/checkpoint/retry.ts";
+import { CheckpointError } from "../../src/errors.ts";
+import { findShared, share } from "./cross-origin.ts";
+import { fault } from "./fault.ts";
+import type { Meter } from "./meter.ts";
+import { countedBytes, Pieces } from "./pieces.ts";
+import { type RangeResponse, type Remote, WrongRangeError } from "./remote.ts";
+import { createSha256 } from "./sha256.ts";
+import type { FileState, ModelFolder } from "./state.ts";
+import { ifThere, openSync, removeEntry } from "./sync-file.ts";
+
+export interface ShardOptions {
+  readonly remote: Remote;
+  readonly folder: ModelFolder;
+  readonly meter: Meter;
+  /** In bytes. */
+  readonly piece: number;
+  readonly signal: AbortSignal;
+  /** Bytes that the meter has counted already. */
+  readonly present: number;
+  /** Writes down that the file is there and right. */
+  onRight(file: FileState): Promise<void>;
+}
+
+/** What the first lane claims of a file that comes as a whole. */
+const WHOLE = -1;
+/** How often a file with a wrong SHA-256 is fetched again; the last time as a whole, in case it is the ranges. */
+const MOST_BAD = 2;
+/** How often a file may change on the server while it is fetched. */
+const MOST_RESTARTS = 3;
+/** Bytes that are hashed at a time, some 5 ms. */
+const HASH_BYTES = 1024 * 1024;
+
+/** Ends the requests for bytes that are not wanted any more. */
+class Superseded extends Error {}
+
+/** A large file on its way: fetched by any number of lanes, each of them a piece at a time. */
+export class Shard {
+  readonly name: string;
+  readonly #options: ShardOptions;
+  /** Whether size and SHA-256 are those of a conversion's index, and not what the server happens to say. */
+  readonly #promised: boolean;
+  #size: number;
+  #sha256: string | undefined;
+  #pieces: Pieces | undefined;
+  #preparing: Promise<void> | undefined;
+  #claims = new Set<number>();
+  /** Replaced when what is under way is not wanted any more. */
+  #stop = new AbortController();
+  #whole = false;
+  #restarts = 0;
+  #bad = 0;
+  #finishing = false;
+  #waiting: (() => void)[] = [];
+
+  constructor(file: FileState & { readonly size: number }, promised: boolean, options: ShardOptions) {
+    this.name = file.name;
+    this.#size = file.size;
+    this.#sha256 = file.sha256;
+    this.#promised = promised;
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Opens it, or takes it from where another site has left it. */
+  prepare(): Promise<void> {
+    this.#preparing ??= this.#prepare();
+    return this.#preparing;
+  }
+
+  async #prepare(): Promise<void> {
+    const { folder, meter, piece, present } = this.#options;
+    const data = await openSync(await folder.files.getFileHandle(this.name, { create: true }));
+    try {
+      const sidecar = await openSync(await folder.progress.getFileHandle(this.name, { create: true }));
+      this.#pieces = new Pieces(data, sidecar, this.#size, piece);
+    } catch (error) {
+      data.close();
+      throw error;
+    }
+    meter.correct(this.#pieces.done - present);
+    await this.#takeShared(this.#pieces);
+    await this.#finishIfFull(this.#pieces);
+  }
+
+  /** A piece that nobody is at, or undefined where there is none for now. */
+  claim(): number | undefined {
+    const pieces = this.#pieces;
+    if (!pieces || this.#finishing) return undefined;
+    if (this.#whole) {
+      if (this.#claims.size > 0) return undefined;
+      this.#claims.add(WHOLE);
+      return WHOLE;
+    }
+    for (let piece = 0; piece < pieces.count; piece++) {
+      if (this.#claims.has(piece) || pieces.missingFrom(piece) === pieces.endOf(piece)) continue;
+      this.#claims.add(piece);
+      return piece;
+    }
+    return undefined;
+  }
+
+  /**
+   * Fetches what was claimed; who brings the last of it holds the file to its SHA-256.
+   * @param most Bytes of the file up to which is enough.
+   */
+  async work(claim: number, most = Number.POSITIVE_INFINITY): Promise<void> {
+    const pieces = this.#pieces!;
+    const claims = this.#claims;
+    const { signal } = this.#stop;
+    const both = AbortSignal.any([signal, this.#options.signal]);
+    try {
+      if (claim === WHOLE) await this.#fetchWhole(pieces, both);
+      else await this.#fetchPiece(pieces, claim, Math.min(most, pieces.endOf(claim)), both);
+    } catch (error) {
+      if (!(error instanceof Superseded)) throw error;
+    } finally {
+      // What was superseded has its claims in a set that is not looked at any more.
+      claims.delete(claim);
+    }
+    await this.#finishIfFull(pieces);
+  }
+
+  /** The first bytes of the file as soon as they are there, right or not; undefined once it is closed. */
+  async head(length: number): Promise<Uint8Array | undefined> {
+    await this.prepare();
+    while (this.#pieces && this.#pieces.missingFrom(0) < Math.min(length, this.#pieces.endOf(0))) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    const pieces = this.#pieces;
+    return pieces && length <= pieces.missingFrom(0) ? pieces.read(0, length) : undefined;
+  }
+
+  /** Keeps what is there. */
+  close(): void {
+    try {
+      this.#pieces?.flush();
+    } finally {
+      this.#pieces?.close();
+      this.#pieces = undefined;
+      this.#wake();
+    }
+  }
+
+  async #fetchPiece(pieces: Pieces, piece: number, end: number, signal: AbortSignal): Promise<void> {
+    while (pieces.missingFrom(piece) < end) {
+      await retriedWhile(
+        () => pieces.missingFrom(piece),
+        signal,
+        async () => {
+          const { remote } = this.#options;
+          const response = await remote
+            .range(this.name, pieces.missingFrom(piece), end, pieces.version, signal)
+            .catch((error: Error) => {
+              if (!(error instanceof WrongRangeError)) throw error;
+              return this.#fetchAsWhole();
+            });
+          await this.#expectSame(pieces, response, signal);
+          if (response.whole) {
+            await response.discard();
+            this.#fetchAsWhole();
+          }
+          for await (const chunk of response.chunks) {
+            signal.throwIfAborted();
+            this.#append(pieces, piece, chunk.subarray(0, end - pieces.missingFrom(piece)));
+            if (pieces.missingFrom(piece) === end) return;
+          }
+          throw this.#broken();
+        },
+      );
+    }
+  }
+
+  async #fetchWhole(pieces: Pieces, signal: AbortSignal): Promise<void> {
+    while (pieces.done < pieces.size) {
+      await retriedWhile(
+        () => pieces.done,
+        signal,
+        async () => {
+          const response = await this.#options.remote.whole(this.name, signal);
+          await this.#expectSame(pieces, response, signal);
+          let at = 0;
+          for await (const chunk of response.chunks) {
+            signal.throwIfAborted();
+            if (at + chunk.length > pieces.size) {
+              throw new CheckpointError(
+                `${this.#address} has more than the ${pieces.size} bytes that it is said to have: fetch it from elsewhere.`,
+              );
+            }
+            this.#appendNew(pieces, at, chunk);
+            at += chunk.length;
+          }
+          if (at < pieces.size) throw this.#broken();
+        },
+      );
+    }
+  }
+
+  /** Of bytes of the whole file from `at`, those that are not there. */
+  #appendNew(pieces: Pieces, at: number, bytes: Uint8Array): void {
+    for (let done = 0; done < bytes.length; ) {
+      const piece = pieces.pieceAt(at + done);
+      const end = Math.min(bytes.length, pieces.endOf(piece) - at);
+      const first = Math.max(done, pieces.missingFrom(piece) - at);
+      if (first < end) this.#append(pieces, piece, bytes.subarray(first, end));
+      done = end;
+    }
+  }
+
+  #append(pieces: Pieces, piece: number, bytes: Uint8Array): void {
+    pieces.append(piece, bytes);
+    this.#options.meter.add(bytes.length, this.name);
+    if (piece === 0) this.#wake();
+  }
+
+  /** @throws Superseded where the server has another file by now, which begins alone. */
+  async #expectSame(pieces: Pieces, response: RangeResponse, signal: AbortSignal): Promise<void> {
+    const { version, size = pieces.size } = response;
+    const same = size === pieces.size && (!pieces.version || version?.name === pieces.version.name);
+    if (same) {
+      if (!pieces.version && version) pieces.adopt(version);
+      return;
+    }
+    await response.discard();
+    signal.throwIfAborted();
+    await this.#restart(pieces, response);
+  }
+
+  async #restart(pieces: Pieces, { size, sha256 }: RangeResponse): Promise<never> {
+    const stale = this.#promised && size !== undefined && size !== pieces.size;
+    if (stale || ++this.#restarts > MOST_RESTARTS) {
+      const found = stale
+        ? `has ${size} bytes, and the index says ${pieces.size}`
+        : "changes while it is fetched";
+      throw new CheckpointError(`${this.#address} ${found}: begin again once its folder is complete.`);
+    }
+    const { remote, meter, signal } = this.#options;
+    // Nobody writes bytes of the old file any more.
+    this.#supersede();
+    if (!this.#promised) {
+      const now = size === undefined ? await remote.probe(this.name, signal) : { size, sha256 };
+      meter.total += (now?.size ?? this.#size) - this.#size;
+      this.#size = now?.size ?? this.#size;
+      this.#sha256 = now?.sha256;
+    }
+    meter.correct(-pieces.done);
+    pieces.reset(this.#size);
+    this.#finishing = false;
+    throw new Superseded();
+  }
+
+  #fetchAsWhole(): never {
+    this.#whole = true;
+    this.#supersede();
+    this.#finishing = false;
+    throw new Superseded();
+  }
+
+  /** Ends what is under way; until `#finishing` is taken back, nothing begins. */
+  #supersede(): void {
+    this.#finishing = true;
+    this.#claims = new Set();
+    this.#stop.abort(new Superseded());
+    this.#stop = new AbortController();
+  }
+
+  async #finishIfFull(pieces: Pieces): Promise<void> {
+    if (this.#finishing || this.#claims.size > 0 || pieces.done < pieces.size) return;
+    this.#finishing = true;
+    pieces.flush();
+    fault("shard-filled");
+    const found = await this.#hash(pieces);
+    const wanted = this.#sha256 ?? found;
+    if (found !== wanted) {
+      fault("shard-bad");
+      this.#options.meter.correct(-pieces.size);
+      pieces.reset();
+      if (++this.#bad > MOST_BAD) {
+        const says = this.#promised ? "the index" : "the server";
+        throw new CheckpointError(
+          `${this.#address} has the SHA-256 ${found}; ${says} says ${wanted}: it was fetched ${this.#bad} times, so it is ` +
+            `damaged there, or on the way. Put it there again, or fetch it from elsewhere.`,
+        );
+      }
+      this.#whole = this.#bad === MOST_BAD;
+      this.#finishing = false;
+      return;
+    }
+    fault("shard-right");
+    const { folder, onRight } = this.#options;
+    const version = pieces.version?.name;
+    this.close();
+    await onRight({
+      name: this.name,
+      size: this.#size,
+      sha256: found,
+      ...(version !== undefined && { version }),
+      done: true,
+    });
+    fault("shard-counted");
+    await removeEntry(folder.progress, this.name);
+  }
+
+  /**
+   * Over what is on the disk, from its beginning, whenever it is complete: a hash that had come along with the bytes would
+   * have to be kept beside them, and would tell what was received, not what was written.
+   */
+  async #hash(pieces: Pieces): Promise<string> {
+    const hash = createSha256();
+    for (let at = 0; at < pieces.size; at += HASH_BYTES) {
+      hash.update(pieces.read(at, Math.min(HASH_BYTES, pieces.size - at)));
+      // The other lanes' bytes, and the engine beside them, have their turn.
+      await nextTask();
+      this.#options.signal.throwIfAborted();
+    }
+    return hash.hex();
+  }
+
+  async #takeShared(pieces: Pieces): Promise<void> {
+    if (!this.#sha256 || pieces.done === pieces.size) return;
+    const blob = await findShared(this.#sha256, this.#size);
+    if (!blob) return;
+    this.#options.meter.correct(-pieces.done);
+    pieces.reset();
+    const reader = blob.stream().getReader();
+    for (let at = 0, next = await reader.read(); !next.done; next = await reader.read()) {
+      this.#appendNew(pieces, at, next.value);
+      at += next.value.length;
+    }
+  }
+
+  #broken(): PassingError {
+    return new PassingError(
+      `${this.#address} ended before its end: check the connection, and begin again.`,
+      true,
+    );
+  }
+
+  get #address(): string {
+    return this.#options.remote.address(this.name);
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+}
+
+/** Bytes of a file on its way that are there, by its sidecar. */
+export async function countedIn({ progress }: ModelFolder, name: string): Promise<number> {
+  const handle = await ifThere(progress.getFileHandle(name));
+  return handle ? countedBytes(new Uint8Array(await (await handle.getFile()).arrayBuffer())) : 0;
+}
+
+/** Leaves a file that is right to other sites, where the browser has such a thing. */
+export async function shareFile({ files }: ModelFolder, { name, sha256 }: FileState): Promise<void> {
+  if (sha256 && "crossOriginStorage" in navigator) {
+    await share(sha256, await (await files.getFileHandle(name)).getFile());
+  }
+}
+
+/** Tries again while something comes, which `progress` counts: only what brings nothing at all is a failure. */
+function retriedWhile(progress: () => number, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  const attempt = async () => {
+    const before = progress();
+    try {
+      await work();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof PassingError) || progress() <= before) throw error;
+    }
+  };
+  return retried(attempt, true, signal);
+}
+
+/** Resolves in a task of its own: timers would wait for milliseconds. */
+export function nextTask(): Promise<void> {
+  const { port1, port2 } = new MessageChannel();
+  return new Promise((resolve) => {
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(undefined);
+  });
+}
