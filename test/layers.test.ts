@@ -48,7 +48,7 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
   node: /^(node:|webgpu$)/,
   "web/store": /^@noble\/hashes\/sha2\.js$/,
   "web/page": /^(marked|dompurify)$/,
-  bench: /^(node:|webgpu$|llama-tokenizer-js$)/,
+  bench: /^(node:|webgpu$|llama-tokenizer-js$|playwright-core$)/,
   "bench/peers": /^(node:|node-llama-cpp$|koffi$)/,
   fixtures: /^(node:|llama-tokenizer-js$)/,
   "fixtures/peers": /^node:/,

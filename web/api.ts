@@ -182,6 +182,8 @@ export interface WebOptions extends TransferOptions {
   readonly rung?: string;
   readonly adapter?: string;
   readonly parallel?: number;
+  /** Whether a model with a URL is kept in the browser's storage. Default true; else its server is asked each time. */
+  readonly keep?: boolean;
   /** For pages whose policy allows no worker that the package would start: one that runs the package's `worker.js`. */
   readonly worker?: () => Worker;
   /**

@@ -34,6 +34,7 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
   let host: DawnHost;
   let engine: Engine;
   let page: Page;
+  const asked: string[] = [];
 
   beforeAll(async () => {
     server = await serveSources();
@@ -45,6 +46,7 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
       testDeviceOptions(),
     );
     page = await browser.newPage();
+    page.on("request", (request) => asked.push(request.url()));
     await beforeWorkers(page, LOSE);
     await page.goto(server.blank);
     await run(`
@@ -112,6 +114,32 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
     expect(info.decoding).toMatch(/^(plain|\w+ \w+)$/);
     expect(last.phase).toBe("load");
     expect(last.done).toBe(last.total);
+  });
+
+  test("a model with an address is kept in the browser's storage, which asks nothing of its server again", async () => {
+    expect(asked.splice(0).some((url) => url.endsWith("/models/ziya-tiny/model.safetensors"))).toBe(true);
+    const { stored, needs, refused, context } = await run<{
+      stored: { name: string; whole: boolean; done: number; total: number }[];
+      needs: { bytes: number; memory: { total: number }; obstacle?: string };
+      refused: string;
+      context: number;
+    }>(`
+      const models = ziya.openModels();
+      const needs = await models.inspect({ stored: "ziya-tiny" }, { context: 64 });
+      const refused = await models.delete("ziya-tiny").catch(({ message }) => message);
+      const again = await ziya.loadEngine("models/ziya-tiny/", { context: 64 });
+      again.destroy();
+      const stored = await models.list();
+      models.close();
+      return { stored, needs, refused, context: again.info.context };`);
+    expect(stored).toEqual([expect.objectContaining({ name: "ziya-tiny", whole: true })]);
+    expect(stored[0]!.done).toBe(stored[0]!.total);
+    expect(needs.bytes).toBe(stored[0]!.total);
+    expect(needs.memory.total).toBeGreaterThan(1e6);
+    expect(needs.obstacle).toBeUndefined();
+    expect(refused).toMatch(/^ziya-tiny is in use/);
+    expect(context).toBe(64);
+    expect(asked.filter((url) => url.includes("/models/ziya-tiny/"))).toEqual([]);
   });
 
   test("several answers come at once, each its own", async () => {

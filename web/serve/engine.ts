@@ -3,6 +3,7 @@ import {
   benchmarkEngine,
   type DeviceLostError,
   type Engine,
+  type EngineOptions,
   type LlamaModel,
   loadEngine,
   OptionError,
@@ -45,17 +46,19 @@ function engine(): Engine<LlamaModel> {
 
 /** The calls to the worker's one engine. */
 export const engineHandlers: Pick<Handlers, EngineCall> = {
-  async load({ signal, emit }, source, options) {
-    const opened = await openSource(source, { signal, onProgress: emit });
-    name = opened.name;
-    const onProgress = meter("load", emit);
-    loaded = await loadEngine(webHost(), opened.open, {
-      ...options,
-      signal,
-      onProgress,
-      onDeviceLost,
-    } as Parameters<typeof loadEngine>[2]);
-    return describe(loaded);
+  async load({ signal, emit }, source, { keep = true, ...options }) {
+    const files = await openSource(source, keep, { signal, onProgress: emit });
+    try {
+      const watched = { ...options, signal, onProgress: meter("load", emit), onDeviceLost } as EngineOptions;
+      // Held as long as the engine lives, which reads them again when its device is lost.
+      const [engine] = await Promise.all([loadEngine(webHost(), files.open, watched), files.kept]);
+      loaded = engine;
+      name = files.name;
+      return describe(engine);
+    } catch (error) {
+      files.close();
+      throw error;
+    }
   },
 
   watch: ({ emit, signal }) => {

@@ -1,20 +1,26 @@
 import { OptionError } from "../../src/index.ts";
 import type { Handlers } from "./call.ts";
+import { gpuRoom } from "./room.ts";
+import { store } from "./source.ts";
 
 type ModelCall = "list" | "space" | "inspect" | "download" | "add" | "convert" | "verify" | "delete";
 
-const missing = async (): Promise<never> => {
-  throw new OptionError("This browser's storage is not used yet.");
-};
-
 /** The calls about models in the browser's storage. */
 export const modelHandlers: Pick<Handlers, ModelCall> = {
-  list: async () => [],
-  space: missing,
-  inspect: missing,
-  download: missing,
-  add: missing,
-  convert: missing,
-  verify: missing,
-  delete: missing,
+  list: () => store.list(),
+  space: () => store.space(),
+  async inspect({ signal }, source, context) {
+    const gpu = await gpuRoom();
+    return store.inspect(source, { signal, ...(gpu && { gpu }), ...(context !== undefined && { context }) });
+  },
+  download: ({ signal, emit }, model) => store.download(model, { signal, onProgress: emit }),
+  add: ({ signal, emit }, name, files) => store.add(name, files, { signal, onProgress: emit }),
+  convert: async () => {
+    throw new OptionError("not yet");
+  },
+  verify: ({ signal, emit }, name) => store.verify(name, { signal, onProgress: emit }),
+  delete: async (_, name) => {
+    await store.delete(name);
+    return null;
+  },
 };

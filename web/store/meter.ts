@@ -35,7 +35,7 @@ export class Meter {
     this.#done += bytes;
   }
 
-  add(bytes: number, file: string): void {
+  add(bytes: number, file?: string): void {
     this.#done += bytes;
     this.#fresh += bytes;
     this.#file = file;

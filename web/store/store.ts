@@ -291,7 +291,7 @@ function remoteModel(model: string | URL | RemoteModel): RemoteModel {
 }
 
 /** The last part of its path; of a hub's `OWNER/MODEL/resolve/REVISION`, the model. */
-function nameOf({ url, name }: RemoteModel): string {
+export function nameOf({ url, name }: RemoteModel): string {
   if (name !== undefined) return name;
   const parts = new URL(url).pathname.split("/").filter((part) => part !== "");
   const at = parts.indexOf("resolve");
