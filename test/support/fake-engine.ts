@@ -122,13 +122,30 @@ class FakeEngine implements WebEngine {
       decoding: this.info.decoding,
       model: "ziya-tiny",
       date: "2026-11-29T12:00:00.000Z",
+      prompt_tokens: 128,
       read_bandwidth: 412_000_000_000,
       prefill_tokens_per_second: 1830,
       decode_tokens_per_second: 214,
       decode_share: 0.71,
       kernels: [
-        { name: "gemv q4 gate up", milliseconds: 0.412, bytes: 120_000_000, share: 0.83 },
-        { name: "attention", milliseconds: 0.05, bytes: null, share: null },
+        {
+          name: "gemv q4 gate up",
+          pass: "decode",
+          rows: 1,
+          dispatches: 40,
+          milliseconds: 0.412,
+          bytes: 120_000_000,
+          share: 0.83,
+        },
+        {
+          name: "attention",
+          pass: "decode",
+          rows: 1,
+          dispatches: 40,
+          milliseconds: 0.05,
+          bytes: null,
+          share: null,
+        },
       ],
     };
   }

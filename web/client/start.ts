@@ -16,8 +16,8 @@ export async function startWorker(): Promise<Worker> {
     URL.revokeObjectURL(address);
   }
   throw new Error(
-    `The worker of ziya-webgpu did not start: neither its file, ${new URL("../worker.ts", import.meta.url)}, nor its text. ` +
-      `Serve the file beside the script, or give the option \`worker\`: () => new Worker("…/ziya-webgpu/dist/browser/worker.js", { type: "module" }).`,
+    "The worker of ziya-webgpu did not start: neither its file, beside the script, nor its text. Serve worker.js of " +
+      'ziya-webgpu/dist/browser, and give the option `worker`: () => new Worker("…/worker.js", { type: "module" }).',
   );
 }
 
