@@ -12,6 +12,7 @@ import {
   RUNGS,
   type Rung,
 } from "./features.ts";
+import { nudgingWait } from "./nudge.ts";
 
 /** What a device may be opened with: all that the adapter has, or what WebGPU guarantees. */
 export const LIMITS = ["adapter", "default"] as const;
@@ -280,7 +281,8 @@ export async function openDevice(host: Host, options: DeviceOptions = {}): Promi
       requiredFeatures: deviceFeatures(features) as GPUFeatureName[],
       requiredLimits,
     });
-    return new Gpu(host, adapter, device, features);
+    const wait = host.wait ? undefined : await nudgingWait(device);
+    return new Gpu(wait ? Object.create(host, { wait: { value: wait } }) : host, adapter, device, features);
   } catch (cause) {
     const reason = (cause as Error).message;
     throw new DeviceError(
