@@ -56,12 +56,6 @@ export class DeviceError extends ZiyaError {
 /** The GPU device is gone (driver reset, out of memory, destroyed): load the model again. */
 export class DeviceLostError extends ZiyaError {
   readonly code = "device-lost";
-  /** Whether it went for want of memory. */
-  readonly ranOut: boolean;
-  constructor(message: string, { ranOut = false, ...options }: ErrorOptions & { ranOut?: boolean } = {}) {
-    super(message, options);
-    this.ranOut = ranOut;
-  }
 }
 
 /** A shader that does not compile, or a pipeline that does not fit it. */

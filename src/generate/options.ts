@@ -15,7 +15,12 @@ export interface GenerationOptions {
   readonly min_p?: number;
   /** Above 1 makes tokens of the prompt and the answer less likely to come again; 1 for none. */
   readonly repetition_penalty?: number;
-  /** Same seed, same device, same tokens. Without it one is drawn and reported in the result. */
+  /**
+   * Same seed, same tokens: by the same driver, at the same rung and with the same `decode`, in Node as in a browser, beside
+   * others as alone, and where the device was lost in between. Another driver rounds otherwise: there, another token may be
+   * drawn where the draw falls between two to the last digits of their logits. Without it one is drawn and reported in the
+   * result.
+   */
   readonly seed?: number;
   /** The longest answer in tokens; the context may hold fewer. */
   readonly max_tokens?: number;

@@ -1,4 +1,5 @@
 import { DeviceError, DeviceLostError } from "../errors.ts";
+import type { Loss } from "../gpu/device.ts";
 import type { LanguageModel } from "../model/language-model.ts";
 import type { Snapshots } from "../model/snapshots.ts";
 
@@ -20,7 +21,7 @@ export interface PlacedModel<Model extends EngineModel = EngineModel> {
   /** What it takes of the GPU's memory, for messages. */
   readonly need?: string | undefined;
   /** How its device was lost, once it was. Default: it never is. */
-  readonly loss?: (() => DeviceLostError | undefined) | undefined;
+  readonly loss?: (() => Loss | undefined) | undefined;
   /** Releases its device, after the model. */
   readonly free?: (() => void) | undefined;
 }
@@ -31,13 +32,16 @@ export interface RecoveryOptions<Model extends EngineModel = EngineModel> {
    * Opens a device like the one that was lost and loads the same model onto it. Default: a loss is for good.
    * @param signal Ends it.
    * @returns how that device was lost, where it was as well.
+   * @throws what ends all answers.
    */
   readonly reopen?: ((signal: AbortSignal) => Promise<PlacedModel<Model> | DeviceLostError>) | undefined;
   /**
    * Called when a device that was lost is about to be opened again: `recovered` settles when answers go on, or rejects with
    * the error that they end with.
    */
-  readonly onDeviceLost?: ((error: DeviceLostError, recovered: Promise<void>) => void) | undefined;
+  readonly onDeviceLost?:
+    | ((error: DeviceLostError | DeviceError, recovered: Promise<void>) => void)
+    | undefined;
 }
 
 /** Losses in a row, without a token in between, of which the last ends all answers. */
@@ -100,7 +104,7 @@ export class Recovery<Model extends EngineModel = EngineModel> {
     // Nobody has to listen.
     recovered.catch(() => {});
     const { reopen, onDeviceLost } = this.options;
-    if (reopen && !this.ending.signal.aborted) onDeviceLost?.(this.placed.loss!()!, recovered);
+    if (reopen && !this.ending.signal.aborted) onDeviceLost?.(this.placed.loss!()!.error, recovered);
     await recovered;
   }
 
@@ -108,12 +112,12 @@ export class Recovery<Model extends EngineModel = EngineModel> {
     const { reopen } = this.options;
     const { signal } = this.ending;
     for (let loss = this.placed.loss!()!; ; ) {
-      if (!reopen || signal.aborted) throw loss;
+      if (!reopen || signal.aborted) throw loss.error;
       this.count(loss);
       release(this.placed);
       const placed = await reopen(signal);
       if (placed instanceof DeviceLostError) {
-        loss = placed;
+        loss = { error: placed, ranOut: false };
         continue;
       }
       if (signal.aborted) release(placed);
@@ -124,23 +128,21 @@ export class Recovery<Model extends EngineModel = EngineModel> {
   }
 
   /** @throws what ends the answers where it is a loss too many; whoever asks after that is none of them. */
-  private count(loss: DeviceLostError): void {
-    const again = loss.ranOut && this.shortages++ > 0;
+  private count({ error, ranOut }: Loss): void {
+    const again = ranOut && this.shortages++ > 0;
     if (++this.losses < MOST_LOSSES && !again) return;
     const { losses } = this;
     this.noteProgress();
     if (again) {
-      const { need } = this.placed;
+      const need = this.placed.need === undefined ? "" : `, which needs ${this.placed.need}`;
       throw new DeviceError(
-        `The GPU's memory ran out again as soon as the model was back on it${need === undefined ? "" : `, which needs ${need}`}. ${loss.message}`,
-        { cause: loss },
+        `The GPU's memory ran out again as soon as the model was back on it${need}. ${error.message}`,
+        { cause: error },
       );
     }
     throw new DeviceLostError(
-      `The GPU device was lost ${losses} times without a token in between, the last time: ${loss.message}`,
-      {
-        cause: loss,
-      },
+      `The GPU device was lost ${losses} times without a token in between, the last time: ${error.message}`,
+      { cause: error },
     );
   }
 }

@@ -113,7 +113,7 @@ export class Scheduler {
 
   /** Whether what failed is to be begun again, since its device was lost and another one is there. @throws as ready(). */
   async recovers(error: unknown): Promise<boolean> {
-    if (!(error instanceof DeviceLostError)) return false;
+    if (!(error instanceof DeviceLostError || this.home.isLost)) return false;
     await this.ready();
     return true;
   }

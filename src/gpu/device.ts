@@ -26,6 +26,13 @@ export interface DeviceOptions {
   readonly limits?: (typeof LIMITS)[number];
 }
 
+/** How a device came to its end. */
+export interface Loss {
+  readonly error: DeviceError | DeviceLostError;
+  /** Whether its memory was too small. */
+  readonly ranOut: boolean;
+}
+
 /** The limits that sizes of buffers depend on; everything else fits WebGPU's defaults. */
 const RAISED_LIMITS = ["maxBufferSize", "maxStorageBufferBindingSize"] as const;
 
@@ -45,17 +52,15 @@ export class Gpu {
   readonly made = new Map<string, Promise<unknown>>();
   private readonly host: Host;
   private readonly buffers: Buffers;
-  private failure: DeviceError | DeviceLostError | undefined;
+  private failure: Loss | undefined;
   private released = false;
   /** Of the guarded work that runs: the first buffer that found no room. */
   private shortage: string | undefined;
   private guards = 0;
   private readonly note = ({ error }: GPUUncapturedErrorEvent) => {
-    this.failure ??= new DeviceError(
-      error instanceof GPUOutOfMemoryError
-        ? this.outOfMemory(error.message)
-        : `WebGPU reported an error on ${describeAdapter(this.info)}: ${error.message}`,
-    );
+    const ranOut = error instanceof GPUOutOfMemoryError;
+    const found = `WebGPU reported an error on ${describeAdapter(this.info)}: ${error.message}`;
+    this.failure ??= { error: new DeviceError(ranOut ? this.outOfMemory(error.message) : found), ranOut };
   };
 
   constructor(host: Host, adapter: GPUAdapter, device: GPUDevice, features: ReadonlySet<Feature>) {
@@ -73,12 +78,8 @@ export class Gpu {
     device.addEventListener("uncapturederror", this.note);
     void device.lost.then(({ message }) => {
       const ranOut = OUT_OF_MEMORY.test(message);
-      this.failure ??= new DeviceLostError(
-        ranOut
-          ? this.outOfMemory(message)
-          : `The GPU device of ${describeAdapter(this.info)} was lost (${firstLine(message) || "no reason given"}); load the model again.`,
-        { ranOut },
-      );
+      const found = `The GPU device of ${describeAdapter(this.info)} was lost (${firstLine(message) || "no reason given"}); load the model again.`;
+      this.failure ??= { error: new DeviceLostError(ranOut ? this.outOfMemory(message) : found), ranOut };
     });
   }
 
@@ -100,12 +101,13 @@ export class Gpu {
 
   /** Throws the first error that the device reported since it was opened, if there was one. */
   check(): void {
-    if (this.failure) throw this.failure;
+    if (this.failure) throw this.failure.error;
   }
 
-  /** How the device was lost, or that it was released; undefined as long as it is there. */
-  get loss(): DeviceLostError | undefined {
-    return this.failure instanceof DeviceLostError ? this.failure : undefined;
+  /** Why nothing will run on it any more, where another device may help. */
+  get loss(): Loss | undefined {
+    const { failure } = this;
+    return failure?.ranOut || failure?.error instanceof DeviceLostError ? failure : undefined;
   }
 
   /** The largest storage buffer that can be created and bound whole, in bytes. */
@@ -174,11 +176,9 @@ export class Gpu {
       const failed = `${what} failed on ${describeAdapter(this.info)}: `;
       if (shortage) throw new DeviceError(`${failed}${shortage}. ${ADVICE}`);
       if (memory) throw new DeviceError(`${failed}${this.outOfMemory(memory.message)}`);
-      const { failure, loss } = this;
-      if (failure && OUT_OF_MEMORY.test(failure.message)) {
-        const message = `${failed}${failure.message}`;
-        if (!loss) throw new DeviceError(message, { cause: failure });
-        throw new DeviceLostError(message, { cause: failure, ranOut: true });
+      if (this.failure?.ranOut) {
+        const { error: cause } = this.failure;
+        throw new DeviceError(`${failed}${cause.message}`, { cause });
       }
       this.check();
       if ("error" in outcome) throw outcome.error;
@@ -218,7 +218,8 @@ export class Gpu {
   destroy(): void {
     if (this.released) return;
     this.released = true;
-    this.failure ??= new DeviceLostError("The GPU device was released; load the model again to go on.");
+    const error = new DeviceLostError("The GPU device was released; load the model again to go on.");
+    this.failure ??= { error, ranOut: false };
     // Dawn keeps the device, and all that listeners know of, as long as it has one.
     this.device.removeEventListener("uncapturederror", this.note);
     this.made.clear();
@@ -227,7 +228,10 @@ export class Gpu {
 
   private noteShortage(shortage: string): void {
     if (this.guards > 0) this.shortage ??= shortage;
-    else this.failure ??= new DeviceError(`${describeAdapter(this.info)}: ${shortage}. ${ADVICE}`);
+    else {
+      const error = new DeviceError(`${describeAdapter(this.info)}: ${shortage}. ${ADVICE}`);
+      this.failure ??= { error, ranOut: true };
+    }
   }
 
   private outOfMemory(reason: string): string {

@@ -14,13 +14,13 @@ const KINDS = {
 } as const;
 
 const losing = new LosingHost();
-const told: DeviceLostError[] = [];
+const told: Error[] = [];
 let engine: Engine;
 /** Submits of a load. */
 let loading: number;
 
 beforeAll(async () => {
-  const onDeviceLost = (error: DeviceLostError) => void told.push(error);
+  const onDeviceLost = (error: Error) => void told.push(error);
   engine = await loadEngine(losing.host, openModel(), { ...OPTIONS, onDeviceLost });
   loading = losing.latest.submits;
 });

@@ -4,6 +4,7 @@ import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
 import { Engine } from "../../src/generate/engine.ts";
 import type { GenerationOptions } from "../../src/generate/options.ts";
 import type { PlacedModel } from "../../src/generate/recovery.ts";
+import type { Loss } from "../../src/gpu/device.ts";
 import { collect, EOS, format, tokenizer, user } from "../support/engine.ts";
 import { FakeModel, type FakeModelOptions, fakeSnapshots, scatter } from "../support/model.ts";
 import { ToyTokenizer } from "../support/tokenizer.ts";
@@ -22,7 +23,7 @@ interface Losing extends Partial<FakeModelOptions> {
   /** In which pass of each device it is lost; after those, none is. */
   readonly lostAt?: readonly number[];
   readonly ranOut?: boolean;
-  readonly onLost?: (error: DeviceLostError, recovered: Promise<void>) => void;
+  readonly onLost?: (error: Error, recovered: Promise<void>) => void;
   /** Called before a device is opened again; what it gives is how that device was lost at once. */
   readonly onReopen?: (signal: AbortSignal) => Promise<DeviceLostError | undefined>;
 }
@@ -33,7 +34,7 @@ function losing({ lostAt = [], ranOut = false, onLost, onReopen, ...options }: L
   let freed = 0;
   const place = (): PlacedModel<FakeModel> => {
     const device = models.length;
-    let loss: DeviceLostError | undefined;
+    let loss: Loss | undefined;
     let passes = 0;
     const model = new FakeModel({
       tokenCount: tokenizer.size,
@@ -44,8 +45,8 @@ function losing({ lostAt = [], ranOut = false, onLost, onReopen, ...options }: L
       ...options,
       onPass() {
         if (++passes < (lostAt[device] ?? Number.POSITIVE_INFINITY)) return;
-        loss ??= new DeviceLostError(`device ${device} is lost`, { ranOut });
-        throw loss;
+        loss ??= { error: new DeviceLostError(`device ${device} is lost`), ranOut };
+        throw loss.error;
       },
     });
     models.push(model);
@@ -268,13 +269,13 @@ test("logits of every token come once each, from another model after a loss", as
   const { engine, models } = losing();
   const [first] = models;
   const whole = await rows(engine);
-  let loss: DeviceLostError | undefined;
+  let loss: Loss | undefined;
   const broken = Object.create(first!, {
     logits: {
       async *value(tokens: readonly number[]) {
         for await (const row of first!.logits(tokens.slice(0, 2))) yield row;
-        loss = new DeviceLostError("gone");
-        throw loss;
+        loss = { error: new DeviceLostError("gone"), ranOut: false };
+        throw loss.error;
       },
     },
   });

@@ -142,6 +142,8 @@ describe("errors of the device", () => {
     gpu.device.createBuffer({ size: 16, usage: 0xffff });
     await gpu.device.queue.onSubmittedWorkDone();
     expect(() => gpu.check()).toThrow(DeviceError);
+    // A mistake that another device would not mend.
+    expect(gpu.loss).toBeUndefined();
     gpu.destroy();
   });
 
@@ -221,7 +223,9 @@ describe("memory that runs out", () => {
     // What failed in there does not spoil what comes later.
     gpu.check();
     release(make(3));
+    expect(gpu.loss).toBeUndefined();
     await expect(gpu.finished()).rejects.toThrow(wanted);
+    expect(gpu.loss?.ranOut).toBe(true);
     release([...held, ...held]);
     expect(gpu.allocated).toBe(0);
     gpu.destroy();
@@ -251,6 +255,8 @@ describe("memory that runs out", () => {
     );
     const loading = full.guarded("Making room for 9 GB", async () => {});
     await expect(loading).rejects.toThrow(/^Making room for 9 GB failed on .* ran out/);
+    await expect(loading).rejects.toThrow(DeviceError);
+    expect(full.loss?.ranOut).toBe(true);
     gpu.destroy();
   });
 });
