@@ -90,6 +90,7 @@ export const MODEL_OPTIONS = {
     kind: "size",
     flag: ["N", "Passes of an answer submitted before the first is read, 1 to 8. Default: 4."],
   },
+  check: { kind: "boolean" },
   parallel: integer(1, MOST_SERVED),
   queue: integer(0, 65_536),
   strip: { kind: "boolean" },

@@ -50,6 +50,8 @@ export class Gpu {
   readonly store: Host["store"];
   /** What was made of this device once and is kept with it, by what it was made of. */
   readonly made = new Map<string, Promise<unknown>>();
+  /** Ways of kernels that gave wrong results here, by `wayLabel()`, and how far off they were: nobody takes them any more. */
+  readonly wrong = new Map<string, string>();
   private readonly host: Host;
   private readonly buffers: Buffers;
   private failure: Loss | undefined;

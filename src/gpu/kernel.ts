@@ -9,6 +9,17 @@ export interface Dispatch {
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
   readonly workgroups: Workgroups;
+  /** By binding. */
+  readonly buffers: Readonly<Record<string, Bound>>;
+  /** What it does, where one of the listed ways made it. */
+  readonly made?: Made;
+}
+
+/** An operation, its way and the shape that it was compiled for, of which this room knows no more. */
+export interface Made {
+  readonly operation: string;
+  readonly way: string;
+  readonly shape: unknown;
 }
 
 /** The grid: workgroups in x, y and z. */
@@ -85,7 +96,8 @@ export async function compile<Binding extends string>(
         resource: "buffer" in bound ? bound : { buffer: bound },
       };
     });
-    return { label, pipeline, bindGroup: gpu.device.createBindGroup({ label, layout, entries }), workgroups };
+    const bindGroup = gpu.device.createBindGroup({ label, layout, entries });
+    return { label, pipeline, bindGroup, workgroups, buffers };
   };
 }
 

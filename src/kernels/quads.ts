@@ -4,7 +4,7 @@ import { elementwise } from "./elementwise.ts";
 import type { Linear, LinearShape } from "./linear.ts";
 import { type Matrix, slabBuffers, slabShape, weightBindings } from "./matrix.ts";
 import { ARITHMETIC_NEEDS, canMultiply } from "./vector.ts";
-import { type Buffers, type Operation, prepare, waysFor } from "./way.ts";
+import { type Buffers, hasWay, type Operation, prepare, waysFor } from "./way.ts";
 
 /** Rows of a quad. */
 const ROWS = 4;
@@ -93,7 +93,7 @@ export function canRoundFor(gpu: Gpu, matrix: Matrix): boolean {
     tokens: 2,
     accumulate: false,
   };
-  return waysFor(gpu, LINEAR_OF_QUADS, shape).length > 0;
+  return waysFor(gpu, LINEAR_OF_QUADS, shape).length > 0 && hasWay(gpu, QUANTISE);
 }
 
 /**

@@ -42,8 +42,15 @@ export const ROPE: Operation<AttentionPass, "qkv" | "table" | "keys" | "values" 
  * angle(p, i) = (p / factor) · theta^(-2i / headDim). HF's LlamaRotaryEmbedding computes inverse frequencies and
  * angles in f32, and the model was trained with that rounding: every step here is rounded as there.
  * @param factor of `rope_scaling` of type linear; 1 without scaling
+ * @param first The position that the table begins with.
  */
-export function ropeTable(headDim: number, context: number, theta: number, factor = 1): Float32Array {
+export function ropeTable(
+  headDim: number,
+  context: number,
+  theta: number,
+  factor = 1,
+  first = 0,
+): Float32Array {
   const { fround } = Math;
   const pairs = headDim / 2;
   const frequencies = Float32Array.from(
@@ -52,7 +59,7 @@ export function ropeTable(headDim: number, context: number, theta: number, facto
   );
   const table = new Float32Array(context * headDim);
   for (let p = 0; p < context; p++) {
-    const position = fround(p / factor);
+    const position = fround((first + p) / factor);
     for (let i = 0; i < pairs; i++) {
       const angle = fround(position * frequencies[i]!);
       table[2 * (p * pairs + i)] = Math.cos(angle);

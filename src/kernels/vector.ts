@@ -1,4 +1,4 @@
-import { toHalf } from "../f16.ts";
+import { fromHalf, toHalf } from "../f16.ts";
 import type { Feature } from "../gpu/features.ts";
 import { scalesOf, type WeightFormat } from "../stored.ts";
 
@@ -39,8 +39,13 @@ export function canMultiply(format: WeightFormat, arithmetic: Arithmetic): boole
 /**
  * The vector scale · q as it stands in a buffer, in every arithmetic the same numbers.
  * @param quants [columns], a multiple of 32.
+ * @param scaleOf Of each group of 32: a power of two.
  */
-export function vectorOf(arithmetic: Arithmetic, quants: Int8Array, scale: number): Uint32Array<ArrayBuffer> {
+export function vectorOf(
+  arithmetic: Arithmetic,
+  quants: Int8Array,
+  scaleOf: (group: number) => number,
+): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(vectorBytes(arithmetic, quants.length) / 4);
   const [floats, bytes] = [new Float32Array(words.buffer), new Int8Array(words.buffer)];
   const halves = new Uint16Array(words.buffer);
@@ -48,6 +53,7 @@ export function vectorOf(arithmetic: Arithmetic, quants: Int8Array, scale: numbe
   const squares = record * Math.ceil(quants.length / 64);
   for (let group = 0; group < quants.length / 32; group++) {
     const own = quants.subarray(32 * group, 32 * group + 32);
+    const scale = scaleOf(group);
     const start = record * (group >> 1);
     const sums = start + record - 4;
     const sum = scale * own.reduce((total, q) => total + q, 0);
@@ -69,6 +75,49 @@ export function vectorOf(arithmetic: Arithmetic, quants: Int8Array, scale: numbe
     floats[squares + group] = own.reduce((total, q) => total + (scale * q) ** 2, 0);
   }
   return words;
+}
+
+/** What a vector that a shader stored stands for. */
+interface StoredVector {
+  readonly values: Float64Array; //  [columns]
+  /** How far rounding may have taken each of them. */
+  readonly rounding: Float64Array; // [columns]
+  /** Of each group of 32, what stands beside it: the sum of its values, and the sum of squares for the norm. */
+  readonly sums: Float64Array; //    [columns / 32]
+  readonly squares: Float64Array; // [columns / 32]
+}
+
+/** Reads what store_<arithmetic>.wgsl writes. */
+export function readVector(arithmetic: Arithmetic, words: Uint32Array, columns: number): StoredVector {
+  const own = words.slice();
+  const [floats, bytes, halves] = [Float32Array, Int8Array, Uint16Array].map((View) => new View(own.buffer));
+  const record = RECORD[arithmetic];
+  const values = new Float64Array(columns);
+  const rounding = new Float64Array(columns);
+  const groups = columns / 32;
+  const sums = new Float64Array(groups);
+  for (let group = 0; group < groups; group++) {
+    const start = record * (group >> 1);
+    const at = start + record - 4 + (arithmetic === "f32" ? group % 2 : 2 * (group % 2));
+    const scale = floats![at]!;
+    sums[group] = arithmetic === "f32" ? scale : floats![at + 1]!;
+    for (let i = 0; i < 32; i++) {
+      const k = 32 * group + i;
+      if (arithmetic === "f32") {
+        values[k] = floats![start + 32 * (group % 2) + i]!;
+      } else if (arithmetic === "i8") {
+        values[k] = scale * bytes![4 * (start + 8 * (group % 2)) + i]!;
+        rounding[k] = scale / 2;
+      } else {
+        const stored = 32 * group + halfAt(i);
+        values[stored] = scale * fromHalf(halves![2 * (start + 16 * (group % 2)) + i]!);
+        // WGSL leaves it to the adapter which of the two halves beside a number it takes.
+        rounding[stored] = 2 ** -10 * Math.abs(values[stored]!) + 2 ** -24 * scale;
+      }
+    }
+  }
+  const squares = record * Math.ceil(columns / 64);
+  return { values, rounding, sums, squares: Float64Array.from(floats!.subarray(squares, squares + groups)) };
 }
 
 /** Which value of a group is the half at a place: see input_f16.wgsl. */

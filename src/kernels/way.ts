@@ -1,4 +1,5 @@
 import { DeviceError, OptionError } from "../errors.ts";
+import { describeAdapter } from "../gpu/adapter.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type Feature, missingFeatures } from "../gpu/features.ts";
 import { type Bound, type Constants, compile, type Dispatch, type Workgroups } from "../gpu/kernel.ts";
@@ -29,14 +30,47 @@ export interface Operation<Shape, Binding extends string> {
 /** Buffers by binding. */
 export type Buffers<Binding extends string> = Readonly<Record<Binding, Bound>>;
 
-/** The ways of an operation that a GPU and a shape allow, the best first. */
+/** A way among those of all operations: the label of its dispatches. */
+export function wayLabel(operation: string, way: string): string {
+  return `${operation} ${way}`;
+}
+
+/** Whether a GPU has any way left to do an operation that takes every shape. */
+export function hasWay(gpu: Gpu, { name, ways }: Operation<never, string>): boolean {
+  return ways.some(
+    (way) =>
+      missingFeatures(way.needs, gpu.features).length === 0 && !gpu.wrong.has(wayLabel(name, way.name)),
+  );
+}
+
+/** Of an operation, or one way of it, what was wrong on a GPU, and what to do; undefined where nothing was. */
+export function describeWrong(
+  gpu: Gpu,
+  { name, ways }: Operation<never, string>,
+  way?: string,
+): string | undefined {
+  const found = ways.flatMap((known) => {
+    const reason = gpu.wrong.get(wayLabel(name, known.name));
+    return reason && (way === undefined || way === known.name) ? [`${known.name} (${reason})`] : [];
+  });
+  if (found.length === 0) return undefined;
+  return (
+    `The kernel "${name}" is computed wrong by ${describeAdapter(gpu.info)}: ${found.join("; ")}, and there is no other way. ` +
+    `Use another browser, another adapter or a newer graphics driver.`
+  );
+}
+
+/** The ways of an operation that a GPU and a shape allow, the best first; none that was found wrong on it. */
 export function waysFor<Shape>(
   gpu: Gpu,
-  { ways }: Operation<Shape, string>,
+  operation: Operation<Shape, string>,
   shape: Shape,
 ): readonly Way<Shape>[] {
-  return ways.filter(
-    ({ needs, fits }) => missingFeatures(needs, gpu.features).length === 0 && (fits?.(shape) ?? true),
+  return operation.ways.filter(
+    ({ name, needs, fits }) =>
+      missingFeatures(needs, gpu.features).length === 0 &&
+      (fits?.(shape) ?? true) &&
+      !gpu.wrong.has(wayLabel(operation.name, name)),
   );
 }
 
@@ -58,17 +92,20 @@ export async function prepare<Shape, Binding extends string>(
     if (name !== undefined && !names.includes(name)) {
       throw new OptionError(`${operation.name} has no way "${name}"; it has ${names.join(", ")}.`);
     }
+    const wrong = describeWrong(gpu, operation, name);
+    if (wrong) throw new DeviceError(wrong);
     throw new DeviceError(
       `${operation.name} has no way${name === undefined ? "" : ` "${name}"`} for ${show(shape)} on this adapter; ` +
         `there are ${possible.map((known) => known.name).join(", ") || "none"}.`,
     );
   }
   const kernel = await compile(gpu, {
-    label: `${operation.name} ${way.name}`,
+    label: wayLabel(operation.name, way.name),
     files: way.files(shape),
     bindings: operation.bindings(shape),
     constants: way.constants(shape),
   });
   const grid = way.grid(shape);
-  return (buffers) => kernel(buffers, grid);
+  const made = { operation: operation.name, way: way.name, shape };
+  return (buffers) => ({ ...kernel(buffers, grid), made });
 }

@@ -5,7 +5,7 @@ import { missingFeatures } from "../gpu/features.ts";
 import { GEMV_WAYS, type GemvWay } from "../kernels/gemv.ts";
 import type { Arithmetic } from "../kernels/vector.ts";
 import type { Config } from "./config.ts";
-import { canCompute, canFuse } from "./sets/fused.ts";
+import { canCompute, canFuse, describeUnsound } from "./sets/fused.ts";
 import { recall, remember } from "./store.ts";
 import type { Timing } from "./timing.ts";
 import type { Subject } from "./trials.ts";
@@ -44,13 +44,17 @@ export async function chooseDecode(
   if (wanted === "plain") return { set: "plain" };
   const ways = canFuse(config, weights)
     ? GEMV_WAYS.filter(
-        ({ arithmetic, needs }) =>
-          missingFeatures(needs, gpu.features).length === 0 && canCompute(weights, arithmetic),
+        ({ arithmetic, needs, name }) =>
+          missingFeatures(needs, gpu.features).length === 0 &&
+          canCompute(weights, arithmetic) &&
+          describeUnsound(gpu, name) === undefined,
       )
     : [];
   if (wanted !== "auto") {
     const way = ways.find(({ name }) => name === wanted);
     if (way) return decodeOf(way);
+    const wrong = describeUnsound(gpu, wanted);
+    if (wrong) throw new DeviceError(wrong);
     const possible = ["plain", ...ways.map(({ name }) => name)].join(", ");
     throw new DeviceError(
       `decode is "${wanted}", which this model on ${describeAdapter(gpu.info)} does not allow; it allows ${possible}.`,

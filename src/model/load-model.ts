@@ -38,6 +38,11 @@ export interface LoadOptions {
   readonly decode?: string;
   /** Passes of an answer that are submitted before the first of them is read, 1 to 8: 1 waits for each. Default 4. */
   readonly depth?: number;
+  /**
+   * Whether each kernel is run once on known numbers before the weights are read: one that a browser or a driver computes
+   * wrong is done without, or refused. Default true.
+   */
+  readonly check?: boolean;
   /** The tokenizer's length; rows of the vocabulary above it are masked. Default vocab_size. */
   readonly tokenCount?: number;
   /** How many of these must have a row: added tokens above them (`<pad>`) may have none. Default all. */
@@ -83,7 +88,7 @@ export async function loadCheckpoint(
   signal?.throwIfAborted();
   checkOptions(config, context, chunk, asked, options.rowsNeeded ?? asked);
   expectWithin("cacheTokens", cacheTokens, Number.POSITIVE_INFINITY, context);
-  const { decode = "auto", depth = DEPTH } = options;
+  const { decode = "auto", depth = DEPTH, check = true } = options;
   if (!DECODES.includes(decode)) {
     throw new OptionError(`decode is ${show(decode)}; wanted ${DECODES.join(", ")}.`);
   }
@@ -98,7 +103,7 @@ export async function loadCheckpoint(
   const need = describeNeed(config, storage);
   const making = gpu.guarded(
     `Making room for ${need}`,
-    () => LlamaModel.create(gpu, config, { ...storage, tokenCount, decode, depth }),
+    () => LlamaModel.create(gpu, config, { ...storage, tokenCount, decode, depth, check }),
     (useless) => useless.destroy(),
   );
   const model = await (signal ? unlessAborted(signal, () => making) : making).catch((error: unknown) => {

@@ -5,6 +5,7 @@ import { type Dispatch, encodeParts } from "../gpu/kernel.ts";
 import { Readback } from "../gpu/readback.ts";
 import { ReadbackRing } from "../gpu/readback-ring.ts";
 import { calibrate, type Importance } from "./calibrate.ts";
+import type { Checked } from "./check/check.ts";
 import type { Config } from "./config.ts";
 import type { Decode } from "./decode.ts";
 import { drawnOf } from "./drawn.ts";
@@ -20,10 +21,11 @@ import type {
 import { record } from "./llama.ts";
 import { type Memory, memoryOf, type Storage } from "./memory.ts";
 import { Pacing } from "./pacing.ts";
-import { allocateParts, destroyParts, type Parts, type Passes, recordPasses } from "./passes.ts";
+import { destroyParts, type Parts, type Passes } from "./passes.ts";
 import { countRows, drawnAmong } from "./rows.ts";
 import { RunAhead } from "./run-ahead.ts";
 import type { Sequence } from "./sequence.ts";
+import { soundParts } from "./sound.ts";
 import type { State } from "./state.ts";
 import type { Weights } from "./weights.ts";
 
@@ -34,6 +36,8 @@ interface ModelOptions extends Storage {
   readonly decode?: string;
   /** Passes of a run that are submitted before the first of them is read: 1 waits for each. Default 4. */
   readonly depth?: number;
+  /** Whether the kernels are held to known results before the weights come. Default false. */
+  readonly check?: boolean;
 }
 
 /** Enough for the host to encode and read in the shadow of a pass, few to have run in vain when an answer ends. */
@@ -50,6 +54,8 @@ export class LlamaModel implements LanguageModel {
   readonly decoding: Decode;
   /** What it takes on the adapter, in bytes. */
   readonly memory: Memory;
+  /** What its kernels were found to be off, before the weights came: those that were wrong it does without. Empty where nothing was checked. */
+  readonly checked: readonly Checked[];
   readonly gpu: Gpu;
   /** The dispatches of its passes, for those who time them. */
   readonly passes: Passes;
@@ -62,17 +68,16 @@ export class LlamaModel implements LanguageModel {
 
   /** Allocates, compiles and records. The weights are empty: uploadWeights() fills them. */
   static async create(gpu: Gpu, config: Config, options: ModelOptions): Promise<LlamaModel> {
-    const parts = await allocateParts(gpu, config, options, options.decode);
-    try {
-      const passes = await recordPasses(gpu, config, parts, options.tokenCount);
-      return new LlamaModel(gpu, config, options, parts, passes);
-    } catch (error) {
-      destroyParts(parts);
-      throw error;
-    }
+    const { check = false } = options;
+    return new LlamaModel(gpu, config, options, await soundParts(gpu, config, { ...options, check }));
   }
 
-  private constructor(gpu: Gpu, config: Config, options: ModelOptions, parts: Parts, passes: Passes) {
+  private constructor(
+    gpu: Gpu,
+    config: Config,
+    options: ModelOptions,
+    { parts, passes, checked }: Awaited<ReturnType<typeof soundParts>>,
+  ) {
     const { tokenCount, depth = DEPTH } = options;
     this.gpu = gpu;
     this.config = config;
@@ -83,6 +88,7 @@ export class LlamaModel implements LanguageModel {
     this.state = parts.state;
     this.decoding = parts.decoding;
     this.passes = passes;
+    this.checked = checked;
     this.readback = new Readback(gpu);
     this.drawn = drawnOf(parts.state, tokenCount);
     this.pacing = new Pacing(parts.weights);

@@ -77,16 +77,37 @@ export async function allocateParts(
     activations: createActivations(gpu, config, chunk),
   }));
   try {
-    const decoding = await chooseDecode(gpu, config, parts.weights, decode);
-    const vectors =
-      decoding.set === "fused"
-        ? gpu.allOrNone(() => createFused(gpu, config, attention, decoding.arithmetic, 1))
-        : undefined;
-    return { ...parts, decoding, vectors };
+    return await chooseParts(gpu, config, parts, decode);
   } catch (error) {
     destroyParts({ ...parts, vectors: undefined });
     throw error;
   }
+}
+
+/** Chooses what a pass of one row runs on, and allocates what goes between its kernels. */
+async function chooseParts(
+  gpu: Gpu,
+  config: Config,
+  parts: Omit<Parts, "decoding" | "vectors">,
+  decode: string | undefined,
+): Promise<Parts> {
+  const decoding = await chooseDecode(gpu, config, parts.weights, decode);
+  const vectors =
+    decoding.set === "fused"
+      ? gpu.allOrNone(() => createFused(gpu, config, parts.state.attention, decoding.arithmetic, 1))
+      : undefined;
+  return { ...parts, decoding, vectors };
+}
+
+/** As allocateParts(), of parts whose weights are empty still, after kernels were found wrong: on others. */
+export async function chooseAgain(
+  gpu: Gpu,
+  config: Config,
+  parts: Parts,
+  decode: string | undefined,
+): Promise<Parts> {
+  if (parts.vectors) destroyActivations(parts.vectors);
+  return chooseParts(gpu, config, parts, decode);
 }
 
 export function destroyParts({ weights, state, activations, vectors }: Omit<Parts, "decoding">): void {

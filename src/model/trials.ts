@@ -1,6 +1,5 @@
 import type { Gpu } from "../gpu/device.ts";
 import { type Dispatch, encode } from "../gpu/kernel.ts";
-import type { Part } from "../gpu/part.ts";
 import { Readback } from "../gpu/readback.ts";
 import { ADD, GATE } from "../kernels/fused.ts";
 import type { GemvWay } from "../kernels/gemv.ts";
@@ -9,6 +8,7 @@ import { type Arithmetic, vectorBytes, vectorOf } from "../kernels/vector.ts";
 import { type Buffers, prepare } from "../kernels/way.ts";
 import { packRows } from "../quantize/pack.ts";
 import { storedBytes } from "../stored.ts";
+import { fillRepeatedly, Noise } from "./noise.ts";
 import type { Trial } from "./timing.ts";
 
 /** What is run: two matrices of a layer, whose buffers are written to, and the norm's epsilon. */
@@ -20,18 +20,8 @@ export interface Subject {
 
 /** Distinct rows of a matrix of noise: no divisor of a workgroup's 32, so that rows that are mixed up show. */
 const NOISE_ROWS = 5;
-/** As many times do they stand in the buffer that a matrix is filled from. */
-const NOISE_COPIES = 64;
 /** Of the vector that the first product gets: its values are -127 to 127 times this. */
 const INPUT_SCALE = 1 / 64;
-
-/** Noise that is the same in every run: a linear congruential generator's upper bits, in [-1, 1). */
-function* noise(): Generator<number, never> {
-  for (let state = 1; ; ) {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    yield state / 2 ** 31;
-  }
-}
 
 /** down · (silu(gate h) ⊙ up h) on the GPU, the way of its products to be chosen. */
 export class Trials {
@@ -49,8 +39,8 @@ export class Trials {
     this.subject = subject;
     this.readback = new Readback(gpu);
     const { gateUp, down } = subject;
-    const values = noise();
-    this.quants = Int8Array.from({ length: gateUp.columns }, () => Math.trunc(127 * values.next().value));
+    const values = new Noise();
+    this.quants = Int8Array.from({ length: gateUp.columns }, () => Math.trunc(127 * values.next()));
     this.x = this.buffer("x of the trials", 4 * down.slabs[0]!.rows);
     this.norm = this.buffer("norm of the trials", 4 * down.slabs[0]!.rows);
     gpu.device.queue.writeBuffer(this.norm, 0, new Float32Array(down.slabs[0]!.rows).fill(1));
@@ -128,7 +118,11 @@ export class Trials {
       gated: vector("gated", down.columns),
       stored: vector("stored", down.rows),
     };
-    this.gpu.device.queue.writeBuffer(made.h, 0, vectorOf(arithmetic, this.quants, INPUT_SCALE));
+    this.gpu.device.queue.writeBuffer(
+      made.h,
+      0,
+      vectorOf(arithmetic, this.quants, () => INPUT_SCALE),
+    );
     this.vectors.set(arithmetic, made);
     return made;
   }
@@ -140,25 +134,12 @@ export class Trials {
   }
 
   /** Fills a matrix's first slab with noise in its format, of a size that keeps products near the input's. */
-  private fill({ format, columns, slabs: [slab] }: Matrix, values: Generator<number, never>): void {
-    const { device } = this.gpu;
-    const size = columns ** -0.5;
-    const rows = Float32Array.from({ length: NOISE_ROWS * columns }, () => size * values.next().value);
-    const packed = packRows(format, rows, columns);
+  private fill({ format, columns, slabs: [slab] }: Matrix, values: Noise): void {
+    const packed = packRows(format, values.rows(NOISE_ROWS, columns), columns);
     const stride = storedBytes(format, 1, columns);
-    const encoder = device.createCommandEncoder({ label: "noise" });
-    const repeat = ({ buffer, offset }: Part, pattern: Uint32Array, bytes: number) => {
-      const copies = new Uint32Array(NOISE_COPIES * pattern.length);
-      for (let i = 0; i < NOISE_COPIES; i++) copies.set(pattern, i * pattern.length);
-      const source = this.buffer("noise", copies.byteLength);
-      device.queue.writeBuffer(source, 0, copies);
-      for (let at = 0; at < bytes; at += copies.byteLength) {
-        const count = Math.min(copies.byteLength, bytes - at);
-        encoder.copyBufferToBuffer(source, 0, buffer, offset + at, count);
-      }
-    };
-    repeat(slab!.weight, packed.words, slab!.rows * stride.words);
-    if (slab!.scales && packed.scales) repeat(slab!.scales, packed.scales, slab!.rows * stride.scales);
-    device.queue.submit([encoder.finish()]);
+    fillRepeatedly(this.gpu, slab!.weight, packed.words, slab!.rows * stride.words);
+    if (slab!.scales) {
+      fillRepeatedly(this.gpu, slab!.scales, packed.scales!, slab!.rows * stride.scales);
+    }
   }
 }

@@ -61,7 +61,7 @@ describe("tune", () => {
     const quants = Int8Array.from({ length: columns }, (_, k) => (k % 32 === 5 ? -127 : (k * 37) % 120));
     const values = Float32Array.from(quants, (q) => q / 64);
     const squares = values.reduce((sum, value) => sum + value ** 2, 0);
-    const words = vectorOf(arithmetic, quants, 1 / 64);
+    const words = vectorOf(arithmetic, quants, () => 1 / 64);
     const { buffer } = storeVector(gpu(), arithmetic, values);
     const stored = (await runAndRead(gpu(), [], buffer)).subarray(0, vectorBytes(arithmetic, columns) / 4);
     expect(words.subarray(0, -4)).toEqual(stored.subarray(0, -4));

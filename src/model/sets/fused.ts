@@ -11,7 +11,7 @@ import type { AttentionShape } from "../../kernels/cache.ts";
 import { ADD, EMBED_GROUP, GATE, HEAD, QKV } from "../../kernels/fused.ts";
 import { type Matrix, type Slab, slabBuffers, slabShape } from "../../kernels/matrix.ts";
 import { type Arithmetic, canMultiply, vectorBytes } from "../../kernels/vector.ts";
-import { type Buffers, type Operation, prepare } from "../../kernels/way.ts";
+import { type Buffers, describeWrong, hasWay, type Operation, prepare } from "../../kernels/way.ts";
 import type { Config } from "../config.ts";
 import type { KernelSet } from "../llama.ts";
 import type { State } from "../state.ts";
@@ -85,14 +85,23 @@ export function canFuse({ head_dim: headDim }: Config, { layers }: Weights): boo
  * Whether early rows are quicker with attention that is not split. There is none for processors, whose way to split is much
  * the quicker one.
  */
-export function gainsByWhole({ features }: Gpu): boolean {
-  return !features.has("narrow");
+export function gainsByWhole(gpu: Gpu): boolean {
+  return !gpu.features.has("narrow") && hasWay(gpu, ATTENTION_WHOLE);
 }
 
 /** Whether all matrices that one vector after the other goes through can be multiplied in an arithmetic. */
 export function canCompute({ layers, head }: Weights, arithmetic: Arithmetic): boolean {
   const matrices = [head, ...layers.flatMap(({ qkv, out, gateUp, down }) => [qkv, out, gateUp, down])];
   return matrices.every(({ format }) => canMultiply(format, arithmetic));
+}
+
+/** What is wrong on a GPU with a kernel that a set with products in a way needs; undefined where nothing is. */
+export function describeUnsound(gpu: Gpu, way: string): string | undefined {
+  const products = [QKV, ADD, GATE, HEAD].map((operation) => describeWrong(gpu, operation, way));
+  const others = [EMBED_GROUP, ATTENTION_SPLIT, ATTENTION_MERGE].map((operation) =>
+    hasWay(gpu, operation) ? undefined : describeWrong(gpu, operation),
+  );
+  return [...products, ...others].find((wrong) => wrong !== undefined);
 }
 
 type AttentionBuffers = Buffers<"q" | "keys" | "values" | "rows" | "pages">;

@@ -1,0 +1,106 @@
+import { ADVANCE } from "../../kernels/advance.ts";
+import { ARGMAX, type SelectionShape } from "../../kernels/argmax.ts";
+import { ROW, ROWS_HEADER } from "../../kernels/rows.ts";
+import { drawIndex, drawSettings, SAMPLE, SETTINGS } from "../../kernels/sample.ts";
+import { NO_ID, TOP, TOP_K } from "../../kernels/topk.ts";
+import { repeatedNoise } from "./numbers.ts";
+import type { Stage } from "./stage.ts";
+import { type Check, check, exactly, type Words } from "./trial.ts";
+
+/** How a token is drawn here, and the upper 32 bits of the number that the seed has for a draw. */
+export const DRAW = {
+  options: { temperature: 0.8, top_k: 50, top_p: 0.9, min_p: 0.01, seed: 11 },
+  counter: 3,
+  number: 3233806321,
+};
+
+/** Logits [drawn, vocab] in steps, so that many are equal; those that do not count are larger, and in turns the last that does. */
+function logitsOf({ vocab, limit }: SelectionShape, stage: Stage): Float32Array<ArrayBuffer> {
+  const { drawn } = stage.scene;
+  const logits = repeatedNoise(drawn.length * vocab, 11, 80).map((value) => Math.round(value) / 8);
+  for (const d of drawn.keys()) {
+    if (d % 2 === 0) logits[d * vocab + limit - 1] = 11;
+    logits.fill(12, d * vocab + limit, (d + 1) * vocab);
+  }
+  return logits;
+}
+
+/** The `count` best ids of a row: by falling logit, of equal ones by rising id. */
+function bestOf(logits: Float32Array, count: number): number[] {
+  const ids = Array.from(logits.keys());
+  // Few are so large, but enough where there are many: the others need no sorting.
+  const large = ids.filter((id) => logits[id]! > 8);
+  const some = large.length < count ? ids : large;
+  return some.sort((a, b) => logits[b]! - logits[a]! || a - b).slice(0, count);
+}
+
+function bitsOf(values: readonly number[]): Uint32Array {
+  return new Uint32Array(Float32Array.from(values).buffer);
+}
+
+/** What is left of each drawn row of logits, one after the other, with `stride` words a row. */
+function selected(shape: SelectionShape, stage: Stage, count: number) {
+  const logits = logitsOf(shape, stage);
+  const wanted = stage.scene.drawn.flatMap((_, d) => {
+    const row = logits.subarray(d * shape.vocab, d * shape.vocab + shape.limit);
+    const best = bestOf(row, count);
+    const none = Array.from({ length: count - best.length });
+    return [
+      ...best,
+      ...none.map(() => NO_ID),
+      ...bitsOf([...best.map((id) => row[id]!), ...none.map(() => Number.NEGATIVE_INFINITY)]),
+    ];
+  });
+  return { inputs: { logits }, outputs: { best: exactly(wanted) }, allowed: 0 };
+}
+
+/** How a token is chosen, and the rows of the next pass made. */
+export const DRAWING_CHECKS: readonly Check[] = [
+  check(ARGMAX, (shape, _, stage) => selected(shape, stage, 1)),
+  check(TOP, (shape, _, stage) => selected(shape, stage, TOP_K)),
+  check(SAMPLE, (_, __, stage) => {
+    const rows = stage.scene.drawn;
+    const sorted = Float32Array.from({ length: TOP_K }, (_, i) => 9 - i / 8);
+    const best = new Uint32Array(2 * TOP_K * rows.length);
+    const settings = new Uint32Array(SETTINGS * rows.length);
+    for (const d of rows.keys()) {
+      best.set(
+        Uint32Array.from(sorted, (_, i) => 1000 * (d + 1) - i),
+        2 * TOP_K * d,
+      );
+      best.set(new Uint32Array(sorted.buffer), TOP_K * (2 * d + 1));
+      // Its rows are the scene's first ones, as all are drawn from where it is used.
+      settings.set(drawSettings(DRAW.options, stage.scene.rows[d]!.position - DRAW.counter), SETTINGS * d);
+    }
+    const kept = Uint32Array.from({ length: DRAW.options.top_k }, (_, i) => i);
+    const index = drawIndex(sorted, kept, settings, DRAW.number);
+    const wanted = best.slice();
+    for (const d of rows.keys()) {
+      wanted[2 * TOP_K * d] = 1000 * (d + 1) - index;
+      wanted.set(bitsOf([sorted[index]!]), 2 * TOP_K * d + 1);
+    }
+    return { inputs: { settings }, outputs: { best: exactly(wanted, best) }, allowed: 0 };
+  }),
+  check(ADVANCE, ({ stride, context }, _, stage) => {
+    const { scene } = stage;
+    const best = new Uint32Array(stride * scene.drawn.length);
+    const before: Words = scene.rowsWords;
+    const rows = scene.rowsWords;
+    const chosen: number[] = [];
+    for (const d of scene.drawn.keys()) {
+      const [id, logit] = [321 + d, 77 + d];
+      best.set([id, logit], stride * d);
+      chosen.push(id, logit);
+      const { sequence, position } = scene.rows[d]!;
+      const at = ROWS_HEADER + ROW * d;
+      rows.set([id, position + 1, sequence, scene.placeOf(sequence, position + 1)], at);
+    }
+    // Behind the last position that a sequence may have no page is known.
+    const goesOn = scene.drawn.every((_, d) => scene.rows[d]!.position + 1 < context);
+    return {
+      inputs: { best },
+      outputs: { chosen: exactly(chosen), ...(goesOn ? { rows: exactly(rows, before) } : {}) },
+      allowed: 0,
+    };
+  }),
+];

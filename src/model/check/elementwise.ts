@@ -1,0 +1,51 @@
+import { EMBED } from "../../kernels/embed.ts";
+import { PICK } from "../../kernels/pick.ts";
+import { RMSNORM } from "../../kernels/rmsnorm.ts";
+import { SWIGLU } from "../../kernels/swiglu.ts";
+import { dot, gated, inverseRms, repeatedNoise } from "./numbers.ts";
+import { F32 } from "./tolerance.ts";
+import { type Check, check, exactly, floats } from "./trial.ts";
+
+/** What `plain` does to rows one by one. */
+export const ELEMENTWISE_CHECKS: readonly Check[] = [
+  check(EMBED, (shape, buffers, stage) => {
+    const { columns, rows, firstRow } = shape;
+    const count = stage.countOf(buffers.rows);
+    const rowOf = stage.weightsOf(shape, buffers);
+    const wanted = new Float64Array(count * columns);
+    for (let t = 0; t < count; t++) {
+      const row = stage.scene.rows[t]!.token - firstRow;
+      if (row >= 0 && row < rows) wanted.set(rowOf(row), t * columns);
+    }
+    return { inputs: {}, outputs: { y: floats(wanted) }, allowed: F32 };
+  }),
+  check(RMSNORM, ({ dim, eps }, { rows }, stage) => {
+    const count = stage.countOf(rows);
+    const [x, weight] = [repeatedNoise(count * dim, 4), repeatedNoise(dim, 3)];
+    const wanted = new Float64Array(count * dim);
+    for (let t = 0; t < count; t++) {
+      const row = x.subarray(t * dim, (t + 1) * dim);
+      const factor = inverseRms(dot(row, row), dim, eps);
+      for (let i = 0; i < dim; i++) wanted[t * dim + i] = row[i]! * factor * weight[i]!;
+    }
+    return { inputs: { x, weight }, outputs: { y: floats(wanted) }, allowed: F32 };
+  }),
+  check(SWIGLU, ({ hidden }, { rows }, stage) => {
+    const count = stage.countOf(rows);
+    // Up to where silu is nearly 0 on one side and nearly its argument on the other.
+    const gateUp = repeatedNoise(count * 2 * hidden, 5, 12);
+    const wanted = new Float64Array(count * hidden);
+    for (let at = 0; at < wanted.length; at++) {
+      const gate = Math.floor(at / hidden) * hidden + at;
+      wanted[at] = gated(gateUp[gate]!, gateUp[gate + hidden]!);
+    }
+    return { inputs: { gateUp }, outputs: { y: floats(wanted) }, allowed: F32 };
+  }),
+  check(PICK, ({ dim }, _, stage) => {
+    const { rows, drawn } = stage.scene;
+    const x = repeatedNoise(rows.length * dim, 6);
+    const bits = new Uint32Array(x.buffer);
+    const wanted = drawn.flatMap((t) => [...bits.subarray(t * dim, (t + 1) * dim)]);
+    return { inputs: { x }, outputs: { y: exactly(wanted) }, allowed: 0 };
+  }),
+];

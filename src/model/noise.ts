@@ -1,0 +1,53 @@
+import type { Gpu } from "../gpu/device.ts";
+import type { Part } from "../gpu/part.ts";
+
+/** As many times does a pattern stand in the buffer that others are filled from, where it has so much room. */
+const COPIES = 64;
+
+/** Noise that is the same in every run: a linear congruential generator's upper bits, in [-1, 1). */
+export class Noise {
+  private state: number;
+
+  constructor(seed = 1) {
+    this.state = seed;
+  }
+
+  next(): number {
+    this.state = (Math.imul(this.state, 1664525) + 1013904223) | 0;
+    return this.state / 2 ** 31;
+  }
+
+  /** `count` numbers in [-size, size). */
+  take(count: number, size = 1): Float32Array<ArrayBuffer> {
+    const values = new Float32Array(count);
+    for (let i = 0; i < count; i++) values[i] = size * this.next();
+    return values;
+  }
+
+  /** Rows of a matrix, of a size that keeps a product about as large as what is multiplied: [rows, columns]. */
+  rows(rows: number, columns: number): Float32Array<ArrayBuffer> {
+    return this.take(rows * columns, columns ** -0.5);
+  }
+}
+
+/** Fills the first `bytes` of a part with a pattern, over and over. */
+export function fillRepeatedly(
+  gpu: Gpu,
+  { buffer, offset }: Part,
+  pattern: Uint32Array,
+  bytes: number,
+): void {
+  const { device } = gpu;
+  const times = Math.min(COPIES, Math.ceil(bytes / pattern.byteLength));
+  const copies = new Uint32Array(times * pattern.length);
+  for (let i = 0; i < times; i++) copies.set(pattern, i * pattern.length);
+  const source = gpu.buffer("noise", copies.byteLength);
+  device.queue.writeBuffer(source, 0, copies);
+  const encoder = device.createCommandEncoder({ label: "noise" });
+  for (let at = 0; at < bytes; at += copies.byteLength) {
+    const count = Math.min(copies.byteLength, bytes - at);
+    encoder.copyBufferToBuffer(source, 0, buffer, offset + at, count);
+  }
+  device.queue.submit([encoder.finish()]);
+  source.destroy();
+}
