@@ -2,12 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Recovery } from "../../src/generate/recovery.ts";
 import { Scheduler } from "../../src/generate/scheduler.ts";
 import { searchBeams } from "../../src/generate/search.ts";
-import { loadModel } from "../../src/model/load-model.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
 import { beamOracle } from "../oracle/beams.ts";
 import { llamaOracle } from "../oracle/llama.ts";
 import { randomFolder } from "../support/checkpoint.ts";
 import { useGpu, withoutDot } from "../support/gpu.ts";
+import { loadModel } from "../support/load.ts";
 
 /** A score by the logits of f32 sums beside that by float64: on lavapipe at most 1.3e-4 apart. */
 const SCORE = 1e-3;

@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
 import { ConfigError } from "../../src/errors.ts";
-import { loadModel } from "../../src/model/load-model.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
 import { klDivergence, llamaOracle } from "../oracle/llama.ts";
 import { keptValues } from "../support/cache.ts";
 import { randomFolder, storedTensors } from "../support/checkpoint.ts";
 import { runAndRead, useGpu } from "../support/gpu.ts";
+import { loadModel } from "../support/load.ts";
 
 /**
  * Against float64 over a cache that is rounded alike, mean KL: of ten thousands of codes a few are near the middle between two

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { loadModel } from "../../src/model/load-model.ts";
 import { columnMomentsOracle } from "../oracle/linear.ts";
 import { llamaOracle } from "../oracle/llama.ts";
 import { randomFolder, storedTensors } from "../support/checkpoint.ts";
 import { expectClose } from "../support/close.ts";
 import { useGpu, withoutDot } from "../support/gpu.ts";
+import { loadModel } from "../support/load.ts";
 
 /** Sums and squares of f32 activations that carry errors of about 1e-5 through two layers. */
 const RELATIVE = 1e-4;

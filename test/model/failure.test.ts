@@ -4,12 +4,13 @@ import { bytesSource, type OpenFile } from "../../src/checkpoint/source.ts";
 import { DeviceError, DeviceLostError, LogitsError } from "../../src/errors.ts";
 import { makeSampler } from "../../src/generate/sampler.ts";
 import { Gpu, openDevice } from "../../src/gpu/device.ts";
-import { type LoadOptions, loadModel } from "../../src/model/load-model.ts";
+import type { LoadOptions } from "../../src/model/load-model.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
 import { aheadOf } from "../support/ahead.ts";
 import { randomFolder, safetensorsBytes } from "../support/checkpoint.ts";
 import { testDeviceOptions, useGpu } from "../support/gpu.ts";
+import { loadModel } from "../support/load.ts";
 
 const CHUNK = 8;
 const TOKENS = Array.from({ length: 3 * CHUNK }, (_, i) => 3 + i);

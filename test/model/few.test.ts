@@ -1,11 +1,11 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Candidates, PassPart } from "../../src/model/language-model.ts";
-import { loadModel } from "../../src/model/load-model.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
 import type { Sequence } from "../../src/model/sequence.ts";
 import { randomFolder } from "../support/checkpoint.ts";
 import { expectClose } from "../support/close.ts";
 import { useGpu } from "../support/gpu.ts";
+import { loadModel } from "../support/load.ts";
 
 /** As in model.test.ts: the same sums in another order, and rows rounded to 8 bits that lie near the middle of two. */
 const ORDER = { relative: 1e-2 };

@@ -5,11 +5,12 @@ import { crc32 } from "../../src/checkpoint/crc32.ts";
 import { ConfigError, DeviceError, OptionError, ShaderError } from "../../src/errors.ts";
 import { type Gpu, openDevice } from "../../src/gpu/device.ts";
 import { parseConfig } from "../../src/model/config.ts";
-import { type LoadOptions, loadModel } from "../../src/model/load-model.ts";
+import type { LoadOptions } from "../../src/model/load-model.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
 import { folder } from "../checkpoint/bytes.ts";
 import { configJson, randomFolder, randomTensors } from "../support/checkpoint.ts";
 import { useGpu } from "../support/gpu.ts";
+import { loadModel } from "../support/load.ts";
 
 const gpu = useGpu();
 afterEach(() => vi.restoreAllMocks());

@@ -4,7 +4,7 @@ import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { BusyError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import type { Want } from "../../src/model/language-model.ts";
-import { type LoadOptions, loadCheckpoint, loadModel } from "../../src/model/load-model.ts";
+import type { LoadOptions } from "../../src/model/load-model.ts";
 import { LlamaModel } from "../../src/model/model.ts";
 import type { Sequence } from "../../src/model/sequence.ts";
 import { uploadWeights } from "../../src/model/upload.ts";
@@ -14,6 +14,7 @@ import { klDivergence, llamaOracle } from "../oracle/llama.ts";
 import { randomFolder, storedTensors } from "../support/checkpoint.ts";
 import { expectClose } from "../support/close.ts";
 import { useGpu, withoutDot } from "../support/gpu.ts";
+import { loadCheckpoint, loadModel } from "../support/load.ts";
 
 /**
  * Against float64 with everything in f32, mean KL per position: f32 logits carry errors of about 1e-5, and KL goes with

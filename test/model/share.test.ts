@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { OptionError } from "../../src/errors.ts";
 import type { CacheFormat } from "../../src/kernels/cache.ts";
-import { loadModel } from "../../src/model/load-model.ts";
 import { memoryOf } from "../../src/model/memory.ts";
 import type { Sequence } from "../../src/model/sequence.ts";
 import { randomFolder } from "../support/checkpoint.ts";
 import { useGpu } from "../support/gpu.ts";
+import { loadModel } from "../support/load.ts";
 
 const GQA = { num_key_value_heads: 2 };
 /** A whole page and nine positions of another. */

@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { CACHE_FORMATS } from "../../src/kernels/cache.ts";
-import { type LoadOptions, loadModel } from "../../src/model/load-model.ts";
+import type { LoadOptions } from "../../src/model/load-model.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
 import type { Sequence } from "../../src/model/sequence.ts";
 import { snapshotsOf } from "../../src/model/snapshots.ts";
 import { randomFolder } from "../support/checkpoint.ts";
 import { useGpu } from "../support/gpu.ts";
+import { loadModel } from "../support/load.ts";
 
 const GQA = { num_key_value_heads: 2 };
 const ids = (length: number, shift = 0) => Array.from({ length }, (_, i) => (i * 37 + shift + 11) % 300);

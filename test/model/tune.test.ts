@@ -9,7 +9,6 @@ import { GEMV_WAYS, type GemvWay } from "../../src/kernels/gemv.ts";
 import { allocateMatrix, slabBuffers } from "../../src/kernels/matrix.ts";
 import { ARITHMETIC_NEEDS, ARITHMETICS, vectorBytes, vectorOf } from "../../src/kernels/vector.ts";
 import { chooseDecode, type Decode, tuneOnce } from "../../src/model/decode.ts";
-import { loadModel } from "../../src/model/load-model.ts";
 import type { Subject } from "../../src/model/trials.ts";
 import { type Tuned, tryWays, tune } from "../../src/model/tune.ts";
 import { allocateWeights, destroyWeights } from "../../src/model/weights.ts";
@@ -17,6 +16,7 @@ import type { WeightFormat } from "../../src/stored.ts";
 import { VERSION } from "../../src/version.ts";
 import { randomFolder } from "../support/checkpoint.ts";
 import { runAndRead, useGpu, withoutDot } from "../support/gpu.ts";
+import { loadModel } from "../support/load.ts";
 import { storeVector } from "../support/vector.ts";
 
 const gpu = useGpu();
