@@ -1,0 +1,179 @@
+import type { Browser, CDPSession, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { BenchmarkReport } from "../../web/api.ts";
+import {
+  beforeWorkers,
+  expectBrowser,
+  hasBrowser,
+  launchBrowser,
+  type SourceServer,
+  serveSources,
+} from "../support/browser.ts";
+
+expectBrowser();
+
+/** A soak has 500: `MEMORY_ANSWERS=500 npx vitest run test/web/memory.test.ts`. */
+const ANSWERS = Number(process.env.MEMORY_ANSWERS ?? 3);
+/** Answers by which all is there that is made once; in a soak, as many that the cache has no room left either. */
+const WARM_UP = process.env.MEMORY_ANSWERS ? 30 : 3;
+/** What V8 has optimised, and notes of its own, come and go. */
+const HEAP_NOISE = 300_000;
+
+/** Has a worker tell how many GPU objects it made, and what of its buffers was not destroyed. */
+const COUNT = `
+  const counts = { made: 0, buffers: 0, bytes: 0 };
+  const count = (name, note) => {
+    const make = GPUDevice.prototype[name];
+    GPUDevice.prototype[name] = function (...args) {
+      const made = make.apply(this, args);
+      counts.made++;
+      note?.(made);
+      return made;
+    };
+  };
+  for (const name of ["createBindGroup", "createShaderModule", "createComputePipelineAsync"]) count(name);
+  const live = new Set();
+  count("createBuffer", (buffer) => {
+    live.add(buffer);
+    counts.buffers++;
+    counts.bytes += buffer.size;
+  });
+  const { destroy } = GPUBuffer.prototype;
+  GPUBuffer.prototype.destroy = function () {
+    if (live.delete(this)) {
+      counts.buffers--;
+      counts.bytes -= this.size;
+    }
+    destroy.call(this);
+  };
+  const channel = new BroadcastChannel("counts");
+  channel.onmessage = ({ data }) => data === "tell" && channel.postMessage(counts);`;
+
+interface Counts {
+  readonly made: number;
+  readonly buffers: number;
+  readonly bytes: number;
+}
+
+/** The V8 heaps of a page and of its one worker. */
+class Heaps {
+  private readonly session: CDPSession;
+  private readonly worker: Promise<string>;
+  private readonly answers = new Map<number, (result: { usedSize: number }) => void>();
+  private asked = 0;
+
+  constructor(session: CDPSession) {
+    this.session = session;
+    session.on("Target.receivedMessageFromTarget", ({ message }) => {
+      const { id, result } = JSON.parse(message) as { id: number; result: { usedSize: number } };
+      this.answers.get(id)?.(result);
+    });
+    this.worker = new Promise((resolve) => {
+      session.on("Target.attachedToTarget", ({ sessionId }) => resolve(sessionId));
+    });
+  }
+
+  async attach(): Promise<void> {
+    // Messages within messages: Playwright has no sessions for workers.
+    await this.session.send("Target.setAutoAttach", {
+      autoAttach: true,
+      waitForDebuggerOnStart: false,
+      flatten: false,
+    });
+    await this.worker;
+  }
+
+  /** Bytes in use after all garbage was collected. */
+  async used(): Promise<{ page: number; worker: number }> {
+    await this.session.send("HeapProfiler.collectGarbage");
+    await this.askWorker("HeapProfiler.collectGarbage");
+    const { usedSize: page } = await this.session.send("Runtime.getHeapUsage");
+    const { usedSize: worker } = await this.askWorker("Runtime.getHeapUsage");
+    return { page, worker };
+  }
+
+  private async askWorker(method: string): Promise<{ usedSize: number }> {
+    const id = ++this.asked;
+    const answer = new Promise<{ usedSize: number }>((resolve) => this.answers.set(id, resolve));
+    const message = JSON.stringify({ id, method });
+    await this.session.send("Target.sendMessageToTarget", { message, sessionId: await this.worker });
+    return answer;
+  }
+}
+
+describe.skipIf(!hasBrowser)("memory of a page and its engine", () => {
+  let server: SourceServer;
+  let browser: Browser;
+  let page: Page;
+  let heaps: Heaps;
+
+  beforeAll(async () => {
+    server = await serveSources();
+    browser = await launchBrowser();
+    page = await browser.newPage();
+    await beforeWorkers(page, COUNT);
+    await page.goto(server.blank);
+    heaps = new Heaps(await page.context().newCDPSession(page));
+    await run(`
+      globalThis.ziya = await import(${JSON.stringify(server.address("web/index.ts"))});
+      globalThis.engine = await ziya.loadEngine("models/ziya-tiny/");
+      globalThis.counts = () => new Promise((resolve) => {
+        const channel = new BroadcastChannel("counts");
+        channel.onmessage = ({ data }) => { channel.close(); resolve(data); };
+        channel.postMessage("tell");
+      });
+      // Of three kinds: read to its end, left after a piece, and turn after turn.
+      globalThis.answer = async (from, to) => {
+        let talk = engine.conversation();
+        for (let i = from; i < to; i++) {
+          const content = i % 90 + "+" + (i * 7) % 90 + "=?";
+          const options = { temperature: 0, max_tokens: 2 };
+          if (i % 3 === 0) await engine.chat([{ role: "user", content }], options).complete();
+          else if (i % 3 === 1) for await (const piece of engine.chat([{ role: "user", content }], options)) break;
+          else await talk.say(content, options).complete();
+          if (i % 30 === 0) talk = engine.conversation();
+        }
+      };`);
+    await heaps.attach();
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  function run<Result>(statements: string): Promise<Result> {
+    return page.evaluate(`(async () => { ${statements} })()`) as Promise<Result>;
+  }
+
+  const measure = async () => ({ counts: await run<Counts>("return counts();"), heap: await heaps.used() });
+
+  test(
+    `${ANSWERS} answers leave it where it was`,
+    async () => {
+      await run(`await answer(0, ${WARM_UP});`);
+      const before = await measure();
+      await run(`await answer(${WARM_UP}, ${WARM_UP + ANSWERS});`);
+      const after = await measure();
+      if (process.env.MEMORY_ANSWERS) console.log(JSON.stringify({ before, after }));
+      expect(before.counts.buffers).toBeGreaterThan(10);
+      // Nothing is made for a token, or for an answer.
+      expect(after.counts).toEqual(before.counts);
+      expect(after.heap.worker - before.heap.worker).toBeLessThan(HEAP_NOISE);
+      expect(after.heap.page - before.heap.page).toBeLessThan(HEAP_NOISE);
+    },
+    120_000 + 5000 * ANSWERS,
+  );
+
+  test("a benchmark leaves it where it was", async () => {
+    const { bytes, buffers } = (await measure()).counts;
+    const { report, progress } = await run<{ report: BenchmarkReport; progress: number[] }>(`
+      const progress = [];
+      const report = await engine.benchmark({ onProgress: (done) => progress.push(done) });
+      return { report, progress };`);
+    expect(report.model).toBe(await run("return engine.info.name;"));
+    expect(report.kernels.length).toBeGreaterThan(10);
+    expect(progress.at(-1)).toBe(1);
+    expect(await run("return counts();")).toMatchObject({ bytes, buffers });
+  });
+});
