@@ -162,6 +162,8 @@ export class Chat {
       turn.finish = result.finish_reason;
       turn.usage = result.usage;
       turn.timings = result.timings;
+      const { prefill_tokens_per_second: rate } = result.timings;
+      if (rate !== null) prefill.points.push(rate);
       this.latest.value = result;
     } catch (error) {
       turn.finish = stopping.signal.aborted ? "abort" : "error";

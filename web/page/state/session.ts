@@ -1,5 +1,7 @@
 import type { ModelSource, Models, TransferProgress, WebEngine } from "../../api.ts";
 import { loadEngine, openModels } from "../../index.ts";
+import { t } from "../strings/strings.ts";
+import { notify } from "../ui/notices.ts";
 import { Signal } from "../ui/signal.ts";
 import { type ModelChoice, prefer, preferences } from "./preferences.ts";
 
@@ -18,7 +20,7 @@ export type EngineState =
   | { readonly kind: "loading"; readonly model: string; readonly progress?: TransferProgress }
   | { readonly kind: "paused"; readonly model: string; readonly progress?: TransferProgress }
   | { readonly kind: "ready"; readonly model: string; readonly engine: WebEngine }
-  | { readonly kind: "failed"; readonly model: string; readonly error: unknown };
+  | { readonly kind: "failed"; readonly model: string; readonly error: unknown; readonly fetching: boolean };
 
 /** The model that answers, and how far it is from that. */
 export class Session {
@@ -63,6 +65,15 @@ export class Session {
     return this.state.when((state) => (state.kind === "ready" ? state : undefined), stop);
   }
 
+  /** The library opens the device again and goes on with the answer; the person is told why it waits. */
+  private lost(recovered: Promise<void>): void {
+    notify(t().deviceLost);
+    recovered.then(
+      () => notify(t().deviceBack),
+      () => {},
+    );
+  }
+
   private async load({ name, source }: Wanted): Promise<void> {
     const before = this.state.value;
     this.loading.abort();
@@ -75,6 +86,7 @@ export class Session {
       const engine = await loadEngine(source, {
         ...(context !== undefined && { context }),
         signal: loading.signal,
+        onDeviceLost: (_, recovered) => this.lost(recovered),
         onProgress: (progress) => {
           if (!loading.signal.aborted) this.state.value = { kind: "loading", model: name, progress };
         },
@@ -82,7 +94,14 @@ export class Session {
       if (loading.signal.aborted) engine.destroy();
       else this.state.value = { kind: "ready", model: name, engine };
     } catch (error) {
-      if (!loading.signal.aborted) this.state.value = { kind: "failed", model: name, error };
+      if (loading.signal.aborted) return;
+      const { value } = this.state;
+      const at = value.kind === "loading" ? value.progress : undefined;
+      // From the disk or the browser's storage nothing is fetched; from a server, until all of it is here.
+      const fetching =
+        !("stored" in Object(source) || "files" in Object(source)) &&
+        !(at && at.phase === "load" && at.done === at.total);
+      this.state.value = { kind: "failed", model: name, error, fetching };
     }
   }
 }

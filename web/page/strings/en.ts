@@ -216,6 +216,9 @@ export const en = {
   share: "Share",
   picture: "Picture",
 
+  deviceLost: "The GPU was taken away. It is being opened again, and the answer goes on.",
+  deviceBack: "The GPU is back.",
+
   updateReady: "A new version of this page is ready.",
   updateNow: "Update",
   updatedElsewhere: "Another tab has updated this page.",
@@ -249,6 +252,10 @@ export const en = {
     "disk-full": {
       title: "The browser has no room left",
       text: "Delete models or free space on the disk, then try again: what was fetched is kept.",
+    },
+    storage: {
+      title: "The browser could not store it",
+      text: "Most often there is too little room: delete models that you no longer need, or free space on the disk. If another tab uses the same model, close it. What was fetched is kept.",
     },
     "too-large": {
       title: "The model does not fit this device",

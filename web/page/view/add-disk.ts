@@ -16,6 +16,7 @@ import { needsCard } from "./needs.ts";
 /** A model from the person's disk: used where it lies, kept in the browser, or merged and packed from the release itself. */
 export function addFromDisk(
   session: Session,
+  dropped: readonly Folder[],
   used: () => void,
   started: () => void,
   gone: AbortSignal,
@@ -49,6 +50,8 @@ export function addFromDisk(
       ondragleave: () => zone.classList.remove("over"),
       ondrop: (event: DragEvent) => {
         event.preventDefault();
+        // The page around it takes drops as well.
+        event.stopPropagation();
         zone.classList.remove("over");
         if (event.dataTransfer) void foldersOfDrop(event.dataTransfer).then(take);
       },
@@ -179,5 +182,6 @@ export function addFromDisk(
     );
   }
 
+  if (dropped.length > 0) take(dropped);
   return h("div", { class: "add" }, zone, found);
 }

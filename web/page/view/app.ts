@@ -1,5 +1,6 @@
 import type { Archive } from "../state/archive.ts";
 import type { Chat } from "../state/chat.ts";
+import { type Folder, foldersOfDrop } from "../state/dropped.ts";
 import { prefer, preferences } from "../state/preferences.ts";
 import type { Session } from "../state/session.ts";
 import { t } from "../strings/strings.ts";
@@ -20,6 +21,7 @@ export function makeApp(chat: Chat, session: Session, archive: Archive, gone: Ab
   const models = () => openModelsDialog(session);
   const settings = () => openSettings(session);
   const benchmark = () => openBenchmark(session);
+  takeDrops((folders) => openModelsDialog(session, folders), gone);
   const drawer = (open: boolean) => {
     app.toggleAttribute("data-drawer", open);
     menu.setAttribute("aria-expanded", `${open}`);
@@ -101,4 +103,18 @@ export function makeApp(chat: Chat, session: Session, archive: Archive, gone: Ab
     panel,
   );
   return app;
+}
+
+/** Takes what is dropped anywhere on the page, which the browser would open in the page's place. */
+function takeDrops(take: (folders: Folder[]) => void, gone: AbortSignal): void {
+  document.addEventListener("dragover", (event) => event.preventDefault(), { signal: gone });
+  document.addEventListener(
+    "drop",
+    (event) => {
+      event.preventDefault();
+      const { dataTransfer } = event;
+      if (dataTransfer?.types.includes("Files")) void foldersOfDrop(dataTransfer).then(take);
+    },
+    { signal: gone },
+  );
 }

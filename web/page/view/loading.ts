@@ -25,10 +25,14 @@ export function makeLoading(session: Session, openModels: () => void, gone: Abor
       announce(t().modelReady(state.model));
     } else if (state.kind === "failed") {
       element.replaceChildren(
-        problemCard(state.error, [
-          { label: t().tryAgain, run: () => session.again() },
-          { label: t().otherModel, run: openModels },
-        ]),
+        problemCard(
+          state.error,
+          [
+            { label: t().tryAgain, run: () => session.again() },
+            { label: t().otherModel, run: openModels },
+          ],
+          state.fetching,
+        ),
       );
     } else {
       const paused = state.kind === "paused";

@@ -1,4 +1,5 @@
 import type { StoredModel } from "../../api.ts";
+import type { Folder } from "../state/dropped.ts";
 import { EMBEDDED, type Session, wantedOf } from "../state/session.ts";
 import { forget, type Transfer, transfer, transfers } from "../state/transfers.ts";
 import { t } from "../strings/strings.ts";
@@ -11,31 +12,39 @@ import { addByAddress } from "./add-url.ts";
 import { problemCard } from "./problem.ts";
 import { progressView } from "./transfer.ts";
 
-/** The models that there are, what is under way, and three ways to another one. */
-export function openModelsDialog(session: Session): void {
+/**
+ * The models that there are, what is under way, and the ways to another one.
+ * @param dropped Folders that were dropped on the page.
+ */
+export function openModelsDialog(session: Session, dropped: readonly Folder[] = []): void {
   const dialog = openDialog(t().models, "models");
   const running = h("div", { class: "transfers" });
   const list = h("ul", { class: "model-list", id: "models" });
   const space = h("p", { class: "soft", id: "space" });
   const refresh = () => void show(session, dialog, list, space);
   const used = () => dialog.close();
+  const started = () => {
+    place.replaceChildren(addFromDisk(session, [], used, started, dialog.gone));
+    dialog.body.scrollTop = 0;
+  };
   const tabs = h("div", { class: "tabs" });
   const place = h("div", {});
   const ways = [
     [t().byAddress, () => addByAddress(session, used, dialog.gone)],
-    [t().fromDisk, () => addFromDisk(session, used, () => place.scrollIntoView(), dialog.gone)],
+    [t().fromDisk, () => addFromDisk(session, dropped, used, started, dialog.gone)],
   ] as const;
+  const first = dropped.length > 0 ? 1 : 0;
   for (const [i, [label, make]] of ways.entries()) {
     const choose = () => place.replaceChildren(make());
     tabs.append(
       h(
         "label",
         {},
-        h("input", { type: "radio", name: "way", checked: i === 0, onchange: choose }),
+        h("input", { type: "radio", name: "way", checked: i === first, onchange: choose }),
         h("span", {}, label),
       ),
     );
-    if (i === 0) choose();
+    if (i === first) choose();
   }
   dialog.body.append(
     h("section", {}, list, running, space),
@@ -179,7 +188,13 @@ function transferView(one: Transfer, gone: AbortSignal): HTMLElement {
     resume.hidden = kind === "running";
     problem.replaceChildren(
       ...(state.kind === "failed"
-        ? [problemCard(state.error, [{ label: t().tryAgain, run: () => one.resume() }])]
+        ? [
+            problemCard(
+              state.error,
+              [{ label: t().tryAgain, run: () => one.resume() }],
+              progress?.phase === "download",
+            ),
+          ]
         : []),
     );
   });

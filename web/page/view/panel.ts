@@ -53,6 +53,7 @@ export function makePanel(
     // What the engine has measured takes the place of what was counted here.
     decode.show(decode_tokens_per_second);
     prefill.show(prefill_tokens_per_second);
+    prefill.draw();
     const cached = result.usage.cached_tokens;
     first.textContent =
       time_to_first_token_ms === null ? "" : t().firstToken(number(time_to_first_token_ms), number(cached));

@@ -10,6 +10,7 @@ export type ProblemKind =
   | "offline"
   | "network"
   | "disk-full"
+  | "storage"
   | "too-large"
   | "broken-file"
   | "wrong-numbers"
@@ -17,18 +18,21 @@ export type ProblemKind =
   | "option"
   | "other";
 
-/** Told by what the browser has and by the errors' codes, never by their words. */
-export async function kindOf(error: unknown): Promise<ProblemKind> {
+/**
+ * Told by what the browser has and by the errors' codes, never by their words.
+ * @param fetching Whether files were on their way from a server.
+ */
+export async function kindOf(error: unknown, fetching = false): Promise<ProblemKind> {
   const { code, name } = Object(error) as { code?: unknown; name?: unknown };
-  if (name === "QuotaExceededError" || code === "quota") return "disk-full";
+  if (name === "QuotaExceededError") return "disk-full";
   if (code === "option" || code === "context-overflow") return code;
   if (!isSecureContext) return "insecure";
   if (!navigator.gpu) return "no-webgpu";
   if (code === "device-lost") return "device-lost";
   if (code === "device") return (await navigator.gpu.requestAdapter()) ? "too-large" : "no-adapter";
-  if (code === "memory") return "too-large";
-  if (code === "logits" || code === "shader" || code === "self-check") return "wrong-numbers";
-  if (code === "network" || error instanceof TypeError) return navigator.onLine ? "network" : "offline";
+  if (code === "logits" || code === "shader") return "wrong-numbers";
+  if (code === "storage") return code;
+  if (fetching || error instanceof TypeError) return navigator.onLine ? "network" : "offline";
   if (code === "checkpoint" || code === "config" || code === "tokenizer") return "broken-file";
   return "other";
 }
@@ -39,7 +43,7 @@ export interface WayOn {
 }
 
 /** What went wrong in plain words, what to do about it, buttons that do it, and the error's own words for who wants them. */
-export function problemCard(error: unknown, waysOn: readonly WayOn[]): HTMLElement {
+export function problemCard(error: unknown, waysOn: readonly WayOn[], fetching = false): HTMLElement {
   const title = h("h2", {});
   const text = h("p", {});
   const detail = error instanceof Error ? error.message : String(error);
@@ -57,7 +61,7 @@ export function problemCard(error: unknown, waysOn: readonly WayOn[]): HTMLEleme
     ),
     h("p", { class: "detail", lang: "en" }, detail),
   );
-  void kindOf(error).then((kind) => {
+  void kindOf(error, fetching).then((kind) => {
     element.dataset.problem = kind;
     const words = t().problems[kind];
     title.textContent = words.title;

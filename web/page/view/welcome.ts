@@ -27,8 +27,12 @@ export function makeWelcome(chat: Chat, ask: (text: string) => void, gone: Abort
   const element = h(
     "section",
     { class: "welcome", "aria-labelledby": "welcome-title" },
-    h("p", { class: "seal", "aria-hidden": "true" }, "子牙"),
-    h("h2", { id: "welcome-title" }, t().welcome),
+    h(
+      "header",
+      {},
+      h("p", { class: "seal", "aria-hidden": "true" }, "子牙"),
+      h("h2", { id: "welcome-title" }, t().welcome),
+    ),
     h("p", { class: "soft lead" }, t().welcomeText),
     h("h3", { class: "soft" }, t().examples),
     h(
