@@ -162,3 +162,41 @@ export async function say(page: Page, text: string): Promise<string> {
 export async function answered(page: Page, timeout = 90_000): Promise<void> {
   await page.locator(":root[data-state=idle]").waitFor({ timeout });
 }
+
+/** What of a trace is read. */
+interface TraceEvent {
+  readonly name: string;
+  readonly ph: string;
+  readonly pid: number;
+  readonly tid: number;
+  readonly args: { readonly name?: string };
+  /** Microseconds that the thread had a processor. */
+  readonly tdur?: number;
+}
+
+/**
+ * Milliseconds of the longest task of the page's main thread while `run` runs: those that it computed, which on a machine
+ * of its own are those that it took. What others take of the processors meanwhile is not the page's.
+ */
+export async function longestTask(
+  browser: Browser,
+  page: Page,
+  run: () => Promise<unknown>,
+): Promise<number> {
+  await browser.startTracing(page, { categories: ["toplevel"] });
+  await run();
+  const { traceEvents } = JSON.parse((await browser.stopTracing()).toString()) as {
+    traceEvents: TraceEvent[];
+  };
+  const thread = ({ pid, tid }: TraceEvent) => `${pid}:${tid}`;
+  const main = new Set(
+    traceEvents
+      .filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain")
+      .map(thread),
+  );
+  const tasks = traceEvents.filter(
+    (event) => event.ph === "X" && /RunTask/.test(event.name) && main.has(thread(event)),
+  );
+  if (tasks.length === 0) throw new Error("The trace has no tasks.");
+  return Math.max(...tasks.map(({ tdur = 0 }) => tdur)) / 1000;
+}

@@ -107,6 +107,7 @@ export const en = {
   inUse: "in use",
   use: "Use",
   useModel: (name: string) => `Use ${name}`,
+  resumeModel: (name: string) => `Resume ${name}`,
   verifyModel: (name: string) => `Check every byte of ${name}`,
   deleteModel: (name: string) => `Delete ${name} from the browser`,
   verified: (name: string) => `${name} is whole: every byte is right.`,

@@ -107,6 +107,7 @@ export const zh: Strings = {
   inUse: "使用中",
   use: "使用",
   useModel: (name) => `使用 ${name}`,
+  resumeModel: (name) => `继续 ${name}`,
   verifyModel: (name) => `校验 ${name} 的每个字节`,
   deleteModel: (name) => `从浏览器中删除 ${name}`,
   verified: (name) => `${name} 完整无误。`,

@@ -20,7 +20,7 @@ export function questionView(turn: Turn, chat: Chat): MessageView {
     copyButton(turn),
     iconButton("edit", t().edit, () => edit(), { "data-edit": true }),
   );
-  const element = h("li", { class: "turn question" }, h("h3", { class: "hidden" }, t().you), text, actions);
+  const element = h("li", { class: "turn question" }, h("h2", { class: "hidden" }, t().you), text, actions);
 
   function edit(): void {
     if (chat.busy) return;
@@ -73,7 +73,7 @@ export function answerView(turn: Turn, chat: Chat): MessageView {
   const element = h(
     "li",
     { class: "turn answer" },
-    h("h3", { class: "hidden" }, t().ziya),
+    h("h2", { class: "hidden" }, t().ziya),
     waiting,
     markdown.element,
     actions,

@@ -129,7 +129,7 @@ function row(
           {
             type: "button",
             class: "small",
-            "aria-label": t().useModel(name),
+            "aria-label": stored && !stored.whole ? t().resumeModel(name) : t().useModel(name),
             onclick: () => {
               use();
               dialog.close();
