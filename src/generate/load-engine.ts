@@ -101,7 +101,8 @@ export const MODEL_OPTIONS = {
 
 /**
  * Opens a device and loads a checkpoint folder in Hugging Face's layout onto it. When the device is lost, the engine opens the
- * adapter's next one and reads the weights again, and the answers that were under way go on.
+ * adapter's next one and reads the weights again, and the answers that were under way go on: their tokens are run as they were at first, and
+ * what earlier answers had left in the cache as part of a prompt.
  * @param release Called when the engine is destroyed, after its device is: for the host's own end.
  * @throws OptionError, TokenizerError, ConfigError, CheckpointError or DeviceError; nothing stays allocated then. What
  * is wrong with the text files is told before a device is opened and the weights are read.
@@ -184,8 +185,9 @@ async function place(
   options: ModelLoadOptions,
   wanted?: string,
 ): Promise<{ placed: PlacedModel<LlamaModel>; identity: string }> {
+  let model: LlamaModel | undefined;
   try {
-    const model = await loadModel(gpu, open, options);
+    model = await loadModel(gpu, open, options);
     const snapshots = snapshotsOf(gpu, model);
     const identity = JSON.stringify(await snapshots.identify());
     if (wanted !== undefined && identity !== wanted) {
@@ -196,6 +198,7 @@ async function place(
     const need = `${showBytes(gpu.allocated)} of buffers`;
     return { placed: { model, snapshots, need, loss: () => gpu.loss, free: () => gpu.destroy() }, identity };
   } catch (error) {
+    model?.destroy();
     gpu.destroy();
     throw error;
   }

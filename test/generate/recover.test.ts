@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { openModel } from "../../node/index.ts";
-import { DeviceError, DeviceLostError } from "../../src/errors.ts";
-import { type Engine, loadEngine } from "../../src/index.ts";
+import { CheckpointError, DeviceError, DeviceLostError } from "../../src/errors.ts";
+import { type Engine, loadEngine, type OpenFile } from "../../src/index.ts";
 import { LosingHost } from "../support/devices.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 
@@ -14,6 +14,20 @@ const KINDS = {
 } as const;
 
 const losing = new LosingHost();
+/** Whether the weights' file has other bytes than it had. */
+let isOther = false;
+/** The embedded model. */
+const open: OpenFile = async (name, signal) => {
+  const file = await openModel()(name, signal);
+  if (!file || name !== "model.safetensors") return file;
+  const read: typeof file.read = async (offset, length) => {
+    const bytes = new Uint8Array(await file.read(offset, length));
+    // Behind the header, of every number the last bit.
+    const isWeights = isOther && offset > 100_000;
+    return isWeights ? bytes.map((byte, i) => (i % 2 === 0 ? byte ^ 1 : byte)) : bytes;
+  };
+  return { name: file.name, size: file.size, read };
+};
 const told: Error[] = [];
 let engine: Engine;
 /** Submits of a load. */
@@ -21,7 +35,7 @@ let loading: number;
 
 beforeAll(async () => {
   const onDeviceLost = (error: Error) => void told.push(error);
-  engine = await loadEngine(losing.host, openModel(), { ...OPTIONS, onDeviceLost });
+  engine = await loadEngine(losing.host, open, { ...OPTIONS, onDeviceLost });
   loading = losing.latest.submits;
 });
 afterAll(() => {
@@ -93,6 +107,31 @@ describe("an answer whose device is destroyed by others", () => {
     losing.absent = 6;
     expect((await talk.say("3+4", KINDS.greedy).complete()).text).toBe(whole.text);
     expect(losing.absent).toBe(0);
+  });
+
+  test("counts tokens that the model drew by itself: it goes on as often as one comes in between", async () => {
+    const whole = await ask(QUESTIONS[0]!, "greedy");
+    const { opened } = loseIn([]);
+    let pieces = 0;
+    let text = "";
+    for await (const piece of engine.chat([{ role: "user", content: QUESTIONS[0]! }], KINDS.greedy)) {
+      text += piece;
+      if (++pieces % 2 === 0) losing.latest.device.destroy();
+    }
+    expect(text).toBe(whole.text);
+    expect(opened()).toBeGreaterThanOrEqual(3);
+  });
+
+  test("ends where the weights that are read again are others, until they are there again", async () => {
+    const whole = await ask(QUESTIONS[0]!, "greedy");
+    loseIn([9]);
+    isOther = true;
+    const failing = ask(QUESTIONS[0]!, "greedy");
+    await expect(failing).rejects.toThrow(CheckpointError);
+    await expect(failing).rejects.toThrow("the weights that were read again are others than before");
+    expect(losing.latest.live.size).toBe(0);
+    isOther = false;
+    expect((await ask(QUESTIONS[0]!, "greedy")).text).toBe(whole.text);
   });
 
   test("ends when three are lost in a row, with the text so far, and the next one is answered", async () => {
