@@ -33,12 +33,13 @@ const RANKS: Readonly<Record<string, number>> = {
   "web/api.ts": 7,
   "web/prompt": 8,
   "web/store": 8,
-  web: 9,
-  "web/page": 10,
-  fixtures: 9,
-  "fixtures/peers": 10,
-  bench: 11,
-  "bench/peers": 12,
+  "web/convert": 9,
+  web: 10,
+  "web/page": 11,
+  fixtures: 10,
+  "fixtures/peers": 11,
+  bench: 12,
+  "bench/peers": 13,
 };
 
 /** The packages that a room may import; a room that is not here may import none. */

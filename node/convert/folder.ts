@@ -1,6 +1,8 @@
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { OutputFolder } from "../../src/convert/output.ts";
+import { StorageError } from "../../src/errors.ts";
+import { showBytes } from "../../src/show.ts";
 import { openIfThere } from "../files.ts";
 import {
   createFile,
@@ -29,9 +31,13 @@ export function outputFolder(folder: string): OutputFolder {
     remove: (name) => removeFile(path(name)),
     removePartials: () => removePartials(folder),
     sync: () => syncFolder(folder),
-    async room() {
+    async expectRoom(bytes) {
       const { bavail, bsize } = await orUnwritable(folder, statfs(folder));
-      return bavail * bsize;
+      if (bytes <= bavail * bsize) return;
+      throw new StorageError(
+        `The conversion needs ${showBytes(bytes)} in ${folder}, and its disk has ${showBytes(bavail * bsize)} left: ` +
+          `free some space, or choose another folder with --out.`,
+      );
     },
   };
 }

@@ -1,6 +1,5 @@
 import { INDEX, UNFINISHED_INDEX } from "../checkpoint/source.ts";
 import { StorageError } from "../errors.ts";
-import { showBytes } from "../show.ts";
 import { type CheckOptions, type Conversion, isIntact, readEarlier, VERSION } from "./earlier.ts";
 import type { FinishedShard } from "./journal-file.ts";
 import { type FileSum, indexJson } from "./manifest.ts";
@@ -49,7 +48,8 @@ export class Journal {
       return undefined;
     }
     for (const sum of sources) journal.sources.set(sum.name, sum);
-    await journal.expectRoom(plan);
+    const missing = plan.filter(({ file }) => !journal.shards.has(file));
+    await folder.expectRoom(missing.reduce((sum, { size }) => sum + size, 0));
     await journal.save();
     if (finished) {
       await folder.remove(INDEX);
@@ -116,15 +116,5 @@ export class Journal {
       });
       (intact ? this.shards : this.lost).set(shard.sum.name, shard);
     }
-  }
-
-  private async expectRoom(plan: readonly PlannedShard[]): Promise<void> {
-    const need = plan.reduce((sum, { file, size }) => sum + (this.shards.has(file) ? 0 : size), 0);
-    const room = await this.folder.room();
-    if (need <= room) return;
-    throw new StorageError(
-      `The conversion needs ${showBytes(need)} in ${this.folder.name}, and there are ${showBytes(room)} left: free some ` +
-        `space, or ${this.folder.elsewhere}.`,
-    );
   }
 }

@@ -33,6 +33,6 @@ export interface OutputFolder {
   removePartials(): Promise<void>;
   /** Brings names to the disk, where the host can. */
   sync(): Promise<void>;
-  /** How many bytes more it can hold. */
-  room(): Promise<number>;
+  /** @throws StorageError, with need and have, unless it can hold so many bytes more. */
+  expectRoom(bytes: number): Promise<void>;
 }

@@ -1,0 +1,372 @@
+import { cp, mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { convert as convertInNode } from "../../node/convert/convert.ts";
+import { type InputDescription, openSources } from "../../node/convert/inputs.ts";
+import { INDEX, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
+import { IMPORTANCE } from "../../src/convert/calibrate.ts";
+import { VERSION } from "../../src/convert/earlier.ts";
+import { openInputs } from "../../src/convert/inputs.ts";
+import type { WeightFormat } from "../../src/stored.ts";
+import {
+  expectBrowser,
+  hasBrowser,
+  launchBrowser,
+  type SourceServer,
+  serveSources,
+} from "../support/browser.ts";
+import { contents } from "../support/convert.ts";
+import { type Release, writeRelease } from "../support/release.ts";
+
+expectBrowser();
+
+/** Vulkan as Chromium brings it. */
+const SWIFTSHADER = "/usr/lib/chromium/vk_swiftshader_icd.json";
+
+/** SwiftShader compiles a kernel in about a second. */
+const GPU_MS = 100_000;
+/** Longer ones are felt. */
+const LONGEST_TASK_MS = 50;
+/** A piece that is hashed, or what base and delta have of a block that is packed. */
+const MOST_READ = 8 * 1024 * 1024;
+/** Small, so that there are several shards. */
+const SHARD_BYTES = 128 * 1024;
+
+/** What a conversion has come to; held in the page. */
+interface Conversion {
+  readonly progress: { readonly phase: string; readonly done: number; readonly total: number }[];
+  readonly result?: unknown;
+  readonly failure?: string;
+}
+
+type Parts = Partial<Record<"model" | "base" | "delta", string>>;
+
+describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
+  let folder = "";
+  let release: Release;
+  let server: SourceServer;
+  let browser: Browser;
+  let context: BrowserContext;
+  let page: Page;
+  const place = (name: string) => join(folder, name);
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "ziya-tab-"));
+    release = await writeRelease(place("release"));
+    server = await serveSources();
+    browser = await launchBrowser();
+    context = await browser.newContext();
+    page = await openPage();
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+    if (folder) await rm(folder, { recursive: true });
+  });
+
+  /** A page that notes how long its thread was busy at most, and what its workers read at once. */
+  async function openPage(): Promise<Page> {
+    const opened = await context.newPage();
+    await opened.goto(server.blank);
+    await opened.evaluate(`(() => {
+      window.filesOf = async (model) => {
+        let folder = await navigator.storage.getDirectory();
+        for (const name of ["ziya-webgpu", "models", model, "files"]) {
+          folder = await folder.getDirectoryHandle(name, { create: true });
+        }
+        return folder;
+      };
+      window.longest = 0;
+      new PerformanceObserver((list) => {
+        for (const { duration } of list.getEntries()) window.longest = Math.max(window.longest, duration);
+      }).observe({ type: "longtask" });
+      window.mostRead = 0;
+      new BroadcastChannel("reads").onmessage = ({ data }) => {
+        window.mostRead = Math.max(window.mostRead, data);
+      };
+    })()`);
+    return opened;
+  }
+
+  /** Chooses folders of the disk, as a person does. */
+  async function choose(parts: Parts): Promise<void> {
+    await page.evaluate(
+      `document.body.innerHTML = ${JSON.stringify(
+        Object.keys(parts)
+          .map((part) => `<input type="file" webkitdirectory id="${part}">`)
+          .join(""),
+      )}`,
+    );
+    for (const [part, path] of Object.entries(parts)) await page.setInputFiles(`#${part}`, path);
+  }
+
+  /** Begins a conversion of what was chosen. */
+  async function begin(name: string, options: Record<string, unknown> = {}): Promise<void> {
+    const asked = { name, root: server.address(""), shardBytes: SHARD_BYTES, workers: 2, ...options };
+    await page.evaluate(`(() => {
+      const asked = ${JSON.stringify(asked)};
+      const source = {};
+      for (const { id, files } of document.querySelectorAll("input")) source[id] = asked.handle ? window.handle : [...files];
+      window.converter?.terminate();
+      window.converter = new Worker(${JSON.stringify(server.address("test/support/convert-worker.ts"))}, { type: "module" });
+      window.conversion = { progress: [] };
+      window.converter.onerror = ({ message }) => { window.conversion.failure = message; };
+      window.converter.onmessage = ({ data }) => {
+        if (data.progress) window.conversion.progress.push(data.progress);
+        else Object.assign(window.conversion, data);
+      };
+      window.converter.postMessage({ ...asked, source });
+    })()`);
+  }
+
+  async function ended(): Promise<Conversion> {
+    await page.waitForFunction("window.conversion.result || window.conversion.failure", undefined, {
+      timeout: GPU_MS,
+    });
+    return (await page.evaluate("window.conversion")) as Conversion;
+  }
+
+  async function convert(name: string, options?: Record<string, unknown>): Promise<Conversion> {
+    await begin(name, options);
+    return ended();
+  }
+
+  /** SHA-256 by name of what there is of a model. */
+  async function stored(name: string): Promise<Record<string, string>> {
+    return page.evaluate(`(async () => {
+      const folder = await filesOf(${JSON.stringify(name)});
+      const sums = [];
+      for await (const [name, handle] of folder.entries()) {
+        const bytes = await (await handle.getFile()).arrayBuffer();
+        const sum = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+        sums.push([name, Array.from(sum, (byte) => byte.toString(16).padStart(2, "0")).join("")]);
+      }
+      return Object.fromEntries(sums.sort());
+    })()`);
+  }
+
+  const partsOf = ({ base, delta }: Pick<Release, "base" | "delta">) => {
+    return { base: { kind: "folder", path: base }, delta: { kind: "folder", path: delta } } as const;
+  };
+
+  async function sizeOf(path: string): Promise<number> {
+    const sizes = (await readdir(path)).map(async (name) => (await stat(join(path, name))).size);
+    return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+  }
+
+  /** What Node makes of it. */
+  async function here(
+    name: string,
+    { weights, inputs = partsOf(release) }: { weights: WeightFormat; inputs?: InputDescription },
+  ): Promise<Record<string, string>> {
+    const out = place(name);
+    await convertInNode({ inputs, weights, out, shardBytes: SHARD_BYTES, workers: 2 });
+    return contents(out);
+  }
+
+  test("has every byte that Node gives it, and leaves the page's thread alone", async () => {
+    await choose({ base: release.base, delta: release.delta });
+    const { failure, progress, result } = await convert("whole");
+    expect(failure).toBeUndefined();
+    expect(await page.evaluate("longest")).toBeLessThan(LONGEST_TASK_MS);
+    const wanted = await here("whole", { weights: "q4" });
+    expect(await stored("whole")).toEqual(wanted);
+    expect(Object.keys(wanted).filter((name) => name.endsWith(".safetensors")).length).toBeGreaterThan(1);
+    expect([...new Set(progress.map(({ phase }) => phase))]).toEqual(["convert", "check"]);
+    const { done, total } = progress.findLast(({ phase }) => phase === "convert")!;
+    expect(done).toBe(total);
+    expect(total).toBeGreaterThan(2 * 1024 * 1024);
+
+    // As the store lists it.
+    expect(result).toMatchObject({
+      name: "whole",
+      whole: true,
+      weights: "q4",
+      done: await sizeOf(place("whole")),
+    });
+    expect((await convert("whole")).failure).toBe(
+      "StorageError: whole is in the browser's storage already: choose another name, or delete it.",
+    );
+  });
+
+  test("is one of safetensors in a folder that a page may read, too", async () => {
+    const model = place("safetensors");
+    await convertInNode({ inputs: partsOf(release), weights: "f16", out: model, workers: 1 });
+    await choose({ model });
+    // As the handle of a dropped folder: the browser's own folder has such a one.
+    await page.evaluate(`(async () => {
+      const root = await navigator.storage.getDirectory();
+      window.handle = await root.getDirectoryHandle("dropped", { create: true });
+      for (const file of document.querySelector("input").files) {
+        const handle = await window.handle.getFileHandle(file.name, { create: true });
+        await file.stream().pipeTo(await handle.createWritable());
+      }
+    })()`);
+    const { failure } = await convert("handle", { weights: "q8", handle: true });
+    expect(failure).toBeUndefined();
+    const inputs = { model: { kind: "folder", path: model } } as const;
+    expect(await stored("handle")).toEqual(await here("handle", { weights: "q8", inputs }));
+  });
+
+  describe("and stopped in the middle", () => {
+    let long: Release;
+    let wanted: Record<string, string>;
+    beforeAll(async () => {
+      long = await writeRelease(place("long"), { num_hidden_layers: 16 });
+      wanted = await here("long out", { weights: "f32", inputs: partsOf(long) });
+    });
+
+    /** Shards that are there, by name, with the time at which each was written. */
+    const shards = async (name: string): Promise<[string, number][]> =>
+      page.evaluate(`(async () => {
+        const folder = await filesOf(${JSON.stringify(name)});
+        const found = [];
+        for await (const [name, handle] of folder.entries()) {
+          if (name.endsWith(".safetensors")) found.push([name, (await handle.getFile()).lastModified]);
+        }
+        return found.sort();
+      })()`);
+
+    test.each(["by its tab's end", "by the page"])(
+      "%s goes on where it was, to the same bytes",
+      async (how) => {
+        const asked = { weights: "f32", workers: 1 };
+        await choose({ base: long.base, delta: long.delta });
+        await begin(how, asked);
+        await expect
+          .poll(async () => (await shards(how)).length, { timeout: 20_000, interval: 2 })
+          .toBeGreaterThan(1);
+        if (how === "by the page") {
+          await page.evaluate("converter.postMessage({})");
+          expect((await ended()).failure).toBe("Error: stopped by the page");
+        } else {
+          await page.close();
+          page = await openPage();
+        }
+        const before = await shards(how);
+        expect(before.length).toBeLessThan(Object.keys(wanted).length - 3);
+        expect(await stored(how)).not.toHaveProperty(INDEX);
+        expect(await stored(how)).toHaveProperty(UNFINISHED_INDEX);
+
+        await choose({ base: long.base, delta: long.delta });
+        const { failure, progress } = await convert(how, asked);
+        expect(failure).toBeUndefined();
+        expect(await stored(how)).toEqual(wanted);
+        // The last one may have come to its end and not into the journal.
+        expect((await shards(how)).slice(0, before.length - 1)).toEqual(before.slice(0, -1));
+        const first = progress.find(({ phase }) => phase === "convert")!;
+        expect(first.done).toBeGreaterThan(first.total / Object.keys(wanted).length);
+      },
+    );
+  });
+
+  test("is read and packed in pieces of bounded size", async () => {
+    const wide = { hidden_size: 1024, intermediate_size: 2560, num_attention_heads: 8, num_hidden_layers: 1 };
+    const { base, delta } = await writeRelease(place("wide"), wide);
+    const { size } = await stat(join(delta, "pytorch_model-00001-of-00002.bin"));
+    await choose({ base, delta });
+    expect((await convert("wide", { weights: "f16", workers: 1 })).failure).toBeUndefined();
+    const most = (await page.evaluate("mostRead")) as number;
+    expect(size).toBeGreaterThan(MOST_READ);
+    expect(most).toBeGreaterThan(MOST_READ / 4);
+    expect(most).toBeLessThanOrEqual(MOST_READ);
+  });
+
+  test("is refused where it cannot be, in Node's sentences", async () => {
+    const refused = async (parts: Parts, options?: Record<string, unknown>) => {
+      await choose(parts);
+      const { failure } = await convert("refused", options);
+      return failure;
+    };
+    const inNode = async (inputs: InputDescription) =>
+      convertInNode({ inputs, weights: "q4", out: place("refused"), workers: 1 }).then(
+        () => "converted",
+        (error: Error) => `${error.name}: ${error.message}`,
+      );
+    const { base, delta } = release;
+    expect(await refused({ base: delta, delta: base })).toBe(
+      await inNode(partsOf({ base: delta, delta: base })),
+    );
+
+    // A base of the same shape whose embeddings are another model's.
+    const stranger = place("stranger");
+    await cp(base, stranger, { recursive: true });
+    await cp(
+      join(delta, "pytorch_model-00001-of-00002.bin"),
+      join(stranger, "pytorch_model-00001-of-00002.bin"),
+    );
+    const wrong = await refused({ base: stranger, delta });
+    expect(wrong).toMatch(/^CheckpointError: /);
+    expect(wrong).toBe(await inNode(partsOf({ base: stranger, delta })));
+
+    expect(await refused({ delta })).toBe(
+      "OptionError: Wanted either the files of a model, or those of a base and of its delta.",
+    );
+    expect(await refused({ model: folder })).toMatch(
+      /^CheckpointError: The model has two checkpoints, with \S+\/config.json and \S+\/config.json: give the files of one/,
+    );
+    expect(await refused({ base, delta }, { weights: "q5" })).toBe(
+      'OptionError: weights is "q5"; wanted f32, f16, q8, q4.',
+    );
+    expect(await refused({ base, delta }, { weights: "q8", calibration: "text" })).toBe(
+      "OptionError: A calibration text chooses scales of q4; weights is q8.",
+    );
+    expect(await refused({ base, delta }, { free: 100_000 })).toMatch(
+      /^StorageError: refused needs [\d.]+ MB more, and the browser's storage has 0\.10 MB free\. Delete a model that/,
+    );
+  });
+
+  test("calibrated, has the bytes that Node makes of what the page's GPU measured", async () => {
+    const text = "一丁丂七丄丅 ".repeat(44);
+    await choose({ base: release.base, delta: release.delta });
+    await begin("calibrated", { calibration: text });
+    const importance = await measured("calibrated");
+    const { failure, progress } = await ended();
+    expect(failure).toBeUndefined();
+    expect(progress[0]).toMatchObject({ phase: "calibrate" });
+
+    const calibration = place("calibration.txt");
+    await writeFile(calibration, text);
+    const inputs = { ...partsOf(release), calibration };
+    await seed(place("seeded"), inputs, importance);
+    const found = await stored("calibrated");
+    expect(found).toEqual(await here("seeded", { weights: "q4", inputs }));
+    expect(found).not.toEqual(await here("whole", { weights: "q4" }));
+    // The same driver measures the same bits in both, which takes Node as long again.
+    if (!process.env.CALIBRATE_IN_NODE) return;
+    process.env.VK_DRIVER_FILES = SWIFTSHADER;
+    expect(found).toEqual(await here("measured", { weights: "q4", inputs }));
+  });
+
+  /** What a conversion keeps of its calibration until it is finished. */
+  const measured = (name: string): Promise<string> =>
+    page.evaluate(`(async () => {
+      for (;;) {
+        if (conversion.failure) throw new Error(conversion.failure);
+        const folder = await filesOf(${JSON.stringify(name)});
+        const found = await folder.getFileHandle("${IMPORTANCE}").catch(() => undefined);
+        if (found) return (await found.getFile()).text();
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    })()`);
+
+  /** A conversion that was stopped when it had measured that. */
+  async function seed(out: string, inputs: InputDescription, importance: string): Promise<void> {
+    const { files } = await openInputs(await openSources(inputs));
+    const sources = [...files.values()];
+    const begun = {
+      conversion: VERSION,
+      weights: "q4",
+      shard_bytes: SHARD_BYTES,
+      sources,
+      shards: {},
+      sums: {},
+    };
+    await mkdir(out);
+    await writeFile(join(out, UNFINISHED_INDEX), JSON.stringify(begun));
+    await writeFile(join(out, IMPORTANCE), importance);
+  }
+});
