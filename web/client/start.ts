@@ -9,12 +9,10 @@ export async function startWorker(): Promise<Worker> {
   if (await isRunning(own)) return own;
   const { default: text } = await import("./worker-text.ts");
   const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
-  try {
-    const embedded = new Worker(address, { type: "module", name: "ziya-webgpu" });
-    if (await isRunning(embedded)) return embedded;
-  } finally {
-    URL.revokeObjectURL(address);
-  }
+  const embedded = new Worker(address, { type: "module", name: "ziya-webgpu" });
+  // The address stays: for a conversion the worker starts others of its own script.
+  if (await isRunning(embedded)) return embedded;
+  URL.revokeObjectURL(address);
   throw new Error(
     "The worker of ziya-webgpu did not start: neither its file, beside the script, nor its text. Serve worker.js of " +
       'ziya-webgpu/dist/browser, and give the option `worker`: () => new Worker("…/worker.js", { type: "module" }).',

@@ -1,4 +1,6 @@
-import { OptionError } from "../../src/index.ts";
+import { convertInTab } from "../convert/convert.ts";
+import { startPacking } from "../convert/start.ts";
+import { webHost } from "../host.ts";
 import type { Handlers } from "./call.ts";
 import { gpuRoom } from "./room.ts";
 import { store } from "./source.ts";
@@ -15,9 +17,14 @@ export const modelHandlers: Pick<Handlers, ModelCall> = {
   },
   download: ({ signal, emit }, model) => store.download(model, { signal, onProgress: emit }),
   add: ({ signal, emit }, name, files) => store.add(name, files, { signal, onProgress: emit }),
-  convert: async () => {
-    throw new OptionError("not yet");
-  },
+  convert: ({ signal, emit }, name, source, options) =>
+    convertInTab(
+      store,
+      name,
+      source,
+      { ...options, signal, onProgress: emit },
+      { host: webHost, startWorker: startPacking },
+    ),
   verify: ({ signal, emit }, name) => store.verify(name, { signal, onProgress: emit }),
   delete: async (_, name) => {
     await store.delete(name);
