@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { createServer } from "vite";
 import { expect, test } from "vitest";
 import { packageRoot } from "../../node/host.ts";
@@ -24,20 +24,27 @@ export function expectBrowser(): void {
   });
 }
 
-/** Chromium without a window, with WebGPU on SwiftShader. */
+const args = [
+  "--headless=new",
+  "--no-sandbox",
+  "--enable-unsafe-webgpu",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--no-first-run",
+];
+
+/** Chromium without a window, with WebGPU on SwiftShader. What its pages store is in memory only. */
 export function launchBrowser(): Promise<Browser> {
-  return chromium.launch({
-    executablePath,
-    args: [
-      "--headless=new",
-      "--no-sandbox",
-      "--enable-unsafe-webgpu",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      "--no-first-run",
-    ],
-  });
+  return chromium.launch({ executablePath, args });
+}
+
+/** As launchBrowser(), but what its pages store is on the disk, as a person's browser has it, until it is closed. */
+export async function launchProfile(): Promise<BrowserContext> {
+  const folder = await mkdtemp(join(tmpdir(), "ziya-profile-"));
+  const context = await chromium.launchPersistentContext(folder, { executablePath, args });
+  context.on("close", () => rm(folder, { recursive: true, force: true, maxRetries: 10 }));
+  return context;
 }
 
 /** The sources, for pages that import modules of web/ and src/ as they are. */

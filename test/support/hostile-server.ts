@@ -36,8 +36,12 @@ export interface Misbehaviour {
   cutsAfter?: number;
   /** Sends nothing after so many bytes of a body, in so many responses. */
   stalls?: { after: number; times: number };
+  /** Sends nothing of a file after so many of its bytes, until this is taken back. */
+  holds?: { name: string; after: number };
   /** Bytes per second of all connections together. */
   rate?: number;
+  /** Bytes that are written to a connection at a time. */
+  block?: number;
   /** Answers so many requests with this status. */
   fails?: { status: number; times: number };
 }
@@ -59,8 +63,8 @@ export interface HostileServer {
   close(): Promise<void>;
 }
 
-/** Bytes that are written to a connection at a time. */
 const BLOCK_BYTES = 64 * 1024;
+const CUT_MS = 20;
 
 export async function serveHostile(files: Map<string, Buffer>): Promise<HostileServer> {
   const sockets = new Set<Socket>();
@@ -119,25 +123,24 @@ export async function serveHostile(files: Map<string, Buffer>): Promise<HostileS
     }
     response.writeHead(isPart ? 206 : 200);
     if (request.method === "HEAD") return void response.end();
-    await send(served, response, body);
+    await send(served, response, first, body);
   }
 
-  async function send(served: Served, response: ServerResponse, body: Buffer): Promise<void> {
+  async function send(served: Served, response: ServerResponse, first: number, body: Buffer): Promise<void> {
     for (let at = 0; at < body.length; ) {
-      const { cutsAfter = Number.POSITIVE_INFINITY, stalls, rate } = host.wrong;
+      const { cutsAfter = Number.POSITIVE_INFINITY, stalls, rate, block = BLOCK_BYTES } = host.wrong;
       if (stalls && stalls.times > 0 && at >= stalls.after) {
         stalls.times--;
         return;
       }
-      const most = Math.min(
-        at + BLOCK_BYTES,
-        cutsAfter,
-        stalls && stalls.times > 0 ? stalls.after : body.length,
-      );
+      const most = Math.min(at + block, cutsAfter, stalls && stalls.times > 0 ? stalls.after : body.length);
       const end = Math.min(body.length, Math.max(most, at + 1));
+      const isHeld = () => host.wrong.holds?.name === served.name && first + at >= host.wrong.holds.after;
+      while (isHeld() && !response.destroyed) await new Promise((resolve) => setTimeout(resolve, 5));
       if (rate) {
         free = Math.max(free, performance.now()) + (1000 * (end - at)) / rate;
-        await new Promise((resolve) => setTimeout(resolve, free - performance.now()));
+        const early = free - performance.now();
+        if (early > 1) await new Promise((resolve) => setTimeout(resolve, early));
       }
       if (response.destroyed) return;
       // What went out is what the connection has taken.
@@ -150,7 +153,10 @@ export async function serveHostile(files: Map<string, Buffer>): Promise<HostileS
         waiting.delete(waiter);
         waiter.resolve();
       }
-      if (at >= cutsAfter && at < body.length) return void response.destroy();
+      if (at < cutsAfter || at === body.length) continue;
+      // Chromium drops what came in the moment before an error: a connection that breaks on a network leaves it longer.
+      await new Promise((resolve) => setTimeout(resolve, CUT_MS));
+      return void response.destroy();
     }
     response.end();
   }
@@ -218,8 +224,15 @@ export function convertedFiles(sizes: readonly number[], seed = 1): Map<string, 
   return new Map([...shards, ...others, [INDEX, Buffer.from(JSON.stringify(index))]]);
 }
 
+/** Files that no conversion wrote: nobody has promised their sums. */
+export function plainFiles(sizes: readonly number[], seed = 1): Map<string, Buffer> {
+  const files = convertedFiles(sizes, seed);
+  const { weight_map } = JSON.parse(files.get(INDEX)!.toString());
+  return files.set(INDEX, Buffer.from(JSON.stringify({ metadata: { total_size: 1 }, weight_map })));
+}
+
 /** Bytes of no pattern, the same for the same seed. */
-function noise(size: number, seed: number): Buffer {
+export function noise(size: number, seed: number): Buffer {
   const words = new Uint32Array(Math.ceil(size / 4));
   let state = seed * 2654435761;
   for (let i = 0; i < words.length; i++) {

@@ -1,3 +1,4 @@
+import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import * as faults from "../../web/store/fault.ts";
 import * as folders from "../../web/store/folder.ts";
 import * as states from "../../web/store/state.ts";
@@ -10,7 +11,7 @@ export type Request =
   /** To stop for good, in the middle of what it does, when it comes to a point for the nth time. */
   | { readonly stopAt: faults.FaultPoint; readonly nth: number };
 
-const tools = { ...faults, ...files, ...folders, ...states, ...stores };
+const tools = { ...faults, ...files, ...folders, ...states, ...stores, openCheckpoint };
 
 addEventListener("message", async ({ data }: MessageEvent<Request>) => {
   if ("stopAt" in data) return stopAt(data.stopAt, data.nth);
@@ -29,9 +30,21 @@ function stopAt(point: faults.FaultPoint, nth: number): void {
   let left = nth;
   faults.onFault((reached) => {
     if (reached !== point || --left > 0) return;
+    takeDisk();
     postMessage({ reached });
-    for (;;) {
-      // Until the tab ends this worker: nothing else of it runs on.
-    }
+    throw new Error("This worker is being ended.");
   });
+}
+
+/** What this worker has written until now is all that it ever writes, however long the browser takes to end it. */
+function takeDisk(): void {
+  const refuse = () => {
+    throw new Error("This worker is being ended.");
+  };
+  for (const name of ["FileSystemDirectoryHandle", "FileSystemFileHandle", "FileSystemSyncAccessHandle"]) {
+    const { prototype } = (globalThis as unknown as Record<string, { prototype: object }>)[name]!;
+    for (const key of Object.getOwnPropertyNames(prototype)) {
+      if (key !== "constructor") Object.defineProperty(prototype, key, { value: refuse });
+    }
+  }
 }

@@ -1,4 +1,4 @@
-import type { Browser, Page } from "playwright-core";
+import type { BrowserContext, Page } from "playwright-core";
 import type { FaultPoint } from "../../web/store/fault.ts";
 import type { SourceServer } from "./browser.ts";
 
@@ -52,7 +52,7 @@ export const STORED = `
   return read;
 `;
 
-export async function openStoreTab(browser: Browser, server: SourceServer): Promise<StoreTab> {
+export async function openStoreTab(browser: BrowserContext, server: SourceServer): Promise<StoreTab> {
   const page = await browser.newPage();
   await page.goto(server.blank);
   await page.evaluate(`(${PAGE})(${JSON.stringify(server.address("test/support/store-worker.ts"))})`);

@@ -1,14 +1,20 @@
-import type { Browser } from "playwright-core";
+import type { BrowserContext } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { StoredModel, TransferProgress } from "../../web/api.ts";
 import {
   expectBrowser,
   hasBrowser,
-  launchBrowser,
+  launchProfile,
   type SourceServer,
   serveSources,
 } from "../support/browser.ts";
-import { convertedFiles, type HostileServer, serveHostile } from "../support/hostile-server.ts";
+import {
+  convertedFiles,
+  type HostileServer,
+  noise,
+  plainFiles,
+  serveHostile,
+} from "../support/hostile-server.ts";
 import { clearStore, openStoreTab, STORED, type StoreTab } from "../support/store.ts";
 
 expectBrowser();
@@ -18,6 +24,16 @@ const PIECE = 64 * 1024;
 const SIZES = [300_000, 200_000];
 const INDEX = "model.safetensors.index.json";
 
+const SHARD = "model-1.safetensors";
+/** Bytes by which a file's size is asked for. */
+const PROBE = 2;
+/** Bytes that are on their way when a worker ends: a block or two of each connection. */
+const LOST = 4 * 2 * 4096;
+
+/** Of some fifteen connections, so many may break before Chromium hands on what came last, on a busy machine. */
+const CUTS_DROPPED = 4;
+
+const LIST = "return new tools.ModelStore().list();";
 /** Downloads, and tells the progress. */
 const DOWNLOAD = `
   const store = new tools.ModelStore({ piece: ${PIECE}, stallMs: 300, ...args.options });
@@ -26,13 +42,13 @@ const DOWNLOAD = `
 
 describe.skipIf(!hasBrowser)("a download", () => {
   let sources: SourceServer;
-  let browser: Browser;
+  let browser: BrowserContext;
   let tab: StoreTab;
   let server: HostileServer;
 
   beforeAll(async () => {
     sources = await serveSources();
-    browser = await launchBrowser();
+    browser = await launchProfile();
     tab = await openStoreTab(browser, sources);
     server = await serveHostile(new Map());
   });
@@ -85,5 +101,179 @@ describe.skipIf(!hasBrowser)("a download", () => {
     server.served.length = 0;
     expect((await download()).value?.whole).toBe(true);
     expect(server.served).toEqual([]);
+  });
+
+  test("goes on inside a shard where the connection broke", async () => {
+    server.wrong = { cutsAfter: 30_000 };
+    expect((await download()).failure).toBeUndefined();
+    await expectWhole();
+    expect(server.sent() - total()).toBeLessThanOrEqual(CUTS_DROPPED * 30_000);
+    const again = requestsOf(SHARD).filter(({ ifRange }) => ifRange !== undefined);
+    expect(again.length).toBeGreaterThan(SIZES[0]! / 30_000 - 1);
+    expect(new Set(again.map(({ ifRange }) => ifRange))).toEqual(new Set([`"${SHARD}-0"`]));
+  });
+
+  test("goes on where it was when it is begun again, in another worker", async () => {
+    server.wrong = { rate: 1_000_000, block: 4096 };
+    const first = download();
+    await server.whenSent(250_000);
+    await tab.end();
+    expect((await first).ended).toBe(true);
+    const [partial] = await tab.begin().then(() => tab.run<StoredModel[]>(LIST));
+    expect(partial).toMatchObject({ name: "tiny", whole: false, total: total() });
+    expect(partial!.done).toBeGreaterThan(200_000);
+    server.wrong = {};
+    const { told } = await download();
+    await expectWhole();
+    expect((told[0] as TransferProgress).done).toBeGreaterThanOrEqual(partial!.done);
+    expect(server.sent() - total()).toBeLessThan(2 * LOST);
+  });
+
+  test("is stopped by its signal, and keeps what is there", async () => {
+    server.wrong = { rate: 1_000_000, block: 4096 };
+    const stopped = tab.call(
+      `const stop = new AbortController();
+       const store = new tools.ModelStore({ piece: ${PIECE} });
+       const onProgress = ({ done }) => done > 200_000 && stop.abort(new Error("enough"));
+       await store.download(args.url, { signal: stop.signal, onProgress });`,
+      { url: server.url },
+    );
+    expect((await stopped).failure?.message).toBe("enough");
+    const [partial] = await tab.run<StoredModel[]>(LIST);
+    expect(partial!.done).toBeGreaterThan(200_000);
+    server.wrong = {};
+    expect((await download()).failure).toBeUndefined();
+    await expectWhole();
+    expect(server.sent() - total()).toBeLessThan(2 * LOST);
+  });
+
+  test("asks again where the server is busy", async () => {
+    server.wrong = { fails: { status: 503, times: 2 } };
+    expect((await download()).failure).toBeUndefined();
+    await expectWhole();
+  });
+
+  test("asks again where the server sends nothing any more", async () => {
+    server.wrong = { stalls: { after: 20_000, times: 2 } };
+    expect((await download()).failure).toBeUndefined();
+    await expectWhole();
+    expect(server.sent()).toBe(total());
+  });
+
+  test("waits for a server that drips for longer than one that sends nothing", async () => {
+    server.wrong = { rate: 1_000_000, block: 4096 };
+    expect((await download({ options: { piece: 2 ** 20 } })).failure).toBeUndefined();
+    await expectWhole();
+    expect(server.served).toHaveLength(5);
+  });
+
+  test.each([
+    ["answers with the whole file", { ignoresRanges: true }],
+    ["answers with another range, and says so", { shiftsRanges: true }],
+    ["answers with other bytes than it says", { liesAboutRanges: true }],
+    ["does not let the page see which bytes those are", { hidesRanges: true }],
+    ["tells no versions", { hidesVersions: true }],
+    ["does not allow If-Range to other origins", { refusesIfRange: true, cutsAfter: 40_000 }],
+  ] as const)("comes right from a server that %s", async (_, wrong) => {
+    server.wrong = { ...wrong };
+    expect((await download()).failure).toBeUndefined();
+    await expectWhole();
+  });
+
+  test("begins a file again, and it alone, that changes on the server", async () => {
+    server.files.clear();
+    for (const [name, contents] of plainFiles(SIZES)) server.files.set(name, contents);
+    server.wrong = { rate: 1_000_000, block: 4096 };
+    const running = download();
+    await server.whenSent(150_000);
+    server.change(SHARD, noise(250_000, 7));
+    expect((await running).failure).toBeUndefined();
+    await expectWhole();
+    expect(server.sent("model-2")).toBe(SIZES[1]! + PROBE);
+    const asked = requestsOf(SHARD).filter(({ range }) => range === `bytes=0-${PIECE - 1}`);
+    expect(asked).toHaveLength(2);
+  });
+
+  test("fetches a shard with a wrong byte again, and it alone", async () => {
+    server.wrong = { flips: { [SHARD]: 1 } };
+    expect((await download()).failure).toBeUndefined();
+    await expectWhole();
+    expect(server.sent("model-1")).toBe(2 * SIZES[0]!);
+    expect(server.sent("model-2")).toBe(SIZES[1]!);
+  });
+
+  test("names a shard that is wrong three times, and fetches it alone when it is right again", async () => {
+    server.wrong = { flips: { [SHARD]: 3 } };
+    const { failure } = await download({ options: { connections: 1 } });
+    expect(failure).toMatchObject({ name: "CheckpointError" });
+    expect(failure?.message).toContain(`${server.url}${SHARD} has the SHA-256 `);
+    expect(failure?.message).toContain("it was fetched 3 times");
+    expect(server.sent("model-1")).toBe(3 * SIZES[0]!);
+    expect((await tab.call(`await new tools.ModelStore().open("tiny");`)).failure?.message).toMatch(
+      /^tiny is not whole: 0\.01 MB of 0\.51 MB are there/,
+    );
+    expect((await download()).failure).toBeUndefined();
+    await expectWhole();
+    expect(server.sent("model-1")).toBe(4 * SIZES[0]!);
+  });
+
+  test("refuses small files that are not what the index promises", async () => {
+    server.wrong = { flips: { "tokenizer.model": 9 } };
+    const { failure } = await download();
+    expect(failure?.message).toContain(`${server.url}tokenizer.model has the SHA-256 `);
+    expect(requestsOf("tokenizer.model")).toHaveLength(3);
+  });
+
+  test("holds a hub's files to the SHA-256 that their ETags are", async () => {
+    server.files.clear();
+    for (const [name, contents] of plainFiles(SIZES)) server.files.set(name, contents);
+    server.wrong = { sumsAsTags: true, flips: { [SHARD]: 1 } };
+    const { value, failure } = await download();
+    expect(failure).toBeUndefined();
+    expect(value).toMatchObject({ whole: true, total: total() });
+    await expectWhole();
+    expect(server.sent("model-1")).toBe(2 * SIZES[0]! + PROBE);
+  });
+
+  test("sends the headers it is given, and takes a hub's address for its model's name", async () => {
+    const url = server.url.replace("/hub/tiny/", "/IDEA/small/resolve/main");
+    const { value } = await download({ model: { url, headers: { authorization: "Bearer x" } } });
+    expect(value?.name).toBe("small");
+    expect(new Set(server.served.map(({ headers }) => headers.authorization))).toEqual(new Set(["Bearer x"]));
+  });
+
+  test("says what a folder lacks", async () => {
+    server.files.delete(INDEX);
+    expect((await download()).failure?.message).toBe(
+      `${server.url} has no weights: wanted one of model.safetensors.index.json, model.safetensors, ` +
+        `pytorch_model.bin.index.json, pytorch_model.bin.`,
+    );
+    expect(await tab.run<StoredModel[]>(LIST)).toMatchObject([{ name: "tiny", whole: false }]);
+  });
+
+  test("is one for two tabs: the second sees how far it is, and finds it there", async () => {
+    server.wrong = { rate: 1_000_000, block: 4096 };
+    const other = await openStoreTab(browser, sources);
+    const first = download();
+    await server.whenSent(100_000);
+    const second = other.call<StoredModel>(DOWNLOAD, { url: server.url });
+    expect((await first).failure).toBeUndefined();
+    const { value, told } = await second;
+    expect(value?.whole).toBe(true);
+    expect(told.length).toBeGreaterThan(0);
+    expect(server.sent()).toBe(total());
+    await other.page.close();
+  });
+
+  test("goes on in the second tab when the first is closed", async () => {
+    server.wrong = { rate: 1_000_000, block: 4096 };
+    const other = await openStoreTab(browser, sources);
+    void other.call(DOWNLOAD, { url: server.url }).catch(() => {});
+    await server.whenSent(250_000);
+    const second = download();
+    await other.page.close();
+    expect((await second).value?.whole).toBe(true);
+    await expectWhole();
+    expect(server.sent() - total()).toBeLessThan(2 * LOST);
   });
 });

@@ -1,10 +1,10 @@
-import type { Browser } from "playwright-core";
+import type { BrowserContext } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { FaultPoint } from "../../web/store/fault.ts";
 import {
   expectBrowser,
   hasBrowser,
-  launchBrowser,
+  launchProfile,
   type SourceServer,
   serveSources,
 } from "../support/browser.ts";
@@ -28,12 +28,12 @@ const READ = `${OPEN} return { names: await folder.list(), text: await text("ind
 
 describe.skipIf(!hasBrowser)("a folder of the origin's private file system", () => {
   let server: SourceServer;
-  let browser: Browser;
+  let browser: BrowserContext;
   let tab: StoreTab;
 
   beforeAll(async () => {
     server = await serveSources();
-    browser = await launchBrowser();
+    browser = await launchProfile();
     tab = await openStoreTab(browser, server);
   });
 

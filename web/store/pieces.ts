@@ -104,7 +104,9 @@ export class Pieces {
     this.#sidecar.truncate(0);
     this.#head = { size, piece: this.#head.piece };
     this.#counts = new Uint32Array(Math.ceil(size / this.#head.piece));
+    // All of its room at once: where there is none, that is known before a byte of it is fetched.
     this.#data.truncate(0);
+    this.#data.truncate(size);
     writeFully(this.#sidecar, asBytes(this.#counts), HEAD_BYTES);
     this.#writeHead();
     fault("pieces-begun");

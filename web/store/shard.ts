@@ -1,5 +1,5 @@
 import { PassingError, retried } from "../../src/checkpoint/retry.ts";
-import { CheckpointError } from "../../src/errors.ts";
+import { CheckpointError, StorageError } from "../../src/errors.ts";
 import { findShared, share } from "./cross-origin.ts";
 import { fault } from "./fault.ts";
 import type { Meter } from "./meter.ts";
@@ -7,7 +7,7 @@ import { countedBytes, Pieces } from "./pieces.ts";
 import { type RangeResponse, type Remote, WrongRangeError } from "./remote.ts";
 import { createSha256 } from "./sha256.ts";
 import type { FileState, ModelFolder } from "./state.ts";
-import { ifThere, openSync, removeEntry } from "./sync-file.ts";
+import { ifThere, openSync, removeEntry, type SyncFile } from "./sync-file.ts";
 
 export interface ShardOptions {
   readonly remote: Remote;
@@ -73,12 +73,16 @@ export class Shard {
 
   async #prepare(): Promise<void> {
     const { folder, meter, piece, present } = this.#options;
-    const data = await openSync(await folder.files.getFileHandle(this.name, { create: true }));
+    const held: SyncFile[] = [];
+    const open = async (directory: FileSystemDirectoryHandle) => {
+      const file = await openSync(await directory.getFileHandle(this.name, { create: true }));
+      held.push(file);
+      return file;
+    };
     try {
-      const sidecar = await openSync(await folder.progress.getFileHandle(this.name, { create: true }));
-      this.#pieces = new Pieces(data, sidecar, this.#size, piece);
+      this.#pieces = new Pieces(await open(folder.files), await open(folder.progress), this.#size, piece);
     } catch (error) {
-      data.close();
+      for (const file of held) file.close();
       throw error;
     }
     meter.correct(this.#pieces.done - present);
@@ -311,7 +315,14 @@ export class Shard {
   async #hash(pieces: Pieces): Promise<string> {
     const hash = createSha256();
     for (let at = 0; at < pieces.size; at += HASH_BYTES) {
-      hash.update(pieces.read(at, Math.min(HASH_BYTES, pieces.size - at)));
+      const bytes = pieces.read(at, Math.min(HASH_BYTES, pieces.size - at));
+      if (bytes.length === 0) {
+        pieces.reset();
+        throw new StorageError(
+          `The browser has not stored all that it was given of ${this.name}: its storage may be full, so free some space.`,
+        );
+      }
+      hash.update(bytes);
       // The other lanes' bytes, and the engine beside them, have their turn.
       await nextTask();
       this.#options.signal.throwIfAborted();

@@ -55,8 +55,11 @@ export function describeNoRoom(
   const others = stored.filter(({ name, done }) => name !== model && done > 0);
   const listed = others.map(({ name, done }) => `${name} (${showBytes(done)})`).join(", ");
   const advice = listed ? `Delete a model that you can do without: ${listed}` : "Free some disk space";
-  return (
-    `${model} needs ${need === undefined ? "more room" : `${showBytes(need)} more`}, and the browser's storage has ${showBytes(free)} free. ${advice}, and begin ` +
-    `again: what is there is kept.`
-  );
+  const wanted = need === undefined ? "more room" : `${showBytes(need)} more`;
+  // Browsers keep from pages how full the disk is, and count as free what is not.
+  const have =
+    need === undefined || need <= free
+      ? `the browser has no room for it, although it counts ${showBytes(free)} as free`
+      : `the browser's storage has ${showBytes(free)} free`;
+  return `${model} needs ${wanted}, and ${have}. ${advice}, and begin again: what is there is kept.`;
 }

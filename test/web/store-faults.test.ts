@@ -1,0 +1,175 @@
+import type { BrowserContext } from "playwright-core";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { StoredModel } from "../../web/api.ts";
+import { FAULT_POINTS, type FaultPoint } from "../../web/store/fault.ts";
+import {
+  expectBrowser,
+  hasBrowser,
+  launchProfile,
+  type SourceServer,
+  serveSources,
+} from "../support/browser.ts";
+import { convertedFiles, type HostileServer, serveHostile } from "../support/hostile-server.ts";
+import { clearStore, openStoreTab, STORED, type StoreTab } from "../support/store.ts";
+
+expectBrowser();
+
+const PIECE = 64 * 1024;
+const SIZES = [150_000, 100_000];
+const SHARD = "model-1.safetensors";
+
+const LIST = "return new tools.ModelStore().list();";
+const DOWNLOAD = `
+  if (args.withoutMove) delete FileSystemFileHandle.prototype.move;
+  return new tools.ModelStore({ piece: args.piece ?? ${PIECE} }).download(args.url);
+`;
+const DELETE = `await new tools.ModelStore().delete("tiny");`;
+/** What whoever loads the model would be told. */
+const OPEN = `(await new tools.ModelStore().open("tiny")).close();`;
+
+/** At which a download is ended, and for the how manieth time it comes there. */
+const ENDS: [point: FaultPoint, nth: number, more?: "without move" | "wrong byte"][] = [
+  ["folder-made", 1],
+  ["file-begun", 1],
+  ["file-written", 2],
+  ["file-named", 2],
+  ["state-written", 1],
+  ["state-written", 4],
+  // The last one, by which it is whole.
+  ["state-written", 7],
+  ["rename-marked", 4, "without move"],
+  ["rename-copied", 6, "without move"],
+  ["pieces-begun", 1],
+  ["bytes-written", 3],
+  ["bytes-counted", 3],
+  ["shard-filled", 1],
+  ["shard-bad", 1, "wrong byte"],
+  ["shard-right", 2],
+  ["shard-counted", 2],
+];
+
+/**
+ * Bytes of cuts and reloads: with STORE_MEGABYTES=200 those that the issue asks for. What an interruption may cost is
+ * what 1 % of 200 MB allows each of 60.
+ */
+const MEGABYTES = Number(process.env.STORE_MEGABYTES ?? 24);
+const [CUTS, RELOADS] = [50, 10];
+const LOST_EACH = 2_000_000 / (CUTS + RELOADS);
+/** Bytes per second, of a line of 80 Mbit/s: what is on its way when it breaks is lost, and more of it on a quicker one. */
+const RATE = 10_000_000;
+
+describe.skipIf(!hasBrowser)("a model that is interrupted", () => {
+  let sources: SourceServer;
+  let browser: BrowserContext;
+  let tab: StoreTab;
+  let server: HostileServer;
+
+  beforeAll(async () => {
+    sources = await serveSources();
+    browser = await launchProfile();
+    tab = await openStoreTab(browser, sources);
+    server = await serveHostile(new Map());
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await sources?.close();
+    await server?.close();
+  });
+
+  beforeEach(async () => {
+    await clearStore(tab);
+    serve(SIZES);
+  });
+
+  function serve(sizes: readonly number[]): void {
+    server.files.clear();
+    for (const [name, contents] of convertedFiles(sizes)) server.files.set(name, contents);
+    server.served.length = 0;
+    server.wrong = {};
+  }
+
+  const total = () => [...server.files.values()].reduce((sum, { length }) => sum + length, 0);
+
+  async function expectSame(): Promise<void> {
+    const stored = await tab.run<Record<string, string>>(STORED, { name: "tiny" });
+    const wanted = [...server.files].map(([name, bytes]) => [name, bytes.toString("base64")]);
+    expect(stored).toEqual(Object.fromEntries(wanted));
+  }
+
+  test.each(ENDS)("is partial or right where its worker ends at %s, time %d", async (point, nth, more) => {
+    if (more === "wrong byte") server.wrong = { flips: { [SHARD]: 1 } };
+    const args = { url: server.url, withoutMove: more === "without move" };
+    expect((await tab.callUntil(point, DOWNLOAD, args, nth)).ended).toBe(true);
+    const [found] = await tab.run<StoredModel[]>(LIST);
+    const opened = await tab.call(OPEN);
+    if (found!.whole) await expectSame();
+    else expect(opened.failure).toMatchObject({ name: "StorageError" });
+    expect((await tab.call<StoredModel>(DOWNLOAD, args)).value).toMatchObject({ whole: true, done: total() });
+    await expectSame();
+    const left = await tab.run(`const { directory } = await tools.findModelFolder("tiny");
+      const namesIn = async (folder) => {
+        const names = await Array.fromAsync(folder.values(), (entry) =>
+          entry.kind === "file" ? entry.name : namesIn(entry));
+        return names.flat();
+      };
+      return (await namesIn(directory)).sort();`);
+    expect(left).toEqual([...server.files.keys(), "state.json"].sort());
+  });
+
+  test("is gone, or is none that could be loaded, where its worker ends as it is deleted", async () => {
+    await tab.run(DOWNLOAD, { url: server.url });
+    expect((await tab.callUntil("delete-begun", DELETE)).ended).toBe(true);
+    expect(await tab.run(LIST)).toMatchObject([{ name: "tiny", whole: false }]);
+    expect((await tab.call(OPEN)).failure).toMatchObject({ name: "StorageError" });
+    await tab.run(DELETE);
+    expect(await tab.run(LIST)).toEqual([]);
+  });
+
+  test("is tried at every point that there is", () => {
+    const tried = [...ENDS.map(([point]) => point), "delete-begun"];
+    expect([...new Set(tried)].sort()).toEqual([...FAULT_POINTS].sort());
+  });
+
+  test(`comes whole through ${CUTS} cuts and ${RELOADS} reloads, and hardly a byte of it twice`, async () => {
+    serve(Array.from({ length: 4 }, () => (MEGABYTES * 1e6) / 4));
+    server.wrong = { rate: RATE, block: 4096 };
+    const args = { url: server.url, piece: 2 ** 20 };
+    const random = seeded(12);
+    const moments = Array.from({ length: CUTS + RELOADS }, (_, i) => ({
+      at: random() * total(),
+      reload: i < RELOADS,
+    })).sort((a, b) => a.at - b.at);
+    let running = tab.call<StoredModel>(DOWNLOAD, args);
+    for (const { at, reload } of moments) {
+      await server.whenSent(at);
+      if (!reload) {
+        server.cut();
+        continue;
+      }
+      await tab.end();
+      expect((await running).ended).toBe(true);
+      await tab.begin();
+      running = tab.call(DOWNLOAD, args);
+    }
+    const { value, failure } = await running;
+    expect(failure).toBeUndefined();
+    expect(value).toMatchObject({ whole: true, done: total() });
+    const twice = server.sent() - total();
+    if (process.env.STORE_MEGABYTES) {
+      console.info(`${MEGABYTES} MB, ${CUTS} cuts, ${RELOADS} reloads: ${twice} bytes were fetched twice.`);
+    }
+    expect(twice).toBeLessThan(LOST_EACH * (CUTS + RELOADS));
+    const checked = await tab.run<StoredModel>(`return new tools.ModelStore().verify("tiny");`);
+    expect(checked.whole).toBe(true);
+  });
+});
+
+/** Numbers from 0 to 1, the same for the same seed. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}

@@ -1,0 +1,451 @@
+import type { BrowserContext, CDPSession } from "playwright-core";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { parseConfig } from "../../src/model/config.ts";
+import { memoryOf } from "../../src/model/memory.ts";
+import type { ModelNeeds, StoredModel, TransferProgress } from "../../web/api.ts";
+import {
+  expectBrowser,
+  hasBrowser,
+  launchProfile,
+  type SourceServer,
+  serveSources,
+} from "../support/browser.ts";
+import { convertedFiles, type HostileServer, serveHostile, sha256 } from "../support/hostile-server.ts";
+import { clearStore, openStoreTab, STORED, type StoreTab } from "../support/store.ts";
+
+expectBrowser();
+
+const SIZES = [300_000, 200_000];
+const SHARD = "model-1.safetensors";
+const INDEX = "model.safetensors.index.json";
+const CONFIG = JSON.stringify({
+  model_type: "llama",
+  vocab_size: 1000,
+  hidden_size: 128,
+  intermediate_size: 256,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  max_position_embeddings: 512,
+  rms_norm_eps: 1e-6,
+});
+
+/** What each text in the worker begins with. */
+const STORE = `
+  const store = new tools.ModelStore({ piece: 65536 });
+  const fileOf = ([name, text]) => new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name);
+  const contentsOf = async (file) => new Uint8Array(await file.arrayBuffer());
+`;
+const LIST = `${STORE} return store.list();`;
+const ADD = `${STORE} return store.add("disk", args.files.map(fileOf), { onProgress: tell });`;
+
+describe.skipIf(!hasBrowser)("the model store", () => {
+  let sources: SourceServer;
+  let browser: BrowserContext;
+  let tab: StoreTab;
+  let server: HostileServer;
+
+  beforeAll(async () => {
+    sources = await serveSources();
+    browser = await launchProfile();
+    tab = await openStoreTab(browser, sources);
+    server = await serveHostile(new Map());
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await sources?.close();
+    await server?.close();
+  });
+
+  beforeEach(async () => {
+    await clearStore(tab);
+    server.files.clear();
+    for (const [name, contents] of convertedFiles(SIZES)) server.files.set(name, contents);
+    server.served.length = 0;
+    server.wrong = {};
+  });
+
+  const total = () => [...server.files.values()].reduce((sum, { length }) => sum + length, 0);
+  const encoded = () => [...server.files].map(([name, bytes]) => [name, bytes.toString("base64")] as const);
+  const download = () =>
+    tab.call<StoredModel>(`${STORE} return store.download(args.url);`, { url: server.url });
+
+  describe("a checkpoint from the disk", () => {
+    test("is whole when it was copied, with its files and no others", async () => {
+      const { value, told } = await tab.call<StoredModel>(ADD, { files: [...encoded(), ["notes.txt", ""]] });
+      expect(value).toMatchObject({
+        name: "disk",
+        whole: true,
+        weights: "q4",
+        done: total(),
+        total: total(),
+      });
+      expect(await tab.run(STORED, { name: "disk" })).toEqual(Object.fromEntries(encoded()));
+      expect(told.at(-1)).toMatchObject({ phase: "copy", done: total(), total: total() });
+      expect(await tab.run(`${STORE} return (await store.open("disk"))("notes.txt");`)).toBeUndefined();
+    });
+
+    test("is refused where a file is damaged; what was right stays", async () => {
+      const files = encoded().map(
+        ([name, text]) => [name, name === SHARD ? `A${text.slice(1)}` : text] as const,
+      );
+      const { failure } = await tab.call(ADD, { files });
+      expect(failure?.message).toMatch(
+        /^model-1\.safetensors has the SHA-256 \w+; model\.safetensors\.index\.json says \w+: it is damaged/,
+      );
+      expect(await tab.run(LIST)).toMatchObject([{ name: "disk", whole: false }]);
+      const { value } = await tab.call<StoredModel>(ADD, { files: encoded() });
+      expect(value?.whole).toBe(true);
+    });
+
+    test("is copied from a folder's handle as well", async () => {
+      const copied = await tab.run<StoredModel>(
+        `${STORE}
+         const root = await navigator.storage.getDirectory();
+         const directory = await root.getDirectoryHandle("elsewhere", { create: true });
+         const folder = await tools.openFolder(directory);
+         for (const entry of args.files) await folder.replace(entry[0], await contentsOf(fileOf(entry)));
+         return store.add("disk", directory);`,
+        { files: encoded() },
+      );
+      expect(copied.whole).toBe(true);
+    });
+  });
+
+  describe("a conversion", () => {
+    const WRITE = `${STORE}
+      const conversion = await store.create("made");
+      for (const entry of args.files) {
+        const file = await conversion.folder.create(entry[0]);
+        await file.write(await contentsOf(fileOf(entry)));
+        await file.finish();
+      }
+      await conversion.folder.replace("journal.json", "{}");
+    `;
+    const FINISH = `${WRITE} try { return await conversion.finish(); } finally { conversion.close(); }`;
+
+    test("is a model from its finish on, without what it noted for itself", async () => {
+      const files = encoded();
+      const before = await tab.run<StoredModel[]>(`${WRITE} conversion.close(); return store.list();`, {
+        files,
+      });
+      expect(before).toMatchObject([{ name: "made", whole: false }]);
+      expect(before[0]!.done).toBeGreaterThan(total());
+      expect(await tab.run(FINISH, { files })).toMatchObject({ whole: true, weights: "q4", done: total() });
+      expect(await tab.run(STORED, { name: "made" })).toEqual(Object.fromEntries(files));
+    });
+
+    test("is none where a file is not what its index says", async () => {
+      const files = encoded().filter(([name]) => name !== SHARD);
+      const { failure } = await tab.call(FINISH, { files });
+      expect(failure?.message).toMatch(/^model-1\.safetensors has 0 bytes and the SHA-256 /);
+      expect(await tab.run(LIST)).toMatchObject([{ name: "made", whole: false }]);
+    });
+
+    test("goes on in the folder that it has left", async () => {
+      await tab.callUntil("file-written", WRITE, { files: encoded() }, 3);
+      const names = await tab.run(`${STORE} const conversion = await store.create("made");
+        try { return await conversion.folder.list(); } finally { conversion.close(); }`);
+      expect(names).toEqual(
+        encoded()
+          .slice(0, 1)
+          .map(([name]) => name),
+      );
+    });
+
+    test("does not take the place of a model", async () => {
+      await tab.run(ADD, { files: encoded() });
+      expect((await tab.call(`${STORE} await store.create("disk");`)).failure?.message).toBe(
+        "disk is in the browser's storage already: choose another name, or delete it.",
+      );
+    });
+  });
+
+  test("finds a byte that the disk has lost, and fetches that file again", async () => {
+    await download();
+    server.served.length = 0;
+    await tab.run(`const { files } = await tools.findModelFolder("tiny");
+      const file = await tools.openSync(await files.getFileHandle("${SHARD}"));
+      file.write(new Uint8Array([1, 2, 3]), { at: 1000 });
+      file.close();`);
+    const { value, told } = await tab.call<StoredModel>(
+      `${STORE} return store.verify("tiny", { onProgress: tell });`,
+    );
+    expect(value).toMatchObject({ whole: false, done: total() - SIZES[0]! });
+    expect((told.at(-1) as TransferProgress).phase).toBe("check");
+    expect((await download()).value?.whole).toBe(true);
+    expect(await tab.run(STORED, { name: "tiny" })).toEqual(Object.fromEntries(encoded()));
+    expect(server.served.filter(({ name }) => name !== INDEX).map(({ name }) => name)).toSatisfy(
+      (names: string[]) => names.every((name) => name === SHARD),
+    );
+  });
+
+  test("does not take a file that has become empty for one", async () => {
+    await download();
+    const { failure } = await tab.call(`${STORE}
+      const { files } = await tools.findModelFolder("tiny");
+      const file = await tools.openSync(await files.getFileHandle("${SHARD}"));
+      file.truncate(0);
+      file.close();
+      await (await store.open("tiny"))("${SHARD}");`);
+    expect(failure).toMatchObject({ name: "CheckpointError" });
+    expect(failure?.message).toContain(
+      `${SHARD} of tiny has 0 bytes in the browser's storage, and had 300000`,
+    );
+  });
+
+  test("deletes no model that another tab reads", async () => {
+    await download();
+    const other = await openStoreTab(browser, sources);
+    await other.run(`globalThis.held = await new tools.ModelStore().open("tiny");`);
+    const refused = await tab.call(`${STORE} await store.delete("tiny");`);
+    expect(refused.failure?.message).toBe(
+      "tiny is in use, in this tab or another one: end the chat that runs it, or its download, and delete it then.",
+    );
+    expect(await tab.run(LIST)).toMatchObject([{ whole: true }]);
+    await other.run(`held.close();`);
+    await tab.run(`${STORE} await store.delete("tiny");`);
+    expect(await tab.run(LIST)).toEqual([]);
+    await other.page.close();
+  });
+
+  test("has one model of a name", async () => {
+    await tab.run(ADD, { files: encoded() });
+    const { failure } = await tab.call(`${STORE} await store.download({ url: args.url, name: "disk" });`, {
+      url: server.url,
+    });
+    expect(failure?.message).toBe(
+      `disk is in the browser's storage already, from the disk, and this one is from ${server.url}: give it another name, ` +
+        `or delete the one that is there.`,
+    );
+  });
+
+  test.each(["", "a/b", "..", " a", "x".repeat(129)])("refuses the name %j", async (name) => {
+    const { failure } = await tab.call(`${STORE} await store.open(args.name);`, { name });
+    expect(failure).toMatchObject({ name: "OptionError" });
+    expect(failure?.message).toMatch(/^The model's name is ".*wanted at most 128 characters/);
+  });
+
+  test("says of a model that is not there what to do", async () => {
+    expect((await tab.call(`${STORE} await store.open("none");`)).failure?.message).toBe(
+      "There is no model none in the browser's storage: download it, or choose one that is listed.",
+    );
+  });
+
+  describe("with little room", () => {
+    /** Its end is that of the quota as well. */
+    let cdp: CDPSession;
+
+    beforeAll(async () => {
+      cdp = await tab.page.context().newCDPSession(tab.page);
+    });
+
+    /** Bytes that the browser gives the origin from now on; without a number what it would. */
+    async function giveRoom(bytes?: number): Promise<void> {
+      const usage = bytes && (await tab.run<number>("return (await navigator.storage.estimate()).usage;"));
+      await cdp.send("Storage.overrideQuotaForOrigin", {
+        origin: new URL(sources.blank).origin,
+        ...(bytes && { quotaSize: usage! + bytes }),
+      });
+    }
+
+    test("asks for it before, with need, have and what could go", async () => {
+      await tab.run(ADD, { files: encoded() });
+      server.served.length = 0;
+      // As browsers tell it that do not keep the true figure from pages.
+      const { failure } = await tab.call(
+        `${STORE} navigator.storage.estimate = async () => ({ usage: 900_000, quota: 1_000_000 });
+         await store.download(args.url);`,
+        { url: server.url },
+      );
+      expect(failure).toMatchObject({ name: "StorageError" });
+      expect(failure?.message).toMatch(
+        /^tiny needs 1\.5\d MB more, and the browser's storage has 0\.10 MB free\. Delete a model that you can do without: disk \(0\.51 MB\), and begin again: what is there is kept\.$/,
+      );
+      expect(server.served.map(({ name }) => name)).toEqual([INDEX]);
+    });
+
+    test("stops when the disk is full all the same, and goes on when it is not", async () => {
+      // The browser gives room by the megabyte.
+      for (const [name, contents] of convertedFiles([2_000_000, 3_000_000])) server.files.set(name, contents);
+      await giveRoom(4_500_000);
+      const full = await tab.call(
+        `${STORE} navigator.storage.estimate = async () => ({ usage: 0, quota: 1e12 });
+         await store.download(args.url);`,
+        { url: server.url },
+      );
+      await giveRoom();
+      expect(full.failure).toMatchObject({ name: "StorageError" });
+      expect(full.failure?.message).toMatch(
+        /^tiny needs \d\.\d+ MB more, and the browser has no room for it, although it counts 1000\.00 GB as free\. Free /,
+      );
+      expect((await download()).value?.whole).toBe(true);
+      expect(await tab.run(STORED, { name: "tiny" })).toEqual(Object.fromEntries(encoded()));
+    });
+  });
+
+  describe("looking at a model", () => {
+    const INSPECT = `${STORE} return store.inspect(args.source ?? { files: args.files.map(fileOf) }, args.options);`;
+
+    beforeEach(() => {
+      const config = Buffer.from(CONFIG);
+      server.files.set("config.json", config);
+      const index = JSON.parse(server.files.get(INDEX)!.toString());
+      index.metadata.files[0] = { name: "config.json", size: config.length, sha256: sha256(config) };
+      server.files.set(INDEX, Buffer.from(JSON.stringify(index)));
+    });
+
+    const memory = (context: number) =>
+      memoryOf(parseConfig(CONFIG), { formatOf: () => "q4", cache: "f16", context, chunk: 128 });
+
+    test("reads its config and its index, and nothing else", async () => {
+      const needs = await tab.run<ModelNeeds>(INSPECT, { source: server.url });
+      expect(needs).toMatchObject({
+        name: "tiny",
+        bytes: total(),
+        present: 0,
+        weights: "q4",
+        context: 512,
+        memory: memory(512),
+      });
+      expect(needs.obstacle).toBeUndefined();
+      expect(needs.space.free).toBeGreaterThan(0);
+      expect(new Set(server.served.map(({ name }) => name))).toEqual(new Set([INDEX, "config.json"]));
+    });
+
+    test("asks nobody for one that is stored, and counts what is there", async () => {
+      await download();
+      server.served.length = 0;
+      for (const source of [server.url, { stored: "tiny" }]) {
+        const needs = await tab.run<ModelNeeds>(INSPECT, { source, options: { context: 64 } });
+        expect(needs).toMatchObject({ present: total(), context: 64, memory: memory(64) });
+      }
+      expect(server.served).toEqual([]);
+    });
+
+    test("looks at files where they lie", async () => {
+      const needs = await tab.run<ModelNeeds>(INSPECT, { files: encoded() });
+      expect(needs).toMatchObject({ bytes: total(), present: total(), weights: "q4" });
+    });
+
+    test("says what speaks against it on a device", async () => {
+      const gpu = {
+        bindingLimit: 100_000,
+        info: { vendor: "small", architecture: "", device: "", description: "" },
+      };
+      const { obstacle } = await tab.run<ModelNeeds>(INSPECT, { source: server.url, options: { gpu } });
+      expect(obstacle).toMatch(/ needs a buffer of \d+ bytes; small binds at most 100000\. Choose /);
+    });
+  });
+
+  describe("while it comes", () => {
+    const TENSORS = [tensorFile("tensor.0", 1), tensorFile("tensor.1", 2)] as const;
+
+    beforeEach(() => {
+      const index = JSON.parse(server.files.get(INDEX)!.toString());
+      index.metadata.shards = TENSORS.map((bytes, i) => {
+        const name = `model-${i + 1}.safetensors`;
+        server.files.set(name, bytes);
+        return { name, size: bytes.length, sha256: sha256(bytes) };
+      });
+      server.files.set(INDEX, Buffer.from(JSON.stringify(index)));
+    });
+
+    test("is opened by the headers of its shards, and each shard is read when it is there", async () => {
+      server.wrong = { holds: { name: "model-2.safetensors", after: 150_000 } };
+      const first = await tab.run(
+        `globalThis.files = new tools.ModelStore({ piece: 65536 }).openRemote(args.url);
+         globalThis.checkpoint = await tools.openCheckpoint(files);
+         const rows = await checkpoint.readRows("tensor.0", 63, 1);
+         return { names: [...checkpoint.tensors.keys()], rows: [rows.length, rows[0], rows.at(-1)] };`,
+        { url: server.url },
+      );
+      expect(first).toEqual({ names: ["tensor.0", "tensor.1"], rows: [1024, 64, 64] });
+      expect(server.sent("model-2")).toBeLessThan(TENSORS[1].length);
+      const second = tab.run(
+        `const rows = await checkpoint.readRows("tensor.1", 0, 1);
+         await files.finished;
+         files.close();
+         return [rows.length, rows[0]];`,
+      );
+      server.wrong = {};
+      expect(await second).toEqual([1024, 2]);
+      expect(await tab.run(LIST)).toMatchObject([{ whole: true }]);
+      expect(server.sent()).toBe(total());
+    });
+
+    test("gives up when its files are closed, and keeps what is there", async () => {
+      server.wrong = { holds: { name: "model-2.safetensors", after: 150_000 } };
+      const { failure } = await tab.call(
+        `const files = new tools.ModelStore({ piece: 65536 }).openRemote(args.url);
+         await (await files("model-1.safetensors")).read(1000, 1000);
+         files.close();
+         await files.finished;`,
+        { url: server.url },
+      );
+      expect(failure?.name).toBe("AbortError");
+      const [partial] = await tab.run<StoredModel[]>(LIST);
+      expect(partial!.whole).toBe(false);
+      expect(partial!.done).toBeGreaterThan(TENSORS[0].length);
+    });
+  });
+
+  describe("where the browser has storage across origins", () => {
+    /** A stand-in for it, of what `args.shared` has. */
+    const SHARED = `${STORE}
+      const shared = new Map(args.shared.map((entry) => [entry[0], fileOf(entry)]));
+      const asked = [], given = [];
+      Object.defineProperty(navigator, "crossOriginStorage", { value: {
+        async requestFileHandle({ algorithm, value }, { create } = {}) {
+          if (algorithm !== "SHA-256") throw new TypeError(algorithm);
+          if (!create) {
+            asked.push(value);
+            if (!shared.has(value)) throw new DOMException("none", "NotFoundError");
+            return { getFile: async () => shared.get(value) };
+          }
+          return { createWritable: async () => ({
+            write: async (blob) => void given.push([value, blob.size]),
+            close: async () => {},
+          }) };
+        },
+      } });
+      const model = await store.download(args.url);
+      return { whole: model.whole, asked, given };
+    `;
+    const sums = () =>
+      SIZES.map((_, i) => server.files.get(`model-${i + 1}.safetensors`)!).map((bytes) => sha256(bytes));
+
+    test("asks it for each shard, and gives it those that it had not", async () => {
+      const found = await tab.run(SHARED, { url: server.url, shared: [] });
+      const given = sums().map((sum, i) => [sum, SIZES[i]]);
+      expect(found).toEqual({ whole: true, asked: sums(), given: expect.arrayContaining(given) });
+    });
+
+    test("fetches no shard that it has", async () => {
+      const shared = sums().map((sum, i) => [
+        sum,
+        server.files.get(`model-${i + 1}.safetensors`)!.toString("base64"),
+      ]);
+      expect(await tab.run(SHARED, { url: server.url, shared })).toMatchObject({ whole: true });
+      expect(server.sent("model-")).toBe(0);
+      expect(await tab.run(STORED, { name: "tiny" })).toEqual(Object.fromEntries(encoded()));
+    });
+
+    test("does not believe it", async () => {
+      const shared = sums().map((sum, i) => [sum, Buffer.alloc(SIZES[i]!).toString("base64")]);
+      expect(await tab.run(SHARED, { url: server.url, shared })).toMatchObject({ whole: true });
+      expect(await tab.run(STORED, { name: "tiny" })).toEqual(Object.fromEntries(encoded()));
+    });
+  });
+});
+
+/** A safetensors file of one tensor of F32 [64, 1024], of which each row has the number of the row, from `first` on. */
+function tensorFile(name: string, first: number): Buffer {
+  const rows = Float32Array.from({ length: 64 * 1024 }, (_, i) => first + Math.floor(i / 1024));
+  const header = Buffer.from(
+    JSON.stringify({ [name]: { dtype: "F32", shape: [64, 1024], data_offsets: [0, rows.byteLength] } }),
+  );
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  return Buffer.concat([length, header, Buffer.from(rows.buffer)]);
+}
