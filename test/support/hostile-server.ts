@@ -49,6 +49,8 @@ export interface Misbehaviour {
 export interface HostileServer {
   /** Of the folder with the files. */
   readonly url: string;
+  /** An empty page, of another origin. */
+  readonly blank: string;
   readonly files: Map<string, Buffer>;
   readonly served: Served[];
   wrong: Misbehaviour;
@@ -78,6 +80,7 @@ export async function serveHostile(files: Map<string, Buffer>): Promise<HostileS
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const name = decodeURIComponent(request.url!.split("/").at(-1)!);
+    if (name === "blank") return void response.setHeader("content-type", "text/html").end("<!doctype html>");
     response.setHeader("access-control-allow-origin", "*");
     response.setHeader("access-control-expose-headers", "Content-Range, ETag, X-Linked-ETag");
     if (request.method === "OPTIONS") {
@@ -173,6 +176,7 @@ export async function serveHostile(files: Map<string, Buffer>): Promise<HostileS
   const { port } = server.address() as AddressInfo;
   const host: HostileServer = {
     url: `http://127.0.0.1:${port}/hub/tiny/`,
+    blank: `http://localhost:${port}/blank`,
     files,
     served: [],
     wrong: {},

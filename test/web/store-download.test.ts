@@ -1,13 +1,7 @@
 import type { BrowserContext } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { StoredModel, TransferProgress } from "../../web/api.ts";
-import {
-  expectBrowser,
-  hasBrowser,
-  launchProfile,
-  type SourceServer,
-  serveSources,
-} from "../support/browser.ts";
+import { expectBrowser, hasBrowser, launchProfile } from "../support/browser.ts";
 import {
   convertedFiles,
   type HostileServer,
@@ -41,21 +35,18 @@ const DOWNLOAD = `
 `;
 
 describe.skipIf(!hasBrowser)("a download", () => {
-  let sources: SourceServer;
   let browser: BrowserContext;
   let tab: StoreTab;
   let server: HostileServer;
 
   beforeAll(async () => {
-    sources = await serveSources();
     browser = await launchProfile();
-    tab = await openStoreTab(browser, sources);
     server = await serveHostile(new Map());
+    tab = await openStoreTab(browser, server.blank);
   });
 
   afterAll(async () => {
     await browser?.close();
-    await sources?.close();
     await server?.close();
   });
 
@@ -253,7 +244,7 @@ describe.skipIf(!hasBrowser)("a download", () => {
 
   test("is one for two tabs: the second sees how far it is, and finds it there", async () => {
     server.wrong = { rate: 1_000_000, block: 4096 };
-    const other = await openStoreTab(browser, sources);
+    const other = await openStoreTab(browser, server.blank);
     const first = download();
     await server.whenSent(100_000);
     const second = other.call<StoredModel>(DOWNLOAD, { url: server.url });
@@ -267,7 +258,7 @@ describe.skipIf(!hasBrowser)("a download", () => {
 
   test("goes on in the second tab when the first is closed", async () => {
     server.wrong = { rate: 1_000_000, block: 4096 };
-    const other = await openStoreTab(browser, sources);
+    const other = await openStoreTab(browser, server.blank);
     void other.call(DOWNLOAD, { url: server.url }).catch(() => {});
     await server.whenSent(250_000);
     const second = download();

@@ -2,13 +2,7 @@ import type { BrowserContext } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { StoredModel } from "../../web/api.ts";
 import { FAULT_POINTS, type FaultPoint } from "../../web/store/fault.ts";
-import {
-  expectBrowser,
-  hasBrowser,
-  launchProfile,
-  type SourceServer,
-  serveSources,
-} from "../support/browser.ts";
+import { expectBrowser, hasBrowser, launchProfile } from "../support/browser.ts";
 import { convertedFiles, type HostileServer, serveHostile } from "../support/hostile-server.ts";
 import { clearStore, openStoreTab, STORED, type StoreTab } from "../support/store.ts";
 
@@ -59,21 +53,18 @@ const LOST_EACH = 2_000_000 / (CUTS + RELOADS);
 const RATE = 10_000_000;
 
 describe.skipIf(!hasBrowser)("a model that is interrupted", () => {
-  let sources: SourceServer;
   let browser: BrowserContext;
   let tab: StoreTab;
   let server: HostileServer;
 
   beforeAll(async () => {
-    sources = await serveSources();
     browser = await launchProfile();
-    tab = await openStoreTab(browser, sources);
     server = await serveHostile(new Map());
+    tab = await openStoreTab(browser, server.blank);
   });
 
   afterAll(async () => {
     await browser?.close();
-    await sources?.close();
     await server?.close();
   });
 

@@ -1,14 +1,9 @@
 import type { BrowserContext } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { FaultPoint } from "../../web/store/fault.ts";
-import {
-  expectBrowser,
-  hasBrowser,
-  launchProfile,
-  type SourceServer,
-  serveSources,
-} from "../support/browser.ts";
-import { openStoreTab, type StoreTab } from "../support/store.ts";
+import { expectBrowser, hasBrowser, launchProfile } from "../support/browser.ts";
+import { type HostileServer, serveHostile } from "../support/hostile-server.ts";
+import { clearStore, openStoreTab, type StoreTab } from "../support/store.ts";
 
 expectBrowser();
 
@@ -27,14 +22,14 @@ const WRITE = `${OPEN} await folder.replace("index", args.contents);`;
 const READ = `${OPEN} return { names: await folder.list(), text: await text("index") };`;
 
 describe.skipIf(!hasBrowser)("a folder of the origin's private file system", () => {
-  let server: SourceServer;
+  let server: HostileServer;
   let browser: BrowserContext;
   let tab: StoreTab;
 
   beforeAll(async () => {
-    server = await serveSources();
+    server = await serveHostile(new Map());
     browser = await launchProfile();
-    tab = await openStoreTab(browser, server);
+    tab = await openStoreTab(browser, server.blank);
   });
 
   afterAll(async () => {
@@ -43,11 +38,7 @@ describe.skipIf(!hasBrowser)("a folder of the origin's private file system", () 
   });
 
   beforeEach(async () => {
-    await tab.begin();
-    await tab.run(
-      `const root = await navigator.storage.getDirectory();
-       for await (const name of root.keys()) await tools.removeEntry(root, name);`,
-    );
+    await clearStore(tab);
   });
 
   test("has a file when it is complete, and not before", async () => {

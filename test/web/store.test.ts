@@ -3,13 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { parseConfig } from "../../src/model/config.ts";
 import { memoryOf } from "../../src/model/memory.ts";
 import type { ModelNeeds, StoredModel, TransferProgress } from "../../web/api.ts";
-import {
-  expectBrowser,
-  hasBrowser,
-  launchProfile,
-  type SourceServer,
-  serveSources,
-} from "../support/browser.ts";
+import { expectBrowser, hasBrowser, launchProfile } from "../support/browser.ts";
 import { convertedFiles, type HostileServer, serveHostile, sha256 } from "../support/hostile-server.ts";
 import { clearStore, openStoreTab, STORED, type StoreTab } from "../support/store.ts";
 
@@ -39,21 +33,18 @@ const LIST = `${STORE} return store.list();`;
 const ADD = `${STORE} return store.add("disk", args.files.map(fileOf), { onProgress: tell });`;
 
 describe.skipIf(!hasBrowser)("the model store", () => {
-  let sources: SourceServer;
   let browser: BrowserContext;
   let tab: StoreTab;
   let server: HostileServer;
 
   beforeAll(async () => {
-    sources = await serveSources();
     browser = await launchProfile();
-    tab = await openStoreTab(browser, sources);
     server = await serveHostile(new Map());
+    tab = await openStoreTab(browser, server.blank);
   });
 
   afterAll(async () => {
     await browser?.close();
-    await sources?.close();
     await server?.close();
   });
 
@@ -196,7 +187,7 @@ describe.skipIf(!hasBrowser)("the model store", () => {
 
   test("deletes no model that another tab reads", async () => {
     await download();
-    const other = await openStoreTab(browser, sources);
+    const other = await openStoreTab(browser, server.blank);
     await other.run(`globalThis.held = await new tools.ModelStore().open("tiny");`);
     const refused = await tab.call(`${STORE} await store.delete("tiny");`);
     expect(refused.failure?.message).toBe(
@@ -206,6 +197,21 @@ describe.skipIf(!hasBrowser)("the model store", () => {
     await other.run(`held.close();`);
     await tab.run(`${STORE} await store.delete("tiny");`);
     expect(await tab.run(LIST)).toEqual([]);
+    await other.page.close();
+  });
+
+  test("waits for another tab no longer than it is to", async () => {
+    server.wrong = { holds: { name: SHARD, after: 1000 } };
+    const other = await openStoreTab(browser, server.blank);
+    const first = other.call(`await new tools.ModelStore().download(args.url);`, { url: server.url });
+    await server.whenSent(1000);
+    const { failure } = await tab.call(
+      `${STORE} await store.download(args.url, { signal: AbortSignal.timeout(50) });`,
+      { url: server.url },
+    );
+    expect(failure?.name).toBe("TimeoutError");
+    server.wrong = {};
+    expect((await first).failure).toBeUndefined();
     await other.page.close();
   });
 
@@ -244,7 +250,7 @@ describe.skipIf(!hasBrowser)("the model store", () => {
     async function giveRoom(bytes?: number): Promise<void> {
       const usage = bytes && (await tab.run<number>("return (await navigator.storage.estimate()).usage;"));
       await cdp.send("Storage.overrideQuotaForOrigin", {
-        origin: new URL(sources.blank).origin,
+        origin: new URL(server.blank).origin,
         ...(bytes && { quotaSize: usage! + bytes }),
       });
     }
@@ -372,6 +378,26 @@ describe.skipIf(!hasBrowser)("the model store", () => {
       expect(await second).toEqual([1024, 2]);
       expect(await tab.run(LIST)).toMatchObject([{ whole: true }]);
       expect(server.sent()).toBe(total());
+    });
+
+    test("gives nothing of a file whose header was read early and was wrong", async () => {
+      server.wrong = {
+        holds: { name: "model-2.safetensors", after: 150_000 },
+        flips: { "model-2.safetensors": 1 },
+      };
+      const early = await tab.run<number[]>(
+        `globalThis.files = new tools.ModelStore({ piece: 65536 }).openRemote(args.url);
+         globalThis.file = await files("model-2.safetensors");
+         return [...await file.read(0, 8)];`,
+        { url: server.url },
+      );
+      expect(early[0]).toBe(TENSORS[1][0]! ^ 1);
+      server.wrong = {};
+      const { failure } = await tab.call(`await files.finished; await file.read(1000, 8);`);
+      await tab.run("files.close();");
+      expect(failure?.message).toBe(
+        `${server.url}model-2.safetensors changed while it was read: load the model again.`,
+      );
     });
 
     test("gives up when its files are closed, and keeps what is there", async () => {

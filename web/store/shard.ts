@@ -362,7 +362,14 @@ export class Shard {
 /** Bytes of a file on its way that are there, by its sidecar. */
 export async function countedIn({ progress }: ModelFolder, name: string): Promise<number> {
   const handle = await ifThere(progress.getFileHandle(name));
-  return handle ? countedBytes(new Uint8Array(await (await handle.getFile()).arrayBuffer())) : 0;
+  if (!handle) return 0;
+  try {
+    return countedBytes(new Uint8Array(await (await handle.getFile()).arrayBuffer()));
+  } catch (error) {
+    // A browser may keep a file from others while it is written.
+    if (error instanceof DOMException) return 0;
+    throw error;
+  }
 }
 
 /** Leaves a file that is right to other sites, where the browser has such a thing. */

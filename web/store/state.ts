@@ -69,7 +69,12 @@ export async function modelsDirectory(): Promise<FileSystemDirectoryHandle> {
       "This browser offers no private file system to store models in: use a current browser, on a secure page.",
     );
   }
-  const root = await navigator.storage.getDirectory();
+  const root = await navigator.storage.getDirectory().catch((cause: Error) => {
+    throw new StorageError(
+      `This browser does not let the page store models (${cause.message}): allow it to store data, or leave the private window.`,
+      { cause },
+    );
+  });
   const own = await root.getDirectoryHandle("ziya-webgpu", { create: true });
   return own.getDirectoryHandle("models", { create: true });
 }
