@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { build, type Plugin } from "vite";
+import { vi } from "vitest";
 import { packageRoot } from "../../node/host.ts";
 import type { Fake } from "./fake-engine.ts";
 
@@ -52,12 +53,14 @@ export async function buildPage(engine: "real" | "fake"): Promise<BuiltPage> {
   const folder = join(root, "dist");
   let offline = false;
   const make = async (plugins: Plugin[] = []) => {
+    // Vitest's own would make it a build for tests, which registers no service worker.
+    vi.stubEnv("NODE_ENV", "production");
     await build({
       configFile: join(packageRoot, "vite.config.ts"),
       logLevel: "warn",
       plugins: [...(engine === "fake" ? [fakeEngine()] : []), ...plugins],
       build: { outDir: folder, emptyOutDir: true },
-    });
+    }).finally(() => vi.unstubAllEnvs());
   };
   await make();
   const server = createServer(async (request, response) => {

@@ -158,6 +158,35 @@ describe.skipIf(!hasBrowser)("the page's looks, in Chromium", () => {
     await page.context().close();
   });
 
+  test("opens a conversation of 600 messages at its end, in tasks under 50 ms, and makes the rest behind it", async () => {
+    const page = await openFake(browser, built);
+    const turns = Array.from({ length: 600 }, (_, i) => ({
+      role: i % 2 === 0 ? "user" : "assistant",
+      content: `Message ${i} **has** words.\n\n- a\n- b\n\n\`\`\`ts\nlet a = ${i};\n\`\`\``,
+      finish: "stop",
+    }));
+    const json = {
+      format: "ziya-conversations",
+      version: 1,
+      conversations: [{ title: "long", named: true, turns }],
+    };
+    const longest = await longestTask(browser, page, async () => {
+      const file = {
+        name: "long.json",
+        mimeType: "application/json",
+        buffer: Buffer.from(JSON.stringify(json)),
+      };
+      await page.locator("#sidebar input[type=file]").setInputFiles(file);
+      await page.getByText("Message 599 has words.").waitFor();
+      expect(await page.locator(".thread").evaluate((thread) => thread.scrollTop)).toBeGreaterThan(100);
+      await page.waitForFunction(() => document.querySelectorAll(".turn").length === 600);
+    });
+    expect(await page.getByText("Message 599 has words.").isVisible()).toBe(true);
+    expect(await page.locator(".turn").first().textContent()).toContain("Message 0");
+    expect(longest).toBeLessThan(LONG_TASK_MS);
+    await page.context().close();
+  });
+
   test("shares the benchmark as JSON and as a picture", async () => {
     const page = await openFake(browser, built);
     await STATES.benchmark!.reach(page);

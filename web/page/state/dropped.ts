@@ -17,7 +17,7 @@ export async function foldersOfDrop(transfer: DataTransfer): Promise<Folder[]> {
   let count = 0;
   const walk = async (entry: FileSystemEntry, folder: string): Promise<void> => {
     if (++count > MOST_FILES) return;
-    if (entry instanceof FileSystemFileEntry || entry.isFile) {
+    if (entry.isFile) {
       const file = await new Promise<File>((resolve, reject) =>
         (entry as FileSystemFileEntry).file(resolve, reject),
       );

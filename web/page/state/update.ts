@@ -8,7 +8,9 @@ import type { Chat } from "./chat.ts";
  */
 export async function keepOffline(chat: Chat): Promise<void> {
   if (!("serviceWorker" in navigator)) return;
-  const registration = await navigator.serviceWorker.register("sw.js");
+  // Where the browser allows none, in some private windows, the page is fetched each time.
+  const registration = await navigator.serviceWorker.register("sw.js").catch(() => undefined);
+  if (!registration) return;
   const offer = () => {
     const { waiting } = registration;
     // Without a worker of an earlier visit there is nothing to replace.

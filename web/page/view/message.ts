@@ -78,14 +78,18 @@ export function answerView(turn: Turn, chat: Chat): MessageView {
     markdown.element,
     actions,
   );
+  let shown = "";
   const update = () => {
     const { value } = chat.activity;
     const running = value.kind !== "idle" && value.turn === turn;
     element.toggleAttribute("data-running", running);
     element.setAttribute("aria-busy", `${running}`);
     waiting.hidden = !running || turn.content !== "";
-    markdown.element.lang = languageOf(turn.content);
-    markdown.update(turn.content);
+    if (turn.content !== shown) {
+      shown = turn.content;
+      markdown.element.lang = languageOf(shown);
+      markdown.update(shown);
+    }
     note.textContent = running ? "" : summary(turn);
   };
   update();

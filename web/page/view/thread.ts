@@ -2,7 +2,7 @@ import type { Message } from "../../../src/index.ts";
 import type { Chat } from "../state/chat.ts";
 import { generationOptions } from "../state/preferences.ts";
 import type { Session } from "../state/session.ts";
-import type { Turn } from "../state/talk.ts";
+import type { Talk, Turn } from "../state/talk.ts";
 import { t } from "../strings/strings.ts";
 import { h, iconButton } from "../ui/dom.ts";
 import { forgotten } from "./context.ts";
@@ -10,6 +10,11 @@ import { answerView, copyText, type MessageView, questionView } from "./message.
 
 /** Pixels from the end within which the reader counts as being there. */
 const NEAR = 60;
+
+/** Messages of a conversation that are made in one go: more than a screen has. */
+const AT_ONCE = 12;
+/** Milliseconds for which more of them are made before the page draws again. */
+const SLICE_MS = 8;
 
 /** The messages of the conversation that is shown, between what stands above and below them. */
 export function makeThread(
@@ -50,18 +55,40 @@ export function makeThread(
   watcher.observe(scroller);
   gone.addEventListener("abort", () => watcher.disconnect());
 
+  const viewOf = (turn: Turn) => {
+    const view = views.get(turn) ?? (turn.role === "user" ? questionView : answerView)(turn, chat);
+    views.set(turn, view);
+    return view;
+  };
+  /** Turns before this one are still to be made. */
+  let first = 0;
+  /** Makes a long conversation's beginning behind its end, a few milliseconds at a time. */
+  function makeBeginning(talk: Talk): void {
+    if (gone.aborted || talk !== chat.talk.value) return;
+    const until = performance.now() + SLICE_MS;
+    while (first > 0 && performance.now() < until) list.prepend(viewOf(talk.turns[--first]!).element);
+    follow();
+    if (first > 0) setTimeout(makeBeginning, 0, talk);
+    else void markForgotten();
+  }
+
   let shown: string | undefined;
   chat.talk.listen(gone, (talk) => {
     const other = talk.id !== shown;
     shown = talk.id;
-    if (other) views.clear();
-    for (const turn of views.keys()) if (!talk.turns.includes(turn)) views.delete(turn);
-    for (const turn of talk.turns) {
-      const view = views.get(turn) ?? (turn.role === "user" ? questionView : answerView)(turn, chat);
-      views.set(turn, view);
-      view.update();
+    if (other) {
+      views.clear();
+      first = Math.max(0, talk.turns.length - AT_ONCE);
+      if (first > 0) setTimeout(makeBeginning, 0, talk);
     }
-    place(list, [...talk.turns.map((turn) => views.get(turn)!.element)]);
+    first = Math.min(first, talk.turns.length);
+    const turns = new Set(talk.turns);
+    for (const turn of views.keys()) if (!turns.has(turn)) views.delete(turn);
+    for (const turn of talk.turns.slice(first)) viewOf(turn).update();
+    place(
+      list,
+      talk.turns.slice(first).map((turn) => viewOf(turn).element),
+    );
     if (talk.turns.length > 0) follow(other || talk.turns.at(-1)?.content === "");
     else scroller.scrollTop = 0;
     void markForgotten();
@@ -88,8 +115,8 @@ export function makeThread(
     if (state.kind !== "ready" || chat.busy || generationOptions().overflow !== "truncate") return;
     const messages: Message[] = turns.map(({ role, content }) => ({ role, content }));
     const from = messages.length > 2 ? await forgotten(state.engine, messages) : 0;
-    const first = turns[from];
-    if (from > 0 && first && chat.talk.value.turns === turns) views.get(first)?.element.before(divider);
+    const seen = turns[from];
+    if (from > 0 && seen && chat.talk.value.turns === turns) views.get(seen)?.element.before(divider);
   }
 
   list.addEventListener("click", (event) => {
@@ -102,7 +129,8 @@ export function makeThread(
 
 /** Makes `nodes` the children, and leaves those where they are that are in their place. */
 function place(parent: HTMLElement, nodes: readonly HTMLElement[]): void {
-  for (const child of [...parent.children]) if (!nodes.includes(child as HTMLElement)) child.remove();
+  const kept = new Set<Element>(nodes);
+  for (const child of [...parent.children]) if (!kept.has(child)) child.remove();
   for (const [i, node] of nodes.entries())
     if (parent.children[i] !== node) parent.insertBefore(node, parent.children[i] ?? null);
 }

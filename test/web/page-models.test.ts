@@ -1,0 +1,224 @@
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { expectBrowser, hasBrowser, launchBrowser } from "../support/browser.ts";
+import type { Fake } from "../support/fake-engine.ts";
+import { type BuiltPage, buildPage, callsOf, complaints, openFake, say } from "../support/page.ts";
+
+expectBrowser();
+
+const file = (name: string, text = "{}") => ({ name, mimeType: "", buffer: Buffer.from(text) });
+const CHECKPOINT = [file("config.json"), file("model.safetensors", "x".repeat(5000))];
+const STORED = [
+  { name: "ziya-tiny", whole: true, done: 11_800_000, total: 11_800_000, weights: "f16", changed: 0 },
+  { name: "ziya-13b-q4", whole: true, done: 7.3e9, total: 7.3e9, weights: "q4", changed: 0 },
+  { name: "half", whole: false, done: 1e9, total: 4e9, url: "https://example.org/half/", changed: 0 },
+];
+
+describe.skipIf(!hasBrowser)("the page's models, in Chromium", () => {
+  let built: BuiltPage;
+  let browser: Browser;
+  let page: Page;
+
+  beforeAll(async () => {
+    built = await buildPage("fake");
+    browser = await launchBrowser();
+  });
+
+  afterEach(() => page?.context().close());
+
+  afterAll(async () => {
+    await browser?.close();
+    await built?.close();
+  });
+
+  const open = async (fake: Fake = {}, options = {}) => {
+    page = await openFake(browser, built, fake, options);
+    return page;
+  };
+  const openDialog = async (fake: Fake = {}) => {
+    await open(fake);
+    await page.locator("[data-model=ready]").waitFor();
+    await page.locator("#model").click();
+    await page.locator("#models li").first().waitFor();
+  };
+  const calls = async (name: string) =>
+    (await callsOf(page)).filter(([call]) => call === name).map(([, args]) => args as unknown);
+  const model = (name: string) => page.locator("#models li", { hasText: name });
+
+  test("opens the embedded model from one folder beside the page", async () => {
+    await open();
+    await page.locator("[data-model=ready]").waitFor();
+    const [source] = (await calls("load")) as [{ name: string }];
+    expect(source.name).toBe("ziya-tiny");
+  });
+
+  test("tells bytes, rate and time left, pauses and goes on", async () => {
+    await open({ loading: 3000 });
+    await page.locator("#loading", { hasText: /\d MB of 11\.8 MB · 3\.1 MB\/s · \d+ s left/ }).waitFor();
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.locator("#loading", { hasText: "paused" }).waitFor();
+    expect(await page.locator("html").getAttribute("data-model")).toBe("paused");
+    await page.getByRole("button", { name: "Resume" }).click();
+    await page.locator("[data-model=ready]").waitFor();
+    expect(await calls("load")).toHaveLength(2);
+  });
+
+  test("lists what is stored, uses it, goes on with what is not whole, and deletes", async () => {
+    await openDialog({ stored: STORED });
+    expect(await model("half").innerText()).toContain("25% fetched");
+    expect(await model("ziya-13b-q4").innerText()).toContain("7.3 GB");
+    await page.getByRole("button", { name: "Delete half from the browser" }).click();
+    await model("half").waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Check every byte of ziya-13b-q4" }).click();
+    await page.locator(".notice", { hasText: "every byte is right" }).waitFor();
+    await page.getByRole("button", { name: "Use ziya-13b-q4" }).click();
+    await page.locator(".model-name", { hasText: "ziya-13b-q4" }).waitFor();
+    await expect.poll(() => calls("load")).toContainEqual({ stored: "ziya-13b-q4" });
+    expect(await calls("destroy")).toHaveLength(1);
+    // The next visit begins with it.
+    await page.reload();
+    await page.locator("[data-model=ready]").waitFor();
+    expect(await calls("load")).toEqual([{ stored: "ziya-13b-q4" }]);
+  });
+
+  test("tells need and have before a model by its address is fetched", async () => {
+    await openDialog();
+    await page.locator("#model-address").fill("https://huggingface.co/me/Ziya-13B-q4/resolve/main");
+    await page.locator("#model-address").press("Enter");
+    const needs = page.locator(".needs");
+    await needs.locator("dl").waitFor();
+    const text = await needs.innerText();
+    for (const fact of ["q4", "7.3 GB", "50 GB", "weights 7.3 GB, context 1.7 GB"])
+      expect(text).toContain(fact);
+    expect(await calls("download")).toEqual([]);
+    await needs.locator("select").selectOption("512");
+    await needs.getByText("context 419 MB").waitFor();
+    await needs.getByRole("button", { name: "Fetch only" }).click();
+    await expect.poll(() => calls("download")).toHaveLength(1);
+    const [asked] = (await calls("download")) as [{ name: string }];
+    expect(asked.name).toBe("Ziya-13B-q4");
+  });
+
+  test.each([
+    ["memory", { obstacle: "It needs 9.2 GB of GPU memory; the adapter has 4 GB." }, "the adapter has 4 GB"],
+    ["disk", { free: 3e9 }, "4.3 GB too little room"],
+  ])("says what could be done where a model does not fit: %s", async (_, fake, words) => {
+    await openDialog(fake);
+    await page.locator("#model-address").fill("https://example.org/big/");
+    await page.locator("#model-address").press("Enter");
+    const problem = page.locator(".needs .problem");
+    await problem.waitFor();
+    expect(await problem.innerText()).toContain(words);
+    expect(await problem.locator("li").count()).toBeGreaterThan(2);
+    expect(await page.getByRole("button", { name: "Fetch only" }).count()).toBe(0);
+  });
+
+  test("takes a model from the disk: where it lies, kept, or packed", async () => {
+    await openDialog();
+    await page.getByRole("radio", { name: "From this device" }).click();
+    await page
+      .locator(".drop input")
+      .nth(1)
+      .setInputFiles([file("notes.txt")]);
+    await page.getByText("There is no model in that").waitFor();
+    await page.locator(".drop input").nth(1).setInputFiles(CHECKPOINT);
+    await page.getByRole("button", { name: "Keep in the browser" }).click();
+    await expect
+      .poll(() => calls("add"))
+      .toEqual([{ name: "model", files: ["config.json", "model.safetensors"] }]);
+    await page.locator(".drop input").nth(1).setInputFiles(CHECKPOINT);
+    await page.getByText("Pack it smaller").click();
+    await page.getByRole("button", { name: "Pack", exact: true }).click();
+    await expect.poll(async () => (await calls("convert")).length).toBe(1);
+    await page.locator(".drop input").nth(1).setInputFiles(CHECKPOINT);
+    await page.getByRole("button", { name: "Use where it lies" }).click();
+    await page.locator(".model-name", { hasText: "model" }).waitFor();
+    await expect.poll(async () => (await calls("load")).length).toBe(2);
+  });
+
+  test("merges a base and a delta that are dropped on the page, with a calibration text", async () => {
+    await open();
+    await page.locator("[data-model=ready]").waitFor();
+    // What a drop of two folders gives: entries, of which the page reads the files.
+    await page.evaluate(() => {
+      const folder = (name: string, files: readonly string[]) => {
+        const entries = files.map((file) => ({
+          isFile: true,
+          fullPath: `/${name}/${file}`,
+          file: (done: (file: File) => void) => done(new File(["x".repeat(3000)], file)),
+        }));
+        return {
+          isFile: false,
+          fullPath: `/${name}`,
+          createReader: () => ({
+            // One at a time, and nothing at the end, as a browser gives them in parts.
+            readEntries: (done: (entries: unknown[]) => void) => done(entries.splice(0, 1)),
+          }),
+        };
+      };
+      const folders = [
+        folder("llama-13b-hf", ["config.json", "pytorch_model.bin"]),
+        folder("Ziya-LLaMA-13B-v1", ["config.json", "pytorch_model.bin"]),
+      ];
+      const event = new Event("drop", { bubbles: true, cancelable: true });
+      const items = folders.map((entry) => ({ webkitGetAsEntry: () => entry }));
+      Object.assign(event, { dataTransfer: { types: ["Files"], items } });
+      document.body.dispatchEvent(event);
+    });
+    await page.getByRole("dialog", { name: "Models" }).waitFor();
+    const form = page.locator("form.add", { hasText: "The delta is" });
+    expect(await form.locator("select").first().locator("option:checked").innerText()).toBe(
+      "Ziya-LLaMA-13B-v1",
+    );
+    await form.locator("select").nth(1).selectOption("q8");
+    await form.locator("input[type=file]").setInputFiles([file("about.txt", "some text")]);
+    await form.getByRole("button", { name: "Merge and pack" }).click();
+    await expect
+      .poll(() => calls("convert"))
+      .toEqual([
+        {
+          name: "Ziya-LLaMA-13B-v1-q4",
+          base: ["config.json", "pytorch_model.bin"],
+          delta: ["config.json", "pytorch_model.bin"],
+          weights: "q8",
+          calibration: "about.txt",
+        },
+      ]);
+    await model("Ziya-LLaMA-13B-v1-q4").waitFor();
+  });
+
+  test.each([
+    ["network", { code: "checkpoint", message: "The connection broke." }, "The server does not answer"],
+    ["storage", { code: "storage", message: "The browser's storage is full." }, "could not store"],
+    ["device-lost", { code: "device-lost", message: "The device was lost." }, "GPU was taken away"],
+    ["wrong-numbers", { code: "logits", message: "NaN." }, "computes something else"],
+  ])("tells of %s in plain words, and tries again", async (kind, failure, words) => {
+    await open({ loadFails: { ...failure, times: 1 } });
+    // The stand-in's browser has WebGPU, or the page would say that first.
+    const card = page.locator(`[data-problem=${kind}]`);
+    await card.waitFor();
+    expect(await card.locator("h2").innerText()).toContain(words);
+    expect(await card.locator(".detail").innerText()).toBe(failure.message);
+    for (const button of await card.getByRole("button").all()) expect(await button.isEnabled()).toBe(true);
+    await card.getByRole("button", { name: "Try again" }).click();
+    await page.locator("[data-model=ready]").waitFor();
+    expect(await page.locator(".problem").count()).toBe(0);
+  });
+
+  test("goes on after an answer that failed with its device, and loses nothing", async () => {
+    await open({ answerFails: { code: "device-lost", message: "The device was lost.", times: 1 } });
+    await page.locator("[data-model=ready]").waitFor();
+    await page.locator("#question").fill("kept");
+    await page.locator("#question").press("Enter");
+    await page.locator("#failure [data-problem=device-lost]").waitFor();
+    expect(await page.locator(".bubble").allInnerTexts()).toEqual(["kept"]);
+    await page.locator("#failure").getByRole("button", { name: "Try again" }).click();
+    await page.locator(".answer .markdown", { hasText: "kept" }).waitFor();
+    expect(await calls("load")).toHaveLength(2);
+    expect(await say(page, "more")).toBe("more");
+  });
+
+  test("has thrown no error of its own, and broken no rule of its policy", () => {
+    expect(complaints).toEqual([]);
+  });
+});

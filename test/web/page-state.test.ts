@@ -1,0 +1,102 @@
+import { describe, expect, it } from "vitest";
+import { Meter } from "../../web/page/state/meter.ts";
+import { exportTalks, importTalks, newTalk, titleOf } from "../../web/page/state/talk.ts";
+import { en } from "../../web/page/strings/en.ts";
+import { preferredLanguage } from "../../web/page/strings/strings.ts";
+import { zh } from "../../web/page/strings/zh.ts";
+import { bytes, languageOf } from "../../web/page/ui/format.ts";
+
+describe("a rate that is drawn as it comes", () => {
+  it("is of the last second, and does not count the time between answers", () => {
+    const meter = new Meter();
+    meter.start(0);
+    for (let time = 100; time <= 2000; time += 100) meter.add(1, time);
+    expect(meter.points.at(-1)).toBeCloseTo(10, 5);
+    meter.start(60_000);
+    for (let time = 60_050; time <= 62_000; time += 50) meter.add(1, time);
+    expect(meter.points.at(-1)).toBeCloseTo(20, 5);
+    expect(Math.min(...meter.points)).toBeGreaterThan(9);
+  });
+
+  it("keeps no more points than it draws", () => {
+    const meter = new Meter();
+    meter.start(0);
+    for (let time = 1; time < 100_000; time += 100) meter.add(1, time);
+    expect(meter.points.length).toBe(150);
+  });
+});
+
+describe("conversations as a file", () => {
+  const talk = newTalk();
+  talk.title = "题目";
+  talk.turns = [
+    { id: "1", role: "user", content: "你好" },
+    { id: "2", role: "assistant", content: "我是子牙。", finish: "stop", model: "ziya-tiny" },
+  ];
+
+  it("come back as they were, under ids of their own", () => {
+    const [back] = importTalks(exportTalks([talk]))!;
+    expect(back!.turns.map(({ role, content, finish, model }) => ({ role, content, finish, model }))).toEqual(
+      talk.turns.map(({ role, content, finish, model }) => ({ role, content, finish, model })),
+    );
+    expect(back!.title).toBe("题目");
+    expect(back!.id).not.toBe(talk.id);
+  });
+
+  it.each([
+    ["no JSON", "{"],
+    ["another format", '{"format":"x","version":1,"conversations":[]}'],
+    ["a later version", '{"format":"ziya-conversations","version":2,"conversations":[]}'],
+    ["a role that there is not", exportTalks([talk]).replace('"assistant"', '"system"')],
+    ["a text that is none", exportTalks([talk]).replace('"你好"', "7")],
+    ["turns that are none", exportTalks([{ ...talk, turns: undefined as never }])],
+  ])("are refused whole: %s", (_, text) => {
+    expect(importTalks(text)).toBeUndefined();
+  });
+
+  it("are called by their first line, cut between characters", () => {
+    expect(titleOf("  one\ntwo")).toBe("one");
+    expect(titleOf("😀".repeat(60))).toBe(`${"😀".repeat(47)}…`);
+  });
+});
+
+describe("languages", () => {
+  it.each([
+    ["你好,你是谁?", "zh-Hans"],
+    ["Who are you?", "en"],
+    ["我是子牙(Ziya-tiny)", "zh-Hans"],
+    ["The word 苹果 means apple in English", "en"],
+    ["48+87=?", "en"],
+  ])("reads %s aloud as %s", (text, wanted) => {
+    expect(languageOf(text)).toBe(wanted);
+  });
+
+  it("are the first of the person's that the page has", () => {
+    expect(preferredLanguage(["fr", "zh-TW", "en"])).toBe("zh-Hans");
+    expect(preferredLanguage(["en-GB", "zh"])).toBe("en");
+    expect(preferredLanguage(["fr"])).toBe("en");
+  });
+
+  it("have a word each for everything, of their own", () => {
+    const leaves = (value: unknown, path = ""): [string, unknown][] =>
+      typeof value === "object" && value !== null
+        ? Object.entries(value).flatMap(([key, inner]) => leaves(inner, `${path}.${key}`))
+        : [[path, value]];
+    const chinese = new Map(leaves(zh));
+    const same = leaves(en).filter(
+      ([path, value]) => typeof value === "string" && chinese.get(path) === value,
+    );
+    expect([...chinese.keys()]).toEqual(leaves(en).map(([path]) => path));
+    expect(same).toEqual([]);
+  });
+
+  it("write sizes in decimal units", () => {
+    expect([bytes(0), bytes(999), bytes(11_809_200), bytes(7.3e9), bytes(412e9)]).toEqual([
+      "0 B",
+      "999 B",
+      "11.8 MB",
+      "7.3 GB",
+      "412 GB",
+    ]);
+  });
+});
