@@ -35,8 +35,8 @@ export type ModelSource =
 
 /** How far bytes have come that are fetched, copied, checked or converted. */
 export interface TransferProgress {
-  readonly phase: "download" | "copy" | "check" | "calibrate" | "convert" | "load";
-  /** In bytes, those of earlier visits included. */
+  readonly phase: "download" | "copy" | "check" | "calibrate" | "convert" | "compile" | "load";
+  /** In bytes, those of earlier visits included; of "load" in weights. "compile", which nobody can tell how far it is, has 0 of 0. */
   readonly done: number;
   readonly total: number;
   /** Bytes per second of late; null until that is known. */

@@ -98,7 +98,8 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
   });
 
   test("tells how it is stored, and of its loading", async () => {
-    const { info, last } = await run<{
+    const { info, last, phases } = await run<{
+      phases: string[];
       info: {
         memory: { weights: number; total: number };
         context: number;
@@ -106,12 +107,15 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
         defaults: object;
       };
       last: { phase: string; done: number; total: number };
-    }>("return { info: engine.info, last: reports.at(-1) };");
+    }>(
+      "return { info: engine.info, last: reports.at(-1), phases: [...new Set(reports.map(({ phase }) => phase))] };",
+    );
     expect(info.context).toBe(engine.model.contextLength);
     expect(info.defaults).toEqual(JSON.parse(JSON.stringify(engine.defaults)));
     expect(info.memory.total).toBeGreaterThan(info.memory.weights);
     expect(info.memory.weights).toBeGreaterThan(1e6);
     expect(info.decoding).toMatch(/^(plain|\w+ \w+)$/);
+    expect(phases).toEqual(["download", "compile", "load"]);
     expect(last.phase).toBe("load");
     expect(last.done).toBe(last.total);
   });

@@ -49,7 +49,18 @@ export const engineHandlers: Pick<Handlers, EngineCall> = {
   async load({ signal, emit }, source, { keep = true, ...options }) {
     const files = await openSource(source, keep, { signal, onProgress: emit });
     try {
-      const watched = { ...options, signal, onProgress: meter("load", emit), onDeviceLost } as EngineOptions;
+      let loading = false;
+      const progress = meter("load", emit);
+      const onProgress = (done: number, total: number) => {
+        loading = true;
+        progress(done, total);
+      };
+      const compile = { phase: "compile", done: 0, total: 0, rate: null, left: null } as const;
+      files.kept.then(
+        () => loading || emit(compile),
+        () => {},
+      );
+      const watched = { ...options, signal, onProgress, onDeviceLost } as EngineOptions;
       // Held as long as the engine lives, which reads them again when its device is lost.
       const [engine] = await Promise.all([loadEngine(webHost(), files.open, watched), files.kept]);
       loaded = engine;

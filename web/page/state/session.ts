@@ -100,7 +100,7 @@ export class Session {
       // From the disk or the browser's storage nothing is fetched; from a server, until all of it is here.
       const fetching =
         !("stored" in Object(source) || "files" in Object(source)) &&
-        !(at && at.phase === "load" && at.done === at.total);
+        !(at && (at.phase === "compile" || (at.phase === "load" && at.done === at.total)));
       this.state.value = { kind: "failed", model: name, error, fetching };
     }
   }

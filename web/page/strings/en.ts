@@ -96,6 +96,7 @@ export const en = {
     calibrate: (name: string) => `Finding out which weights of ${name} matter`,
     convert: (name: string) => `Packing ${name}`,
     load: (name: string) => `Loading ${name}`,
+    compile: (name: string) => `Making the GPU ready for ${name}`,
   },
   ofBytes: (done: string, total: string) => `${done} of ${total}`,
   left: (time: string) => `${time} left`,

@@ -96,6 +96,7 @@ export const zh: Strings = {
     calibrate: (name) => `正在找出 ${name} 的重要权重`,
     convert: (name) => `正在压缩 ${name}`,
     load: (name) => `正在加载 ${name}`,
+    compile: (name) => `正在为 ${name} 准备 GPU`,
   },
   ofBytes: (done, total) => `${done} / ${total}`,
   left: (time) => `还需 ${time}`,

@@ -5,7 +5,9 @@ import { bytes, duration, percent } from "../ui/format.ts";
 
 /** A progress in words: "5.2 MB of 11.8 MB · 3.1 MB/s · 2 s left". */
 export function progressText({ done, total, rate, left }: TransferProgress): string {
-  const parts = [total > 0 ? t().ofBytes(bytes(done), bytes(total)) : bytes(done)];
+  const parts: string[] = [];
+  if (total > 0) parts.push(t().ofBytes(bytes(done), bytes(total)));
+  else if (done > 0) parts.push(bytes(done));
   if (rate) parts.push(`${bytes(rate)}/s`);
   if (left !== null) parts.push(t().left(duration(left)));
   return parts.join(" · ");
