@@ -48,7 +48,7 @@ export class Link {
     return this.start(call, args, options).result;
   }
 
-  /** Events as they are read, and then the result. Leaving early aborts the call and waits for its end. */
+  /** Events as they are read, and then the result. Leaving early aborts the call. */
   async *stream<Asked extends Name>(
     call: Asked,
     args: Calls[Asked]["args"],

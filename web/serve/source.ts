@@ -1,6 +1,6 @@
 import type { OpenFile } from "../../src/index.ts";
 import type { ModelSource, TransferOptions } from "../api.ts";
-import { openFiles } from "../files.ts";
+import { diskFolder } from "../store/disk.ts";
 import { remoteFolder } from "../store/inspect.ts";
 import { ModelStore, nameOf } from "../store/store.ts";
 
@@ -24,7 +24,10 @@ export async function openSource(
 ): Promise<OpenModel> {
   const nothing = { kept: Promise.resolve(), close: () => {} };
   if (typeof source === "string" || source instanceof URL) return openSource({ url: source }, keep, options);
-  if ("files" in source) return { ...nothing, name: folderName(source.files), open: openFiles(source.files) };
+  if ("files" in source) {
+    const { name, open } = diskFolder("model", source.files);
+    return { ...nothing, name: name === "" ? "files" : name, open };
+  }
   if ("stored" in source) {
     const files = await store.open(source.stored, options.signal);
     return { ...nothing, name: source.stored, open: files, close: () => files.close() };
@@ -33,10 +36,4 @@ export async function openSource(
   if (!keep) return { ...nothing, name, open: remoteFolder(source.url, source.headers) };
   const files = store.openRemote(source, options);
   return { name, open: files, kept: files.finished, close: () => files.close() };
-}
-
-function folderName(files: Extract<ModelSource, { files: unknown }>["files"]): string {
-  if (!Array.isArray(files)) return (files as FileSystemDirectoryHandle).name;
-  const [first] = files as readonly File[];
-  return first?.webkitRelativePath.split("/").at(-2) || "files";
 }

@@ -27,7 +27,7 @@ export async function addModel(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { name: model, keeper, folder } = writer;
-  const open = refusePointers(diskFolder(from));
+  const open = refusePointers(diskFolder("model", from).open);
   const finder = finderOf(model, open, signal);
   const plan = await planFiles(finder);
   const index = plan.index === undefined ? [] : [{ name: plan.index, ...(await finder.look(plan.index)) }];

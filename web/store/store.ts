@@ -78,7 +78,7 @@ export class ModelStore {
     const stored = await listModels();
     if (isOf(source, "files")) {
       const needs = { present: 0, stored, isStored: false };
-      const found = await inspectModel("The folder", diskFolder(source.files), needs, options);
+      const found = await inspectModel("The folder", diskFolder("model", source.files).open, needs, options);
       return { ...found, present: found.bytes };
     }
     const remote = isOf(source, "stored") ? undefined : remoteModel(source);
