@@ -1,3 +1,4 @@
+import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
 import type { AnswerStream, GenerationOptions, GenerationResult, Message } from "../../src/index.ts";
 import type {
   BenchmarkReport,
@@ -92,7 +93,7 @@ class FakeEngine implements WebEngine {
     decoding: "i8 narrow",
     memory: { weights: 11_800_000, cache: 3_100_000, activations: 2_600_000, total: 17_500_000 },
     context: fake().context ?? 512,
-    defaults: { temperature: 1, top_k: 50, top_p: 0.85, min_p: 0, repetition_penalty: 1, max_tokens: 256 },
+    defaults: { ...CARD_DEFAULTS, max_tokens: 256 },
   };
 
   chat(messages: readonly Message[], options: GenerationOptions = {}): AnswerStream {
