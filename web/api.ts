@@ -141,16 +141,13 @@ export interface Models {
 export interface EngineInfo {
   /** Of the model. */
   readonly name: string;
-  readonly adapter: {
-    readonly vendor: string;
-    readonly architecture: string;
-    readonly device: string;
-    readonly description: string;
-  };
+  readonly adapter: BenchmarkReport["adapter"];
   /** The features of the adapter that are used. */
   readonly features: readonly string[];
   /** How a token is run, such as "i8 narrow". */
   readonly decoding: string;
+  /** Kernels that it does without, because this browser or driver computed them wrong as it was loaded: which, and by how much. */
+  readonly wrong: readonly string[];
   readonly memory: MemoryNeeds;
   readonly context: number;
   readonly defaults: GenerationDefaults;

@@ -1,8 +1,8 @@
 import { writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { basename, dirname, resolve } from "node:path";
+import { TEXT_FILES } from "../../src/checkpoint/source.ts";
 import type { ConversionReport } from "../../src/convert/convert.ts";
-import { TEXT_FILES } from "../../src/convert/inputs.ts";
 import { StorageError } from "../../src/errors.ts";
 import { showBytes } from "../../src/show.ts";
 import { CALIBRATED_FORMATS } from "../../src/stored.ts";

@@ -127,6 +127,18 @@ export function checkRange(source: ByteSource, offset: number, length: number): 
   }
 }
 
+/** The files besides the weights that make a folder a model. */
+export const TEXT_FILES: readonly string[] = [
+  "config.json",
+  "generation_config.json",
+  "tokenizer.model",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "chat_template.jinja",
+];
+
 /** Longest text file of a checkpoint that is believed: tokenizer.json of 13B models has 2 MB, of others up to 35. */
 export const TEXT_LIMIT = 40 * 1024 * 1024;
 

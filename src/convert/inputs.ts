@@ -2,7 +2,7 @@ import type { Checkpoint, Dtype, TensorInfo } from "../checkpoint/checkpoint.ts"
 import { mergeDelta, refuseUnmergedDelta, WHOLE } from "../checkpoint/delta.ts";
 import { ELEMENT_BYTES } from "../checkpoint/dtype.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
-import type { ByteSource, OpenFile } from "../checkpoint/source.ts";
+import { type ByteSource, type OpenFile, TEXT_FILES } from "../checkpoint/source.ts";
 import { CheckpointError } from "../errors.ts";
 import { type Config, parseConfig, parseConfigObject, readConfigText } from "../model/config.ts";
 import { expectTensors } from "../model/tensors.ts";
@@ -59,18 +59,6 @@ export interface Inputs {
 }
 
 type Reopen = (name: string) => Promise<{ readonly file: ByteSource; readonly now: SourceFile } | undefined>;
-
-/** The files besides the weights that make a folder a model. */
-export const TEXT_FILES: readonly string[] = [
-  "config.json",
-  "generation_config.json",
-  "tokenizer.model",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "chat_template.jinja",
-];
 
 /**
  * Opens what is to be converted, reading headers and a few rows only.

@@ -91,6 +91,7 @@ class FakeEngine implements WebEngine {
     adapter: { vendor: "acme", architecture: "model-1", device: "", description: "ACME Model 1" },
     features: ["subgroups", "dot"],
     decoding: "i8 narrow",
+    wrong: [] as readonly string[],
     memory: { weights: 11_800_000, cache: 3_100_000, activations: 2_600_000, total: 17_500_000 },
     context: fake().context ?? 512,
     defaults: { ...CARD_DEFAULTS, max_tokens: 256 },

@@ -101,6 +101,7 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
     const { info, last, phases } = await run<{
       phases: string[];
       info: {
+        wrong: string[];
         memory: { weights: number; total: number };
         context: number;
         decoding: string;
@@ -114,6 +115,7 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
     expect(info.defaults).toEqual(JSON.parse(JSON.stringify(engine.defaults)));
     expect(info.memory.total).toBeGreaterThan(info.memory.weights);
     expect(info.memory.weights).toBeGreaterThan(1e6);
+    expect(info.wrong).toEqual([]);
     expect(info.decoding).toMatch(/^(plain|\w+ \w+)$/);
     expect(phases).toEqual(["download", "compile", "load"]);
     expect(last.phase).toBe("load");

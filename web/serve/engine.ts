@@ -8,6 +8,8 @@ import {
   loadEngine,
   OptionError,
 } from "../../src/index.ts";
+import { wayLabel } from "../../src/kernels/way.ts";
+import { describeError, isWrong } from "../../src/model/check/check.ts";
 import type { EngineInfo } from "../api.ts";
 import { webHost } from "../host.ts";
 import type { LossEvent } from "../protocol.ts";
@@ -116,6 +118,9 @@ function describe({ model, defaults }: Engine<LlamaModel>): EngineInfo {
     adapter: { vendor, architecture, device, description },
     features: [...model.features],
     decoding: model.decoding.set === "plain" ? "plain" : model.decoding.way,
+    wrong: model.checked
+      .filter(isWrong)
+      .map((one) => `${wayLabel(one.kernel, one.way)} is ${describeError(one)}`),
     memory: model.memory,
     context: model.contextLength,
     defaults,

@@ -3,6 +3,7 @@ import {
   checkFileName,
   checkRange,
   type OpenFile,
+  TEXT_FILES,
   TEXT_LIMIT,
   unlessAborted,
 } from "../../src/checkpoint/source.ts";
@@ -11,7 +12,7 @@ import type { StoredModel } from "../api.ts";
 import { type Explain, namesIn, openFolder } from "./folder.ts";
 import type { StateKeeper } from "./keeper.ts";
 import type { Meter } from "./meter.ts";
-import { type Finder, type Plan, packingIn, planFiles, SMALL_FILES } from "./plan.ts";
+import { type Finder, type Plan, packingIn, planFiles } from "./plan.ts";
 import type { Remote } from "./remote.ts";
 import { countedIn, Shard, shareFile } from "./shard.ts";
 import { SmallFiles, storedFile } from "./small.ts";
@@ -170,7 +171,7 @@ export class Download {
       name: remote.url,
       text: async (name) => ((await keep(name)) ? small.read(name) : undefined),
       look: async (name) => {
-        if (SMALL_FILES.includes(name)) return keep(name);
+        if (TEXT_FILES.includes(name)) return keep(name);
         const found = await remote.probe(name, this.#signal);
         if (!found) return undefined;
         const { size, version, sha256 } = found;

@@ -8,23 +8,12 @@ import {
   decodeText,
   INDEX,
   INDEX_LIMIT,
+  TEXT_FILES,
   UNFINISHED_INDEX,
 } from "../../src/checkpoint/source.ts";
 import { readSums } from "../../src/convert/manifest.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import type { FileState } from "./state.ts";
-
-/** What a checkpoint may have beside its weights, and a loaded model reads. */
-export const SMALL_FILES: readonly string[] = [
-  "config.json",
-  "generation_config.json",
-  "tokenizer.model",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "chat_template.jinja",
-];
 
 /** The forms of weights, in the order in which they are looked for: indexes before what they are the index of. */
 const WEIGHTS: readonly string[] = ["model.safetensors", "pytorch_model.bin"];
@@ -59,7 +48,7 @@ export async function planFiles(finder: Finder): Promise<Plan> {
       const single = await finder.look(weights);
       if (single) {
         const files = [
-          ...(await lookFor(SMALL_FILES, finder, true)),
+          ...(await lookFor(TEXT_FILES, finder, true)),
           { name: weights, small: false, ...single },
         ];
         return { index: undefined, files, promised: false };
@@ -84,7 +73,7 @@ export async function planFiles(finder: Finder): Promise<Plan> {
           `which ${index} names: the folder is not complete.`,
       );
     }
-    return { index, files: [...(await lookFor(SMALL_FILES, finder, true)), ...found], promised: false };
+    return { index, files: [...(await lookFor(TEXT_FILES, finder, true)), ...found], promised: false };
   }
   throw new CheckpointError(
     (await finder.look(UNFINISHED_INDEX))

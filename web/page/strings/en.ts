@@ -204,6 +204,7 @@ export const en = {
   features: "Features",
   coreOnly: "none beyond the core",
   decoding: "Decoding",
+  doneWithout: "Done without",
   benchmark: "Benchmark",
   benchmarkText:
     "Times the model’s kernels in this browser, and each one’s share of what a kernel reads that does nothing else.",

@@ -100,6 +100,7 @@ function factsOf(info: EngineInfo): HTMLElement {
         : [t().coreOnly]),
     ),
     row(t().decoding, info.decoding),
+    ...info.wrong.map((sentence) => row(t().doneWithout, sentence)),
     row(t().gpuMemory, bytes(memory.total), memoryBar(info)),
     row("", t().memoryParts(bytes(memory.weights), bytes(memory.cache), bytes(memory.activations))),
     row(t().contextLength, t().tokens(number(info.context), info.context)),
