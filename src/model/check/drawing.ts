@@ -17,7 +17,8 @@ export const DRAW = {
 /** Logits [drawn, vocab] in steps, so that many are equal; those that do not count are larger, and in turns the last that does. */
 function logitsOf({ vocab, limit }: SelectionShape, stage: Stage): Float32Array<ArrayBuffer> {
   const { drawn } = stage.scene;
-  const logits = repeatedNoise(drawn.length * vocab, 11, 80).map((value) => Math.round(value) / 8);
+  const logits = repeatedNoise(drawn.length * vocab, 11, 80);
+  for (let i = 0; i < logits.length; i++) logits[i] = Math.round(logits[i]!) / 8;
   for (const d of drawn.keys()) {
     if (d % 2 === 0) logits[d * vocab + limit - 1] = 11;
     logits.fill(12, d * vocab + limit, (d + 1) * vocab);
@@ -27,10 +28,13 @@ function logitsOf({ vocab, limit }: SelectionShape, stage: Stage): Float32Array<
 
 /** The `count` best ids of a row: by falling logit, of equal ones by rising id. */
 function bestOf(logits: Float32Array, count: number): number[] {
-  const ids = Array.from(logits.keys());
+  let some: number[] = [];
   // Few are so large, but enough where there are many: the others need no sorting.
-  const large = ids.filter((id) => logits[id]! > 8);
-  const some = large.length < count ? ids : large;
+  for (const least of [9, Number.NEGATIVE_INFINITY]) {
+    some = [];
+    for (let id = 0; id < logits.length; id++) if (logits[id]! >= least) some.push(id);
+    if (some.length >= count) break;
+  }
   return some.sort((a, b) => logits[b]! - logits[a]! || a - b).slice(0, count);
 }
 

@@ -10,6 +10,9 @@ import { type Check, check, floats } from "./trial.ts";
 /** u32 of a record of quads, and where in it the scales are: quantise.wgsl has the layout. */
 const [RECORD, SCALES] = [80, 64];
 
+/** How far the values are below the integers that they are rounded to, but for the largest of a group, by which it is scaled. */
+const BELOW = 0.375;
+
 /** What products with a slab leave in y [count, outputs], and what stands there before where they are added. */
 function productOf(
   shape: LinearShape,
@@ -41,11 +44,15 @@ function quadsOf(row: (t: number) => Row, count: number, columns: number): Uint3
     const { quants, scaleOf } = row(t);
     for (let group = 0; group < columns / 32; group++) {
       const record = RECORD * (Math.floor(t / 4) * Math.ceil(columns / 64) + (group >> 1));
-      const own = quants.subarray(32 * group, 32 * group + 32);
-      bytes.set(own, 4 * (record + 16 * (t % 4) + 8 * (group % 2)));
+      const into = 4 * (record + 16 * (t % 4) + 8 * (group % 2));
+      let sum = 0;
+      for (let i = 0; i < 32; i++) {
+        bytes[into + i] = quants[32 * group + i]!;
+        sum += quants[32 * group + i]!;
+      }
       const at = record + SCALES + 4 * (t % 4) + 2 * (group % 2);
       numbers[at] = scaleOf(group);
-      numbers[at + 1] = scaleOf(group) * own.reduce((sum, q) => sum + q, 0);
+      numbers[at + 1] = scaleOf(group) * sum;
     }
   }
   return words;
@@ -55,9 +62,9 @@ function quadsOf(row: (t: number) => Row, count: number, columns: number): Uint3
 function quadsError(words: Uint32Array, wanted: Uint32Array): number {
   const worst = new Worst();
   const [got, numbers] = [words, wanted].map((some) => new Float32Array(some.slice().buffer));
-  for (const [i, word] of wanted.entries()) {
+  for (let i = 0; i < wanted.length; i++) {
     if (i % RECORD >= SCALES) worst.note(got![i]!, numbers![i]!, Number.MIN_VALUE);
-    else if (words[i] !== word) worst.note(1, 0, Number.MIN_VALUE);
+    else if (words[i] !== wanted[i]) worst.note(1, 0, Number.MIN_VALUE);
   }
   return worst.error;
 }
@@ -83,10 +90,14 @@ export const PRODUCT_CHECKS: readonly Check[] = [
       error: (words: Uint32Array) => quadsError(words, wanted),
     };
     const x = floatsOf(row, count, columns);
-    for (let i = 0; i < x.length; i++) {
-      const [t, k] = [Math.floor(i / columns), i % columns];
-      // Below the integers that they are rounded to, but for the largest of a group, by which it is scaled.
-      if (Math.abs(row(t).quants[k]!) < 127) x[i]! -= 0.375 * row(t).scaleOf(k >> 5);
+    for (let t = 0; t < count; t++) {
+      const { quants, scaleOf } = row(t);
+      for (let group = 0; group < columns / 32; group++) {
+        const below = BELOW * scaleOf(group);
+        for (let k = 32 * group; k < 32 * group + 32; k++) {
+          if (Math.abs(quants[k]!) < 127) x[t * columns + k]! -= below;
+        }
+      }
     }
     return { inputs: { x }, outputs: { quads }, allowed: F32 };
   }),
