@@ -3,10 +3,12 @@ import { describeAdapter, listAdapters } from "../../src/gpu/adapter.ts";
 import { type Gpu, openDevice } from "../../src/gpu/device.ts";
 import { presetOf } from "../../src/gpu/features.ts";
 import { CACHE_FORMATS, type CacheFormat } from "../../src/kernels/cache.ts";
+import { type Checked, describeWrongWays } from "../../src/model/check/check.ts";
 import { type Config, parseConfig } from "../../src/model/config.ts";
 import { chooseDecode, type Decode } from "../../src/model/decode.ts";
 import { CHUNK } from "../../src/model/load-model.ts";
 import { memoryOf, type Storage } from "../../src/model/memory.ts";
+import { LlamaModel } from "../../src/model/model.ts";
 import { allocateWeights, destroyWeights, tensorShapes } from "../../src/model/weights.ts";
 import { showBytes } from "../../src/show.ts";
 import { GROUP_SIZE, storedBytes, WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
@@ -45,7 +47,7 @@ export const doctor: Command = {
       const adapters = (await listAdapters(host)).map(({ info }) => describeAdapter(info));
       const gpu = await openDevice(host, deviceOptions(values));
       try {
-        const findings = { ...examine(gpu, adapters), decode: await findDecode(gpu) };
+        const findings = { ...examine(gpu, adapters), ...(await tryKernels(gpu)) };
         return await print({ values, io }, findings, describe(findings));
       } finally {
         gpu.destroy();
@@ -80,21 +82,36 @@ function examine(gpu: Gpu, adapters: readonly string[]) {
   };
 }
 
-/** What one layer of a 13B model in q4 is decoded with here, timed on its matrices but on software; or why it is not told. */
-async function findDecode(gpu: Gpu): Promise<Decode | { readonly failed: string }> {
-  // The vocabulary's matrices are not timed.
-  const config = { ...ZIYA_13B, num_hidden_layers: 1, vocab_size: GROUP_SIZE };
+/** What was found out by running kernels. */
+interface Tried {
+  /** What one layer of a 13B model in q4 is decoded with, timed on its matrices but on software; or why it is not told. */
+  readonly decode: Decode | { readonly failed: string };
+  /** How far off the kernels are; none on software, where compiling them takes longer than a doctor should. */
+  readonly checked: readonly Checked[];
+}
+
+/** @param config Of a model of one layer; the vocabulary's matrices are not timed. */
+export async function tryKernels(
+  gpu: Gpu,
+  config: Config = { ...ZIYA_13B, num_hidden_layers: 1, vocab_size: GROUP_SIZE },
+): Promise<Tried> {
   try {
-    return await gpu.guarded("Timing the kernels of decode", async () => {
+    return await gpu.guarded("Trying the kernels", async () => {
+      if (!gpu.info.isFallbackAdapter) {
+        const options = { ...storage(config, "q4", "f16"), tokenCount: config.vocab_size, check: true };
+        const model = await LlamaModel.create(gpu, config, options);
+        model.destroy();
+        return { decode: model.decoding, checked: model.checked };
+      }
       const weights = gpu.allOrNone(() => allocateWeights(gpu, config, () => "q4"));
       try {
-        return await chooseDecode(gpu, config, weights);
+        return { decode: await chooseDecode(gpu, config, weights), checked: [] };
       } finally {
         destroyWeights(weights);
       }
     });
   } catch (error) {
-    if (error instanceof DeviceError) return { failed: error.message };
+    if (error instanceof DeviceError) return { decode: { failed: error.message }, checked: [] };
     throw error;
   }
 }
@@ -122,7 +139,7 @@ function storage(config: Config, format: WeightFormat, cache: CacheFormat): Stor
   return { formatOf: () => format, cache, context: config.max_position_embeddings, chunk: CHUNK };
 }
 
-type Findings = ReturnType<typeof examine> & { readonly decode: Awaited<ReturnType<typeof findDecode>> };
+type Findings = ReturnType<typeof examine> & Tried;
 
 function describe(found: Findings): string {
   const names = Object.keys(found.limits).filter((name) => COMPUTE_LIMIT.test(name));
@@ -148,6 +165,7 @@ function describe(found: Findings): string {
       : "WebGPU does not tell how much memory an adapter has; compare with the graphics card's.",
     "",
     ...describeDecode(found.decode),
+    ...describeChecked(found.checked),
   ];
   return lines.join("\n");
 }
@@ -163,8 +181,18 @@ function describeNeeds(need: ReturnType<typeof needs>, found: ReturnType<typeof 
   );
 }
 
+/** How far kernels were off from known results, and which are done without. */
+export function describeChecked(checked: readonly Checked[]): string[] {
+  if (checked.length === 0) return ["Kernels are held to known results when a model is loaded."];
+  const wrong = describeWrongWays(checked);
+  return [
+    `Of ${checked.length} kernels that were held to known results, ${wrong.length} were wrong.`,
+    ...wrong,
+  ];
+}
+
 export function describeDecode(decode: Findings["decode"]): string[] {
-  if ("failed" in decode) return [`Its kernels of decode could not be timed: ${decode.failed}`];
+  if ("failed" in decode) return [`Its kernels could not be tried: ${decode.failed}`];
   const name = decode.set === "plain" ? "plain" : decode.way;
   if (decode.set === "plain" || !decode.timings) {
     return [`Stored as q4 it would decode with ${name}, by rule: nothing is timed on this adapter.`];

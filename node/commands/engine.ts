@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import { DEVICE_OPTIONS, MODEL_OPTIONS } from "../../src/generate/load-engine.ts";
+import { describeWrongWays } from "../../src/model/check/check.ts";
 import {
   type DeviceOptions,
   type Engine,
@@ -8,7 +9,7 @@ import {
   type LlamaModel,
   load,
 } from "../index.ts";
-import type { Flags, Io, Values } from "./command.ts";
+import { type Flags, type Io, type Values, write } from "./command.ts";
 import { flagsOf, optionsOf } from "./flags.ts";
 import { progressBar } from "./progress.ts";
 
@@ -45,6 +46,7 @@ export async function withEngine<T>(
     bar.clear();
   }
   try {
+    for (const sentence of describeWrongWays(engine.model.checked)) await write(io.stderr, `${sentence}\n`);
     return await use(engine);
   } finally {
     engine.destroy();

@@ -43,7 +43,7 @@ export function hasWay(gpu: Gpu, { name, ways }: Operation<never, string>): bool
   );
 }
 
-/** Of an operation, or one way of it, what was wrong on a GPU, and what to do; undefined where nothing was. */
+/** Of an operation, or one way of it, what was wrong on a GPU: a sentence. Undefined where nothing was. */
 export function describeWrong(
   gpu: Gpu,
   { name, ways }: Operation<never, string>,
@@ -54,10 +54,7 @@ export function describeWrong(
     return reason && (way === undefined || way === known.name) ? [`${known.name} (${reason})`] : [];
   });
   if (found.length === 0) return undefined;
-  return (
-    `The kernel "${name}" is computed wrong by ${describeAdapter(gpu.info)}: ${found.join("; ")}, and there is no other way. ` +
-    `Use another browser, another adapter or a newer graphics driver.`
-  );
+  return `The kernel "${name}" is computed wrong by ${describeAdapter(gpu.info)}: ${found.join("; ")}.`;
 }
 
 /** The ways of an operation that a GPU and a shape allow, the best first; none that was found wrong on it. */
@@ -93,7 +90,11 @@ export async function prepare<Shape, Binding extends string>(
       throw new OptionError(`${operation.name} has no way "${name}"; it has ${names.join(", ")}.`);
     }
     const wrong = describeWrong(gpu, operation, name);
-    if (wrong) throw new DeviceError(wrong);
+    if (wrong) {
+      throw new DeviceError(
+        `${wrong} There is no other way to compute it: use another browser, another adapter or a newer graphics driver.`,
+      );
+    }
     throw new DeviceError(
       `${operation.name} has no way${name === undefined ? "" : ` "${name}"`} for ${show(shape)} on this adapter; ` +
         `there are ${possible.map((known) => known.name).join(", ") || "none"}.`,

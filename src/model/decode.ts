@@ -54,7 +54,7 @@ export async function chooseDecode(
     const way = ways.find(({ name }) => name === wanted);
     if (way) return decodeOf(way);
     const wrong = describeUnsound(gpu, wanted);
-    if (wrong) throw new DeviceError(wrong);
+    if (wrong) throw new DeviceError(`${wrong} Leave decode out: what is right is taken then.`);
     const possible = ["plain", ...ways.map(({ name }) => name)].join(", ");
     throw new DeviceError(
       `decode is "${wanted}", which this model on ${describeAdapter(gpu.info)} does not allow; it allows ${possible}.`,

@@ -1,8 +1,8 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Part } from "../gpu/part.ts";
 
-/** As many times does a pattern stand in the buffer that others are filled from, where it has so much room. */
-const COPIES = 64;
+/** Of the buffer that others are filled from: so large that few copies fill a matrix. */
+const SOURCE_BYTES = 2 ** 20;
 
 /** Noise that is the same in every run: a linear congruential generator's upper bits, in [-1, 1). */
 export class Noise {
@@ -38,7 +38,7 @@ export function fillRepeatedly(
   bytes: number,
 ): void {
   const { device } = gpu;
-  const times = Math.min(COPIES, Math.ceil(bytes / pattern.byteLength));
+  const times = Math.ceil(Math.min(SOURCE_BYTES, bytes) / pattern.byteLength);
   const copies = new Uint32Array(times * pattern.length);
   for (let i = 0; i < times; i++) copies.set(pattern, i * pattern.length);
   const source = gpu.buffer("noise", copies.byteLength);

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { describeDecode } from "../../node/commands/doctor.ts";
+import { describeChecked, describeDecode } from "../../node/commands/doctor.ts";
 import { cacheFolder, fileStore } from "../../node/store.ts";
 
 let folder = "";
@@ -59,7 +59,17 @@ test("doctor tells each way's time, and why it was dropped", () => {
     "  i8 8x4    does not compile",
   ]);
   expect(describeDecode({ set: "plain" })[0]).toContain("with plain, by rule");
-  expect(describeDecode({ failed: "No room." })).toEqual([
-    "Its kernels of decode could not be timed: No room.",
+  expect(describeDecode({ failed: "No room." })).toEqual(["Its kernels could not be tried: No room."]);
+});
+
+test("doctor tells which kernels are wrong, by how much", () => {
+  const right = { kernel: "rope", way: "pairs", error: 1e-7, allowed: 2 ** -12 };
+  const wrong = { kernel: "linear", way: "matrix 8", error: 0.123, allowed: 2 ** -6 };
+  const nothing = { kernel: "argmax", way: "subgroup", error: Number.POSITIVE_INFINITY, allowed: 0 };
+  expect(describeChecked([right, wrong, nothing])).toEqual([
+    "Of 3 kernels that were held to known results, 2 were wrong.",
+    'The kernel "linear" is computed wrong here as "matrix 8" (off by 12 %, where 1.6 % is allowed): another way takes its place.',
+    'The kernel "argmax" is computed wrong here as "subgroup" (gives no numbers, or some where none belong, where 0 % is allowed): another way takes its place.',
   ]);
+  expect(describeChecked([])).toEqual(["Kernels are held to known results when a model is loaded."]);
 });

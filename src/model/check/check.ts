@@ -32,6 +32,16 @@ const CHECKS = [
   ...DRAWING_CHECKS,
 ];
 
+/** For people: a sentence for each way that was wrong, of a model that does without it. */
+export function describeWrongWays(checked: readonly Checked[]): string[] {
+  return checked
+    .filter(isWrong)
+    .map(
+      (one) =>
+        `The kernel "${one.kernel}" is computed wrong here as "${one.way}" (${describeError(one)}): another way takes its place.`,
+    );
+}
+
 /** Rows of a prompt: a tile of 64 and a part of another; on software, where they cost time, no whole tile of the largest. */
 const [ROWS, SOFTWARE_ROWS] = [67, 19];
 /** Where a prompt's rows begin: they go on in another page. */
