@@ -111,8 +111,8 @@ export function readVector(arithmetic: Arithmetic, words: Uint32Array, columns: 
       } else {
         const stored = 32 * group + halfAt(i);
         values[stored] = scale * fromHalf(halves![2 * (start + 16 * (group % 2)) + i]!);
-        // WGSL leaves it to the adapter which of the two halves beside a number it takes.
-        rounding[stored] = 2 ** -10 * Math.abs(values[stored]!) + 2 ** -24 * scale;
+        // WGSL leaves it to the adapter which of the two halves beside a number it takes, and whether the least are zeros.
+        rounding[stored] = 2 ** -10 * Math.abs(values[stored]!) + 2 ** -14 * scale;
       }
     }
   }
