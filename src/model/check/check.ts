@@ -43,7 +43,7 @@ export function describeWrongWays(checked: readonly Checked[]): string[] {
 }
 
 /** Rows of a prompt: a tile of 64 and a part of another; on software, where they cost time, no whole tile of the largest. */
-const [ROWS, SOFTWARE_ROWS] = [67, 19];
+const [ROWS, SOFTWARE_ROWS] = [67, 11];
 /** Where a prompt's rows begin: they go on in another page. */
 const FIRST_POSITION = 21;
 /** Where a token is decoded: in the second of several splits, and where nothing is split. */
