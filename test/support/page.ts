@@ -166,6 +166,9 @@ export async function answered(page: Page, timeout = 90_000): Promise<void> {
   await page.locator(":root[data-state=idle]").waitFor({ timeout });
 }
 
+/** What browsers call a long task, in milliseconds. */
+export const LONG_TASK_MS = 50;
+
 /** What of a trace is read. */
 interface TraceEvent {
   readonly name: string;

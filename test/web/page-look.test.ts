@@ -11,6 +11,7 @@ import {
   type BuiltPage,
   buildPage,
   complaints,
+  LONG_TASK_MS,
   longestTask,
   openFake,
   say,
@@ -20,8 +21,6 @@ expectBrowser();
 
 /** Bytes of the page's files together, gzipped, without the model. */
 const MOST_BYTES = 300_000;
-/** Milliseconds: what browsers call a long task. */
-const LONG_TASK_MS = 50;
 const PHONE = { viewport: { width: 390, height: 700 }, hasTouch: true, isMobile: true };
 
 const ANSWER =

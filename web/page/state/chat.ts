@@ -134,6 +134,7 @@ export class Chat {
       turn.model = model;
       const { prefill, decode } = this.meters;
       prefill.start(performance.now());
+      const points = prefill.points.length;
       let ran = 0;
       const stream = engine.chat(asked, {
         ...generationOptions(),
@@ -163,7 +164,8 @@ export class Chat {
       turn.usage = result.usage;
       turn.timings = result.timings;
       const { prefill_tokens_per_second: rate } = result.timings;
-      if (rate !== null) prefill.points.push(rate);
+      // A prompt that ran in one go has had no rate on its way.
+      if (rate !== null && prefill.points.length === points) prefill.points.push(rate);
       this.latest.value = result;
     } catch (error) {
       turn.finish = stopping.signal.aborted ? "abort" : "error";

@@ -98,6 +98,7 @@ export const en = {
     load: (name: string) => `Loading ${name}`,
     compile: (name: string) => `Making the GPU ready for ${name}`,
   },
+  preparing: (name: string) => `Preparing ${name} for this GPU`,
   ofBytes: (done: string, total: string) => `${done} of ${total}`,
   left: (time: string) => `${time} left`,
   seconds: (count: number) => `${count} s`,

@@ -98,6 +98,7 @@ export const zh: Strings = {
     load: (name) => `正在加载 ${name}`,
     compile: (name) => `正在为 ${name} 准备 GPU`,
   },
+  preparing: (name) => `正在为这块 GPU 准备 ${name}`,
   ofBytes: (done, total) => `${done} / ${total}`,
   left: (time) => `还需 ${time}`,
   seconds: (count) => `${count} 秒`,
