@@ -12,6 +12,8 @@ export interface Asked {
   readonly shardBytes?: number;
   /** What the browser says to be free, in bytes. */
   readonly free?: number;
+  /** The phase in which the worker ends, without another word. */
+  readonly endAt?: TransferProgress["phase"];
   /** Of the checkout. */
   readonly root: string;
 }
@@ -27,12 +29,15 @@ const store = new ModelStore();
 let stopping = new AbortController();
 
 self.addEventListener("message", async ({ data }: MessageEvent<Asked>) => {
-  const { name, source, root, free, shardBytes, ...options } = data;
+  const { name, source, root, free, endAt, shardBytes, ...options } = data;
   if (!source) return stopping.abort(new Error("stopped by the page"));
   stopping = new AbortController();
   if (free !== undefined)
     Object.assign(navigator.storage, { estimate: async () => ({ quota: free, usage: 0 }) });
-  const onProgress = (progress: TransferProgress) => tell({ progress });
+  const onProgress = (progress: TransferProgress) => {
+    tell({ progress });
+    if (progress.phase === endAt) self.close();
+  };
   try {
     const parts = {
       shardBytes,

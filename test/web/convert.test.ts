@@ -1,7 +1,7 @@
-import { cp, mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, BrowserContext } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { convert as convertInNode } from "../../node/convert/convert.ts";
 import { type InputDescription, openSources } from "../../node/convert/inputs.ts";
@@ -18,6 +18,13 @@ import {
   serveSources,
 } from "../support/browser.ts";
 import { contents } from "../support/convert.ts";
+import {
+  type Conversion,
+  type ConvertTab,
+  openConvertTab,
+  type Parts,
+  SHARD_BYTES,
+} from "../support/convert-page.ts";
 import { type Release, writeRelease } from "../support/release.ts";
 
 expectBrowser();
@@ -25,29 +32,15 @@ expectBrowser();
 /** Vulkan as Chromium brings it. */
 const SWIFTSHADER = "/usr/lib/chromium/vk_swiftshader_icd.json";
 
-/** SwiftShader compiles a kernel in about a second. */
-const GPU_MS = 100_000;
 /** A piece that is hashed, or what base and delta have of a block that is packed. */
 const MOST_READ = 8 * 1024 * 1024;
-/** Small, so that there are several shards. */
-const SHARD_BYTES = 128 * 1024;
-
-/** What a conversion has come to; held in the page. */
-interface Conversion {
-  readonly progress: { readonly phase: string; readonly done: number; readonly total: number }[];
-  readonly result?: unknown;
-  readonly failure?: string;
-}
-
-type Parts = Partial<Record<"model" | "base" | "delta", string>>;
-
 describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
   let folder = "";
   let release: Release;
   let server: SourceServer;
   let browser: Browser;
   let context: BrowserContext;
-  let page: Page;
+  let tab: ConvertTab;
   const place = (name: string) => join(folder, name);
 
   beforeAll(async () => {
@@ -56,7 +49,7 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
     server = await serveSources();
     browser = await launchBrowser();
     context = await browser.newContext();
-    page = await openPage();
+    tab = await openConvertTab(context, server);
   });
 
   afterAll(async () => {
@@ -64,93 +57,6 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
     await server?.close();
     if (folder) await rm(folder, { recursive: true });
   });
-
-  /** A page that notes its long tasks, and the most that its workers read at once. */
-  async function openPage(): Promise<Page> {
-    const opened = await context.newPage();
-    await opened.goto(server.blank);
-    await opened.evaluate(`(() => {
-      window.filesOf = async (model) => {
-        let folder = await navigator.storage.getDirectory();
-        for (const name of ["ziya-webgpu", "models", model, "files"]) {
-          folder = await folder.getDirectoryHandle(name, { create: true });
-        }
-        return folder;
-      };
-      window.long = [];
-      const note = (entries) => long.push(...entries.map(({ duration }) => duration));
-      const observer = new PerformanceObserver((list) => note(list.getEntries()));
-      observer.observe({ type: "longtask" });
-      // Of tasks that are over: they are noted in the next turn.
-      window.longTasks = async () => {
-        await new Promise((resolve) => setTimeout(resolve));
-        note(observer.takeRecords());
-        return long.splice(0);
-      };
-      window.mostRead = 0;
-      new BroadcastChannel("reads").onmessage = ({ data }) => {
-        window.mostRead = Math.max(window.mostRead, data);
-      };
-    })()`);
-    return opened;
-  }
-
-  /** Chooses folders of the disk, as a person does. */
-  async function choose(parts: Parts): Promise<void> {
-    await page.evaluate(
-      `document.body.innerHTML = ${JSON.stringify(
-        Object.keys(parts)
-          .map((part) => `<input type="file" webkitdirectory id="${part}">`)
-          .join(""),
-      )}`,
-    );
-    for (const [part, path] of Object.entries(parts)) await page.setInputFiles(`#${part}`, path);
-  }
-
-  /** Begins a conversion of what was chosen. */
-  async function begin(name: string, options: Record<string, unknown> = {}): Promise<void> {
-    const asked = { name, root: server.address(""), shardBytes: SHARD_BYTES, workers: 2, ...options };
-    await page.evaluate(`(() => {
-      const asked = ${JSON.stringify(asked)};
-      const source = {};
-      for (const { id, files } of document.querySelectorAll("input")) source[id] = asked.handle ? window.handle : [...files];
-      window.converter?.terminate();
-      window.converter = new Worker(${JSON.stringify(server.address("test/support/convert-worker.ts"))}, { type: "module" });
-      window.conversion = { progress: [] };
-      window.converter.onerror = ({ message }) => { window.conversion.failure = message; };
-      window.converter.onmessage = ({ data }) => {
-        if (data.progress) window.conversion.progress.push(data.progress);
-        else Object.assign(window.conversion, data);
-      };
-      window.converter.postMessage({ ...asked, source });
-    })()`);
-  }
-
-  async function ended(): Promise<Conversion> {
-    await page.waitForFunction("window.conversion.result || window.conversion.failure", undefined, {
-      timeout: GPU_MS,
-    });
-    return (await page.evaluate("window.conversion")) as Conversion;
-  }
-
-  async function convert(name: string, options?: Record<string, unknown>): Promise<Conversion> {
-    await begin(name, options);
-    return ended();
-  }
-
-  /** SHA-256 by name of what there is of a model. */
-  async function stored(name: string): Promise<Record<string, string>> {
-    return page.evaluate(`(async () => {
-      const folder = await filesOf(${JSON.stringify(name)});
-      const sums = [];
-      for await (const [name, handle] of folder.entries()) {
-        const bytes = await (await handle.getFile()).arrayBuffer();
-        const sum = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-        sums.push([name, Array.from(sum, (byte) => byte.toString(16).padStart(2, "0")).join("")]);
-      }
-      return Object.fromEntries(sums.sort());
-    })()`);
-  }
 
   const partsOf = ({ base, delta }: Pick<Release, "base" | "delta">) => {
     return { base: { kind: "folder", path: base }, delta: { kind: "folder", path: delta } } as const;
@@ -172,17 +78,16 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
   }
 
   test("has every byte that Node gives it, and leaves the page's thread alone", async () => {
-    await choose({ base: release.base, delta: release.delta });
-    const { progress, model, listed, again, long } = (await page.evaluate(`(async () => {
+    await tab.choose({ base: release.base, delta: release.delta });
+    const { progress, model, listed, again, long } = (await tab.page.evaluate(`(async () => {
       const { openModels } = await import(${JSON.stringify(server.address("web/index.ts"))});
-      const [base, delta] = Array.from(document.querySelectorAll("input"), ({ files }) => [...files]);
       const models = openModels();
       const progress = [];
       await longTasks(); // of importing
       const onProgress = (told) => progress.push(told);
-      const model = await models.convert("whole", { base, delta }, { onProgress });
+      const model = await models.convert("whole", chosen(), { onProgress });
       const long = await longTasks();
-      const again = await models.convert("whole", { base, delta }).catch(({ message }) => message);
+      const again = await models.convert("whole", chosen()).catch(({ message }) => message);
       const listed = await models.list();
       models.close();
       return { progress, model, listed, again, long };
@@ -195,7 +100,7 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
     expect(long).toEqual([]);
     const out = place("whole");
     await convertInNode({ inputs: partsOf(release), weights: "q4", out, workers: 1 });
-    expect(await stored("whole")).toEqual(await contents(out));
+    expect(await tab.stored("whole")).toEqual(await contents(out));
     expect(model).toMatchObject({ name: "whole", whole: true, weights: "q4", done: await sizeOf(out) });
     expect(listed).toEqual([model]);
     expect([...new Set(progress.map(({ phase }) => phase))]).toEqual(["convert", "check"]);
@@ -208,9 +113,9 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
   test("is one of safetensors in a folder that a page may read, too", async () => {
     const model = place("safetensors");
     await convertInNode({ inputs: partsOf(release), weights: "f16", out: model, workers: 1 });
-    await choose({ model });
+    await tab.choose({ model });
     // As the handle of a dropped folder: the browser's own folder has such a one.
-    await page.evaluate(`(async () => {
+    await tab.page.evaluate(`(async () => {
       const root = await navigator.storage.getDirectory();
       window.handle = await root.getDirectoryHandle("dropped", { create: true });
       for (const file of document.querySelector("input").files) {
@@ -218,10 +123,10 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
         await file.stream().pipeTo(await handle.createWritable());
       }
     })()`);
-    const { failure } = await convert("handle", { weights: "q8", handle: true });
+    const { failure } = await tab.convert("handle", { weights: "q8", handle: true });
     expect(failure).toBeUndefined();
     const inputs = { model: { kind: "folder", path: model } } as const;
-    expect(await stored("handle")).toEqual(await here("handle", { weights: "q8", inputs }));
+    expect(await tab.stored("handle")).toEqual(await here("handle", { weights: "q8", inputs }));
   });
 
   describe("and stopped in the middle", () => {
@@ -234,7 +139,7 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
 
     /** Shards that are there, by name, with the time at which each was written. */
     const shards = async (name: string): Promise<[string, number][]> =>
-      page.evaluate(`(async () => {
+      tab.page.evaluate(`(async () => {
         const folder = await filesOf(${JSON.stringify(name)});
         const found = [];
         for await (const [name, handle] of folder.entries()) {
@@ -247,27 +152,27 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
       "%s goes on where it was, to the same bytes",
       async (how) => {
         const asked = { weights: "f32", workers: 1 };
-        await choose({ base: long.base, delta: long.delta });
-        await begin(how, asked);
+        await tab.choose({ base: long.base, delta: long.delta });
+        await tab.begin(how, asked);
         await expect
           .poll(async () => (await shards(how)).length, { timeout: 20_000, interval: 2 })
           .toBeGreaterThan(1);
         if (how === "by the page") {
-          await page.evaluate("converter.postMessage({})");
-          expect((await ended()).failure).toBe("Error: stopped by the page");
+          await tab.page.evaluate("converter.postMessage({})");
+          expect((await tab.ended()).failure).toBe("Error: stopped by the page");
         } else {
-          await page.close();
-          page = await openPage();
+          await tab.page.close();
+          tab = await openConvertTab(context, server);
         }
         const before = await shards(how);
         expect(before.length).toBeLessThan(Object.keys(wanted).length - 3);
-        expect(await stored(how)).not.toHaveProperty(INDEX);
-        expect(await stored(how)).toHaveProperty(UNFINISHED_INDEX);
+        expect(await tab.stored(how)).not.toHaveProperty(INDEX);
+        expect(await tab.stored(how)).toHaveProperty(UNFINISHED_INDEX);
 
-        await choose({ base: long.base, delta: long.delta });
-        const { failure, progress } = await convert(how, asked);
+        await tab.choose({ base: long.base, delta: long.delta });
+        const { failure, progress } = await tab.convert(how, asked);
         expect(failure).toBeUndefined();
-        expect(await stored(how)).toEqual(wanted);
+        expect(await tab.stored(how)).toEqual(wanted);
         // The last one may have come to its end and not into the journal.
         expect((await shards(how)).slice(0, before.length - 1)).toEqual(before.slice(0, -1));
         const first = progress.find(({ phase }) => phase === "convert")!;
@@ -276,22 +181,50 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
     );
   });
 
+  test("ended when all but the last check of it was done, is checked and there", async () => {
+    await tab.choose({ base: release.base, delta: release.delta });
+    await tab.begin("checked", { endAt: "check" });
+    await tab.page.waitForFunction('conversion.progress.some(({ phase }) => phase === "check")');
+    expect(await tab.stored("checked")).toHaveProperty(INDEX);
+    const { failure, progress, result } = await tab.convert("checked");
+    expect(failure).toBeUndefined();
+    expect(result).toMatchObject({ whole: true });
+    expect(progress.filter(({ phase }) => phase !== "check")).toEqual([]);
+    expect(await tab.stored("checked")).toEqual(await here("checked", { weights: "q4" }));
+  });
+
+  test("goes on when there is room again, after the storage was full", async () => {
+    await tab.choose({ base: release.base, delta: release.delta });
+    const session = await context.newCDPSession(tab.page);
+    const { origin } = new URL(server.blank);
+    const { usage } = await session.send("Storage.getUsageAndQuota", { origin });
+    // The browser says that there is room, and when it comes to writing there is not.
+    await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: usage + 300_000 });
+    const { failure } = await tab.convert("full", { free: 1e9, workers: 1 });
+    expect(failure).toMatch(
+      /^StorageError: full needs more room, and the browser's storage has .* free\. Delete a model/,
+    );
+    await session.send("Storage.overrideQuotaForOrigin", { origin });
+    expect((await tab.convert("full")).failure).toBeUndefined();
+    expect(await tab.stored("full")).toEqual(await here("full", { weights: "q4" }));
+  });
+
   test("is read and packed in pieces of bounded size", async () => {
     const wide = { hidden_size: 1024, intermediate_size: 2560, num_attention_heads: 8, num_hidden_layers: 1 };
     const { base, delta } = await writeRelease(place("wide"), wide);
     const { size } = await stat(join(delta, "pytorch_model-00001-of-00002.bin"));
-    await choose({ base, delta });
-    expect((await convert("wide", { weights: "f16", workers: 1 })).failure).toBeUndefined();
-    const most = (await page.evaluate("mostRead")) as number;
+    await tab.choose({ base, delta });
+    expect((await tab.convert("wide", { weights: "f16", workers: 1 })).failure).toBeUndefined();
+    const most = (await tab.page.evaluate("mostRead")) as number;
     expect(size).toBeGreaterThan(MOST_READ);
     expect(most).toBeGreaterThan(MOST_READ / 4);
     expect(most).toBeLessThanOrEqual(MOST_READ);
   });
 
   test("is refused where it cannot be, in Node's sentences", async () => {
-    const refused = async (parts: Parts, options?: Record<string, unknown>) => {
-      await choose(parts);
-      const { failure } = await convert("refused", options);
+    const refused = async (parts: Parts, options?: Parameters<ConvertTab["convert"]>[1]) => {
+      await tab.choose(parts);
+      const { failure } = await tab.convert("refused", options);
       return failure;
     };
     const inNode = async (inputs: InputDescription) =>
@@ -315,6 +248,13 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
     expect(wrong).toMatch(/^CheckpointError: /);
     expect(wrong).toBe(await inNode(partsOf({ base: stranger, delta })));
 
+    // Chosen, and then written over.
+    await tab.choose({ base: stranger, delta });
+    await utimes(join(stranger, "pytorch_model-00002-of-00002.bin"), 1e9, 1e9);
+    expect((await tab.convert("refused")).failure).toMatch(
+      /^CheckpointError: pytorch_model-00002-of-00002.bin could not be read at byte \d+: choose the file again/,
+    );
+
     expect(await refused({ delta })).toBe(
       "OptionError: Wanted either the files of a model, or those of a base and of its delta.",
     );
@@ -334,10 +274,10 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
 
   test("calibrated, has the bytes that Node makes of what the page's GPU measured", async () => {
     const text = "一丁丂七丄丅 ".repeat(44);
-    await choose({ base: release.base, delta: release.delta });
-    await begin("calibrated", { calibration: text });
+    await tab.choose({ base: release.base, delta: release.delta });
+    await tab.begin("calibrated", { calibration: text });
     const importance = await measured("calibrated");
-    const { failure, progress } = await ended();
+    const { failure, progress } = await tab.ended();
     expect(failure).toBeUndefined();
     expect(progress[0]).toMatchObject({ phase: "calibrate" });
 
@@ -345,7 +285,7 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
     await writeFile(calibration, text);
     const inputs = { ...partsOf(release), calibration };
     await seed(place("seeded"), inputs, importance);
-    const found = await stored("calibrated");
+    const found = await tab.stored("calibrated");
     expect(found).toEqual(await here("seeded", { weights: "q4", inputs }));
     expect(found).not.toEqual(await here("uncalibrated", { weights: "q4" }));
     // The same driver measures the same bits in both, which takes Node as long again.
@@ -356,7 +296,7 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
 
   /** What a conversion keeps of its calibration until it is finished. */
   const measured = (name: string): Promise<string> =>
-    page.evaluate(`(async () => {
+    tab.page.evaluate(`(async () => {
       for (;;) {
         if (conversion.failure) throw new Error(conversion.failure);
         const folder = await filesOf(${JSON.stringify(name)});
