@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { load } from "../../node/index.ts";
 import { kernelsOf } from "../../src/benchmark/kernels.ts";
-import { type BenchmarkReport, benchmarkEngine, type Engine, type LlamaModel } from "../../src/index.ts";
+import {
+  type BenchmarkReport,
+  benchmarkEngine,
+  DeviceLostError,
+  type Engine,
+  type LlamaModel,
+} from "../../src/index.ts";
 import { packedBytes } from "../../src/kernels/cache.ts";
 import { storedBytes } from "../../src/stored.ts";
 import { user } from "../support/engine.ts";
@@ -110,4 +116,12 @@ test("ends where its signal is aborted", async () => {
   );
   expect(engine.model.gpu.allocated).toBe(allocated);
   expect((await engine.chat([user("3+4")], { temperature: 0 }).complete()).finish_reason).toBe("stop");
+});
+
+test("ends where its device is lost, and the engine goes on with another one", async () => {
+  const { gpu } = engine.model;
+  const onProgress = () => gpu.device.destroy();
+  await expect(benchmarkEngine(engine, "tiny", { onProgress })).rejects.toThrow(DeviceLostError);
+  expect((await engine.chat([user("3+4")], { temperature: 0 }).complete()).finish_reason).toBe("stop");
+  expect(engine.model.gpu).not.toBe(gpu);
 });
