@@ -124,7 +124,8 @@ async function openUrl(url: string, fetch: Fetch, signal?: AbortSignal): Promise
 }
 
 /** Undefined where the response is of the file that was asked for. */
-export function missingBy({ status, headers }: Response): Missing | undefined {
+export function missingBy(response: Response): Missing | undefined {
+  const { status, headers } = response;
   if (status === 403) return { missing: "403", forbidden: true };
   if (status === 404 || status === 410) return { missing: `${status}`, forbidden: false };
   const type = headers.get("content-type") ?? "";
@@ -140,7 +141,8 @@ export function forbidden(url: string): CheckpointError {
 }
 
 /** What tells one version of a resource from another. */
-export function versionOf({ headers }: Response): string {
+export function versionOf(response: Response): string {
+  const { headers } = response;
   const etag = headers.get("etag");
   return etag === null ? `Last-Modified ${headers.get("last-modified")}` : `ETag ${etag}`;
 }
