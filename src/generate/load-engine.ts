@@ -101,8 +101,8 @@ export const MODEL_OPTIONS = {
 
 /**
  * Opens a device and loads a checkpoint folder in Hugging Face's layout onto it. When the device is lost, the engine opens the
- * adapter's next one and reads the weights again, and the answers that were under way go on: their tokens are run as they were at first, and
- * what earlier answers had left in the cache as part of a prompt.
+ * adapter's next one and reads the weights again, and the answers that were under way go on: their tokens are run as they were
+ * at first, and what earlier answers had left in the cache as part of a prompt. Their files have to stay readable for that.
  * @param release Called when the engine is destroyed, after its device is: for the host's own end.
  * @throws OptionError, TokenizerError, ConfigError, CheckpointError or DeviceError; nothing stays allocated then. What
  * is wrong with the text files is told before a device is opened and the weights are read.

@@ -51,7 +51,13 @@ export async function searchBeams(asked: Search, over: AbortSignal): Promise<Fou
       let runs = false;
       const turn = scheduler.run(async () => {
         runs = true;
-        if (!over.aborted) await beams.advance();
+        if (over.aborted) return;
+        // Another one has nothing of it in its cache, whoever found that the device was lost.
+        if (beams.model !== scheduler.model) {
+          beams.close(true);
+          beams = new Beams(asked);
+        }
+        await beams.advance();
       });
       try {
         // A turn that has not begun does nothing any more when it comes.
@@ -60,9 +66,6 @@ export async function searchBeams(asked: Search, over: AbortSignal): Promise<Fou
       } catch (error) {
         const recovered = await Promise.race([scheduler.recovers(error), end]);
         if (recovered === false) throw error;
-        if (over.aborted) break;
-        beams.close(true);
-        beams = new Beams(asked);
       }
     }
     scheduler.noteProgress();
@@ -92,6 +95,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 /** The beams of a search, and where in the cache they are: each sequence lacks the last token of its beam. */
 class Beams {
   readonly search: BeamSearch;
+  readonly model: LanguageModel;
   cached = 0;
   steps = 0;
   firstMilliseconds = 0;
@@ -104,12 +108,13 @@ class Beams {
   constructor(asked: Search) {
     this.asked = asked;
     this.search = new BeamSearch(asked);
+    this.model = asked.scheduler.model;
   }
 
   /** Runs a chunk of the prompt, or a token of each beam. */
   async advance(): Promise<void> {
-    const { scheduler, prompt, onPrefill } = this.asked;
-    const { model } = scheduler;
+    const { model } = this;
+    const { prompt, onPrefill } = this.asked;
     if (this.sequences.length === 0) {
       const sequence = model.open(prompt);
       this.sequences = [sequence];
@@ -157,9 +162,10 @@ class Beams {
 
   /** Runs a pass, and if logits come of it, goes on with the beams that they are for. */
   private async run(parts: Parameters<LanguageModel["run"]>[0], kind: PassKind): Promise<void> {
-    const { scheduler, penalties } = this.asked;
+    const { model } = this;
+    const { penalties } = this.asked;
     const started = performance.now();
-    const rows = await scheduler.model.run(parts, "logits", kind);
+    const rows = await model.run(parts, "logits", kind);
     if (rows.length === 0) return;
     this.search.step(rows.map((row, i) => logProbabilities(row, this.sequences[i]!.tokens, penalties)));
     if (this.steps++ === 0) this.firstMilliseconds = performance.now() - this.began;

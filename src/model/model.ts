@@ -144,7 +144,8 @@ export class LlamaModel implements LanguageModel {
   }
 
   async run(parts: readonly PassPart[], want: Want, kind: PassKind): Promise<readonly Candidates[]> {
-    const [rows, draws] = countRows(parts, kind, this.state.rows.capacity);
+    const { cache, rows: made } = this.state;
+    const [rows, draws] = countRows(parts, kind, made.capacity, cache);
     const { decodeAt, prefill } = this.passes;
     const few = kind === "decode" && rows > 1 ? await this.passes.few(rows) : undefined;
     const alone = kind === "decode" && rows === 1 ? decodeAt(parts[0]!.sequence.length) : prefill;

@@ -2,16 +2,20 @@ import { OptionError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { MOST_DRAWN, ROW, ROWS_HEADER, rowsBytes } from "../kernels/rows.ts";
 import type { PassKind, PassPart } from "./language-model.ts";
+import type { KvCache } from "./sequence.ts";
 
 /**
  * Rows of a pass, and how many of them are drawn.
  * @param capacity Rows of the largest pass.
- * @throws OptionError when they are none, or more than a pass of the kind takes, or more are drawn than there is room for.
+ * @param cache The model's.
+ * @throws OptionError when they are none, or more than a pass of the kind takes, or more are drawn than there is room for, and
+ * for a sequence of another model, whose pages others have here.
  */
 export function countRows(
   parts: readonly PassPart[],
   kind: PassKind,
   capacity: number,
+  cache: KvCache,
 ): [rows: number, drawn: number] {
   const most = kind === "decode" ? Math.min(MOST_DRAWN, capacity) : capacity;
   const rows = parts.reduce((sum, { count }) => sum + count, 0);
@@ -20,6 +24,9 @@ export function countRows(
     throw new OptionError(
       `A pass takes 1 to ${most} rows, of which ${MOST_DRAWN} at most are drawn; asked for ${rows} and ${drawn}.`,
     );
+  }
+  if (parts.some(({ sequence }) => sequence.cache !== cache)) {
+    throw new OptionError("A pass takes sequences of its own model; open another one.");
   }
   return [rows, drawn];
 }

@@ -192,7 +192,8 @@ export class Sequence {
   readonly pages: number[];
   /** Its line in the page table, from the first tokens on. */
   line: number | undefined;
-  private readonly cache: KvCache;
+  /** Where they are. */
+  readonly cache: KvCache;
   private readonly ids: number[];
   private released = false;
 

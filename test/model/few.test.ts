@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Candidates, PassPart } from "../../src/model/language-model.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
-import type { Sequence } from "../../src/model/sequence.ts";
+import { KvCache, type Sequence } from "../../src/model/sequence.ts";
 import { randomFolder } from "../support/checkpoint.ts";
 import { expectClose } from "../support/close.ts";
 import { useGpu } from "../support/gpu.ts";
@@ -153,12 +153,16 @@ describe("a decode pass of several rows", () => {
     });
   });
 
-  it("takes no more rows than there is room for", async () => {
+  it("takes no more rows than there is room for, and none of another model", async () => {
     await withModel(undefined, async (model) => {
       const sequence = model.open();
       sequence.reserve(17);
       const rows = { sequence, tokens: BEGINNINGS[0]!, first: 0, count: 17, drawn: 0 };
       await expect(model.run([rows], "argmax", "decode")).rejects.toThrow("A pass takes 1 to 16 rows");
+      const others = new KvCache(model.state.cache.shape, { setPage() {}, copyPage() {} }).open();
+      others.reserve(1);
+      const row = { ...rows, sequence: others, count: 1 };
+      await expect(model.run([row], "argmax", "decode")).rejects.toThrow("sequences of its own model");
     });
   });
 });

@@ -55,6 +55,9 @@ export class FakeModel implements EngineModel {
   }
 
   async run(parts: readonly PassPart[], want: Want): Promise<Candidates[]> {
+    if (parts.some(({ sequence }) => sequence.cache !== this.cache)) {
+      throw new Error("A sequence is another model's.");
+    }
     this.passes.push(parts.map(({ tokens, first, count }) => tokens.slice(first, first + count)));
     this.onPass();
     await new Promise((resolve) => setTimeout(resolve));
