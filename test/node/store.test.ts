@@ -69,7 +69,7 @@ test("doctor tells which kernels are wrong, by how much", () => {
   expect(describeChecked([right, wrong, nothing])).toEqual([
     "Of 3 kernels that were held to known results, 2 were wrong.",
     'The kernel "linear" is computed wrong here as "matrix 8" (off by 12 %, where 1.6 % is allowed): another way takes its place.',
-    'The kernel "argmax" is computed wrong here as "subgroup" (gives no numbers, or some where none belong, where 0 % is allowed): another way takes its place.',
+    'The kernel "argmax" is computed wrong here as "subgroup" (no number, or leaves some where none belong, where 0 % is allowed): another way takes its place.',
   ]);
   expect(describeChecked([])).toEqual(["Kernels are held to known results when a model is loaded."]);
 });

@@ -53,12 +53,12 @@ export function isWrong({ error, allowed }: Checked): boolean {
   return error > allowed;
 }
 
-/** For messages: "off by 12 %, where 0.024 % is allowed". */
+/** For messages, behind "is": "off by 12 %, where 0.024 % is allowed". */
 export function describeError({ error, allowed }: Checked): string {
   const percent = (share: number) => `${Number((100 * share).toPrecision(2))} %`;
   const found = Number.isFinite(error)
     ? `off by ${percent(error)}`
-    : "gives no numbers, or some where none belong";
+    : "no number, or leaves some where none belong";
   return `${found}, where ${percent(allowed)} is allowed`;
 }
 
