@@ -6,7 +6,7 @@ try {
   // A folder beside the page: models/ziya-tiny of the package, or one that `ziya convert` has written.
   const engine = await loadEngine("model/", {
     onProgress: ({ done, total }) => {
-      status.textContent = `${Math.floor((100 * done) / total)} %`;
+      status.textContent = total > 0 ? `${Math.floor((100 * done) / total)} %` : "…";
     },
   });
   const stream = engine.chat([{ role: "user", content: "你好,你是谁?" }], { temperature: 0 });

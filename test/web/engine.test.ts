@@ -263,6 +263,14 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
     expect(text).toBe((await here()).text);
   });
 
+  test("a worker whose file is not there is told of, with what to do", async () => {
+    const { message } = await thrown(`
+      const { Worker } = globalThis;
+      globalThis.Worker = class { constructor(_, options) { return new Worker("nothing.js", options); } };
+      try { await ziya.loadEngine("models/ziya-tiny/"); } finally { globalThis.Worker = Worker; }`);
+    expect(message).toMatch(/^The worker of ziya-webgpu did not start: .* give the option `worker`/);
+  });
+
   test("what is under way fails when the engine is destroyed, and a worker that is none is told of", async () => {
     expect(
       await thrown(`

@@ -99,8 +99,8 @@ describe.skipIf(!hasBrowser)("the examples", () => {
   // Without a model each worker says that there is none.
   test.each(Object.keys(builds))("%s finds the worker without being told where", async (name) => {
     const path = await builds[name]!();
-    expect((await open(path)).status).toContain("neither tokenizer.model nor tokenizer.json");
-    expect(asked).toContain(`/${path}model/tokenizer.model`);
+    expect((await open(path)).status).toContain("/model/ has no weights");
+    expect(asked).toContain(`/${path}model/model.safetensors`);
   });
 
   test("a page without any bundler answers", async () => {

@@ -7,16 +7,21 @@ import type { Reply } from "../protocol.ts";
 export async function startWorker(): Promise<Worker> {
   const own = new Worker(new URL("../worker.ts", import.meta.url), { type: "module", name: "ziya-webgpu" });
   if (await isRunning(own)) return own;
-  const { default: text } = await import("./worker-text.ts");
-  const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
-  const embedded = new Worker(address, { type: "module", name: "ziya-webgpu" });
-  // The address stays: for a conversion the worker starts others of its own script.
-  if (await isRunning(embedded)) return embedded;
-  URL.revokeObjectURL(address);
+  const embedded = await startText();
+  if (embedded && (await isRunning(embedded))) return embedded;
   throw new Error(
     "The worker of ziya-webgpu did not start: neither its file, beside the script, nor its text. Serve worker.js of " +
       'ziya-webgpu/dist/browser, and give the option `worker`: () => new Worker("…/worker.js", { type: "module" }).',
   );
+}
+
+/** A worker of the text that the script carries, where it does. */
+async function startText(): Promise<Worker | undefined> {
+  const { default: text } = await import("./worker-text.ts");
+  if (text === "") return undefined;
+  // The address stays: for a conversion the worker starts others of its own script.
+  const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+  return new Worker(address, { type: "module", name: "ziya-webgpu" });
 }
 
 /** Whether a worker says that it runs; one that cannot be fetched or read says otherwise. */
