@@ -287,7 +287,7 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
     await page.locator("#context", { hasText: /\d+ \/ 100/ }).waitFor();
     await page.locator(".context.full").waitFor();
     await page.locator(".forgotten").waitFor();
-    expect(await page.locator("#context").getAttribute("title")).toContain("the oldest turns are left out");
+    await page.getByText("The context is full: the oldest turns are left out").waitFor();
     const before = await page.locator(".turn:has(~ .forgotten)").count();
     // 25 of 100 are kept for the answer, a question has 1 and an answer 30: the last two turns and the next question fit.
     expect(before).toBe(2);

@@ -98,7 +98,6 @@ export const en = {
     load: (name: string) => `Loading ${name}`,
     compile: (name: string) => `Making the GPU ready for ${name}`,
   },
-  preparing: (name: string) => `Preparing ${name} for this GPU`,
   ofBytes: (done: string, total: string) => `${done} of ${total}`,
   left: (time: string) => `${time} left`,
   seconds: (count: number) => `${count} s`,
@@ -261,9 +260,9 @@ export const en = {
       title: "The browser could not store it",
       text: "Most often there is too little room: delete models that you no longer need, or free space on the disk. If another tab uses the same model, close it. What was fetched is kept.",
     },
-    "too-large": {
-      title: "The model does not fit this device",
-      text: "Choose a smaller one, one packed in 4 bits, or a shorter context.",
+    device: {
+      title: "This GPU cannot run the model",
+      text: "If it does not fit, choose a smaller one, one packed in 4 bits, or a shorter context. If the GPU computes it wrong, update the browser and the graphics driver, or use another browser. The words below say which it is.",
     },
     "broken-file": {
       title: "A file of the model is wrong",

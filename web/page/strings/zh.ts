@@ -98,7 +98,6 @@ export const zh: Strings = {
     load: (name) => `正在加载 ${name}`,
     compile: (name) => `正在为 ${name} 准备 GPU`,
   },
-  preparing: (name) => `正在为这块 GPU 准备 ${name}`,
   ofBytes: (done, total) => `${done} / ${total}`,
   left: (time) => `还需 ${time}`,
   seconds: (count) => `${count} 秒`,
@@ -247,9 +246,9 @@ export const zh: Strings = {
       title: "浏览器没能存下它",
       text: "多半是空间不够：请删除不再需要的模型，或清理磁盘。若另一个标签页正在用这个模型，请关闭它。已下载的部分都在。",
     },
-    "too-large": {
-      title: "这台设备放不下这个模型",
-      text: "请选小一些的、4 位压缩的模型，或短一些的上下文。",
+    device: {
+      title: "这块 GPU 运行不了这个模型",
+      text: "如果是放不下，请选小一些的、4 位压缩的模型，或短一些的上下文；如果是算得不对，请更新浏览器和显卡驱动，或换一个浏览器。下面的文字说明是哪一种。",
     },
     "broken-file": {
       title: "模型的一个文件不对",

@@ -30,11 +30,14 @@ export function makeComposer(chat: Chat, session: Session, status: HTMLElement, 
     icon("send"),
   );
   const stop = iconButton("stop", t().stop, () => chat.stop(), { id: "stop", class: "round" });
+  const words = h("p", { class: "context-words" });
+  const meter = contextMeter(chat, session, box, words, gone);
   const form = h(
     "form",
     { class: "composer" },
     box,
-    h("div", { class: "composer-row" }, status, contextMeter(chat, session, box, gone), send, stop),
+    words,
+    h("div", { class: "composer-row" }, status, meter, send, stop),
   );
 
   const submit = () => {

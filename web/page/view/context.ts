@@ -11,18 +11,22 @@ import { number } from "../ui/format.ts";
 const REST_MS = 300;
 const CIRCLE = 2 * Math.PI * 8;
 
-/** A ring that shows how much of the context the conversation takes, with what is being typed, and says so in words. */
+/**
+ * A ring that shows how much of the context the conversation takes, with what is being typed.
+ * @param words Where it is said what happens at the end of the context, once that has come.
+ */
 export function contextMeter(
   chat: Chat,
   session: Session,
   box: HTMLTextAreaElement,
+  words: HTMLElement,
   gone: AbortSignal,
 ): HTMLElement {
   const ring = svg("circle", { cx: 10, cy: 10, r: 8, class: "ring-used", "stroke-dasharray": `0 ${CIRCLE}` });
   const label = h("span", {});
   const element = h(
     "span",
-    { class: "context", id: "context" },
+    { class: "context", id: "context", title: t().contextHint },
     svg(
       "svg",
       { viewBox: "0 0 20 20", class: "ring", "aria-hidden": "true" },
@@ -50,6 +54,8 @@ export function contextMeter(
     // Counted by the engine already, unless something is being typed.
     const counted = messages.at(-1)?.role === "assistant" ? last?.usage : undefined;
     let used = counted ? counted.prompt_tokens + counted.completion_tokens : 0;
+    // A prompt ends with a question: behind an answer of another visit stands the shortest one that there is.
+    if (!counted && messages.at(-1)?.role === "assistant") messages.push({ role: "user", content: "?" });
     if (!counted && messages.length > 0) used = await tokensOf(state.engine, messages);
     if (mine !== turn || gone.aborted) return;
     const full = used > context - reserve(state.engine);
@@ -57,7 +63,8 @@ export function contextMeter(
     element.classList.toggle("full", full);
     ring.setAttribute("stroke-dasharray", `${CIRCLE * Math.min(1, used / context)} ${CIRCLE}`);
     label.textContent = t().contextUsed(number(used), number(context));
-    element.title = full ? t().contextFull[generationOptions().overflow ?? "error"] : t().contextHint;
+    words.hidden = !full;
+    words.textContent = full ? t().contextFull[generationOptions().overflow ?? "error"] : "";
   };
   const soon = () => {
     clearTimeout(timer);

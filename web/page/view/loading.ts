@@ -39,14 +39,7 @@ export function makeLoading(session: Session, openModels: () => void, gone: Abor
       pause.hidden = paused;
       resume.hidden = !paused;
       const { progress: come } = state;
-      // All of it is here, and now its kernels are compiled and checked: nobody knows for how long.
-      if (!paused && come && come.total > 0 && come.done >= come.total)
-        progress.show(t().preparing(state.model));
-      else
-        progress.show(
-          paused ? t().paused(state.model) : t().phases[come?.phase ?? "load"](state.model),
-          come,
-        );
+      progress.show(paused ? t().paused(state.model) : t().phases[come?.phase ?? "load"](state.model), come);
       if (card.parentElement !== element) element.replaceChildren(card);
     }
   });

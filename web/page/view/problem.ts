@@ -11,7 +11,7 @@ export type ProblemKind =
   | "network"
   | "disk-full"
   | "storage"
-  | "too-large"
+  | "device"
   | "broken-file"
   | "wrong-numbers"
   | "context-overflow"
@@ -29,7 +29,7 @@ export async function kindOf(error: unknown, fetching = false): Promise<ProblemK
   if (!isSecureContext) return "insecure";
   if (!navigator.gpu) return "no-webgpu";
   if (code === "device-lost") return "device-lost";
-  if (code === "device") return (await navigator.gpu.requestAdapter()) ? "too-large" : "no-adapter";
+  if (code === "device") return (await navigator.gpu.requestAdapter()) ? code : "no-adapter";
   if (code === "logits" || code === "shader") return "wrong-numbers";
   if (code === "storage") return code;
   if (fetching || error instanceof TypeError) return navigator.onLine ? "network" : "offline";

@@ -28,7 +28,9 @@ export function progressView(): ProgressView {
     element,
     show(text, progress, note) {
       label.textContent = text;
-      words.textContent = [progress && progressText(progress), note].filter(Boolean).join(" · ");
+      words.textContent = [progress && progress.done + progress.total > 0 && progressText(progress), note]
+        .filter(Boolean)
+        .join(" · ");
       if (progress && progress.total > 0) {
         bar.value = progress.done / progress.total;
         bar.setAttribute("aria-valuetext", percent(progress.done / progress.total));
