@@ -27,7 +27,10 @@ function partOf(bound: Bound): Part {
   return "buffer" in bound ? bound : wholeOf(bound);
 }
 
-/** Runs trials one after the other, in one submit. Gives the error of each, and leaves what they were run on as empty as it was. */
+/**
+ * Runs trials one after the other, each in a submit of its own: what is slow holds up nobody who draws in between. Gives the
+ * error of each, and leaves what they were run on as empty as it was.
+ */
 export async function runTrials(
   gpu: Gpu,
   state: State,
@@ -53,14 +56,15 @@ export async function runTrials(
   }));
   const readback = new Readback(gpu);
   try {
-    const encoder = gpu.device.createCommandEncoder({ label: "check" });
+    const { device } = gpu;
     let [from, to] = [0, 0];
     for (const [i, { dispatch }] of runs.entries()) {
+      const encoder = device.createCommandEncoder({ label: "check" });
       for (const { part, slices } of read[i]!) {
         for (const slice of slices) encoder.clearBuffer(part.buffer, part.offset + slice.from, slice.bytes);
       }
       for (const { words, into } of written[i]!) {
-        gpu.device.queue.writeBuffer(inputs, from, words);
+        device.queue.writeBuffer(inputs, from, words);
         encoder.copyBufferToBuffer(inputs, from, into.buffer, into.offset, words.byteLength);
         from += words.byteLength;
       }
@@ -77,7 +81,9 @@ export async function runTrials(
       for (const { part, slices } of read[i]!) {
         for (const slice of slices) encoder.clearBuffer(part.buffer, part.offset + slice.from, slice.bytes);
       }
+      device.queue.submit([encoder.finish()]);
     }
+    const encoder = device.createCommandEncoder({ label: "end of the check" });
     stage.clear(encoder);
     const words = new Uint32Array(left / 4);
     await readback.submitAndRead(encoder, results, words);
