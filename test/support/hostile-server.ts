@@ -42,6 +42,8 @@ export interface Misbehaviour {
   rate?: number;
   /** Bytes that are written to a connection at a time. */
   block?: number;
+  /** Ends connections before it answers. */
+  refuses?: boolean;
   /** Answers so many requests with this status. */
   fails?: { status: number; times: number };
 }
@@ -98,6 +100,7 @@ export async function serveHostile(files: Map<string, Buffer>): Promise<HostileS
       sent: 0,
     };
     host.served.push(served);
+    if (host.wrong.refuses) return void response.destroy();
     const { fails } = host.wrong;
     if (fails && fails.times-- > 0) return void response.writeHead(fails.status).end();
     const contents = files.get(name);

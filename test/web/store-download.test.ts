@@ -144,6 +144,36 @@ describe.skipIf(!hasBrowser)("a download", () => {
     await expectWhole();
   });
 
+  test("waits for the network where the browser knows that there is none", async () => {
+    server.wrong = { holds: { name: SHARD, after: 1000 } };
+    const waiting = tab.call<StoredModel>(
+      `let online = true;
+       Object.defineProperty(navigator, "onLine", { get: () => online });
+       globalThis.lose = () => { online = false; };
+       globalThis.find = () => { online = true; dispatchEvent(new Event("online")); };
+       const listen = addEventListener;
+       globalThis.lost = new Promise((resolve) => {
+         globalThis.addEventListener = (type, ...more) => { listen(type, ...more); if (type === "online") resolve(); };
+       });
+       // No waiting but for the network: all tries would be over at once.
+       const wait = setTimeout;
+       globalThis.setTimeout = (call, ms) => wait(call, ms > 4000 ? ms : 0);
+       return new tools.ModelStore({ piece: ${PIECE}, connections: 1 }).download(args.url);`,
+      { url: server.url },
+    );
+    await server.whenSent(15_000);
+    await tab.run("lose();");
+    server.wrong = { refuses: true };
+    server.cut();
+    await tab.run("await lost;");
+    const tried = server.served.length;
+    server.wrong = {};
+    await tab.run("find();");
+    expect((await waiting).value?.whole).toBe(true);
+    expect(tried).toBeLessThan(7);
+    await expectWhole();
+  });
+
   test("asks again where the server sends nothing any more", async () => {
     server.wrong = { stalls: { after: 20_000, times: 2 } };
     expect((await download()).failure).toBeUndefined();

@@ -73,13 +73,17 @@ describe.skipIf(!hasBrowser)("a folder of the origin's private file system", () 
 
   describe.each([
     ["with move", false, ["file-begun", "file-written", "file-named"]],
-    ["without move", true, ["file-begun", "file-written", "rename-marked", "rename-copied", "file-named"]],
+    [
+      "without move",
+      true,
+      ["file-begun", "file-written", "rename-marked", "rename-emptied", "rename-copied", "file-named"],
+    ],
   ] as [string, boolean, FaultPoint[]][])("%s", (_, withoutMove, points) => {
     test.each(points)("has the old or the new contents where its worker ends at %s", async (point) => {
       await tab.run(WRITE, { contents: "old", withoutMove });
       const outcome = await tab.callUntil(point, WRITE, { contents: "new", withoutMove });
       expect(outcome.ended).toBe(true);
-      const named = ["rename-marked", "rename-copied", "file-named"].includes(point);
+      const named = !["file-begun", "file-written"].includes(point);
       const after = { names: ["index"], text: named ? "new" : "old" };
       expect(await tab.run(READ, { withoutMove })).toEqual(after);
       await tab.run(WRITE, { contents: "newer", withoutMove });

@@ -62,7 +62,8 @@ test("knows what of each piece is there, in another worker too", () => {
 test.each([
   ["is cut short", (bytes: Uint8Array) => bytes.subarray(0, -1)],
   ["counts more than a piece has", (bytes: Uint8Array) => bytes.with(1024 + 1, 0xff)],
-  ["counts more than the file has", (bytes: Uint8Array) => bytes.with(1024 + 9, 0xff)],
+  // 756 of the 500 that the last one has.
+  ["counts more than the file has", (bytes: Uint8Array) => bytes.with(1024 + 9, 2)],
   ["has no head", (bytes: Uint8Array) => bytes.with(0, 0)],
   ["is empty", () => new Uint8Array()],
 ])("begins again where the sidecar %s", (_, damage) => {

@@ -135,13 +135,18 @@ describe.skipIf(!hasBrowser)("the model store", () => {
 
     test("goes on in the folder that it has left", async () => {
       await tab.callUntil("file-written", WRITE, { files: encoded() }, 3);
-      const names = await tab.run(`${STORE} const conversion = await store.create("made");
-        try { return await conversion.folder.list(); } finally { conversion.close(); }`);
+      const [names, all] = await tab.run<string[][]>(`${STORE}
+        const conversion = await store.create("made");
+        const names = await conversion.folder.list();
+        const all = await Array.fromAsync(conversion.directory.keys());
+        conversion.close();
+        return [names, all];`);
       expect(names).toEqual(
         encoded()
           .slice(0, 1)
           .map(([name]) => name),
       );
+      expect(all).toEqual(names);
     });
 
     test("does not take the place of a model", async () => {
@@ -358,15 +363,22 @@ describe.skipIf(!hasBrowser)("the model store", () => {
     });
 
     test("is opened by the headers of its shards, and each shard is read when it is there", async () => {
-      server.wrong = { holds: { name: "model-2.safetensors", after: 150_000 } };
-      const first = await tab.run(
-        `globalThis.files = new tools.ModelStore({ piece: 65536 }).openRemote(args.url);
+      server.wrong = { holds: { name: "model-1.safetensors", after: 150_000 } };
+      const names = await tab.run(
+        `globalThis.files = new tools.ModelStore({ piece: 65536, connections: 1 }).openRemote(args.url);
          globalThis.checkpoint = await tools.openCheckpoint(files);
-         const rows = await checkpoint.readRows("tensor.0", 63, 1);
-         return { names: [...checkpoint.tensors.keys()], rows: [rows.length, rows[0], rows.at(-1)] };`,
+         return [...checkpoint.tensors.keys()];`,
         { url: server.url },
       );
-      expect(first).toEqual({ names: ["tensor.0", "tensor.1"], rows: [1024, 64, 64] });
+      expect(names).toEqual(["tensor.0", "tensor.1"]);
+      expect(server.sent("model-1")).toBeLessThan(TENSORS[0].length);
+      const reading = tab.run(
+        `const rows = await checkpoint.readRows("tensor.0", 63, 1);
+         return [rows.length, rows[0], rows.at(-1)];`,
+      );
+      server.wrong = { holds: { name: "model-2.safetensors", after: 150_000 } };
+      const first = await reading;
+      expect(first).toEqual([1024, 64, 64]);
       expect(server.sent("model-2")).toBeLessThan(TENSORS[1].length);
       const second = tab.run(
         `const rows = await checkpoint.readRows("tensor.1", 0, 1);

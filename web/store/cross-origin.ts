@@ -1,3 +1,5 @@
+import type { FileState, ModelFolder } from "./state.ts";
+
 /** What is used of `navigator.crossOriginStorage`, a proposal to the WICG: files by their SHA-256, whoever's they were. */
 interface CrossOriginStorage {
   requestFileHandle(
@@ -21,8 +23,9 @@ export async function findShared(sha256: string, size: number): Promise<Blob | u
   }
 }
 
-/** Leaves a file for other sites. That it is refused is no loss to this one. */
-export async function share(sha256: string, file: Blob): Promise<void> {
+/** Leaves a file that is right for other sites. That it is refused is no loss to this one. */
+export async function shareFile({ files }: ModelFolder, { name, sha256 }: FileState): Promise<void> {
+  if (!sha256 || !crossOriginStorage()) return;
   try {
     const handle = await crossOriginStorage()?.requestFileHandle(
       { algorithm: "SHA-256", value: sha256 },
@@ -30,7 +33,7 @@ export async function share(sha256: string, file: Blob): Promise<void> {
     );
     const writable = await handle?.createWritable();
     if (!writable) return;
-    await writable.write(file);
+    await writable.write(await (await files.getFileHandle(name)).getFile());
     await writable.close();
   } catch {
     // As where there is none.

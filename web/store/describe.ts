@@ -1,7 +1,6 @@
 import type { StoredModel } from "../api.ts";
 import { type Explain, namesIn, unwritable } from "./folder.ts";
-import { countedIn } from "./shard.ts";
-import { storedFile } from "./small.ts";
+import { countedIn, storedFile } from "./small.ts";
 import { noRoom } from "./space.ts";
 import { findModelFolder, type ModelFolder, modelsDirectory, readState } from "./state.ts";
 import { isNamed } from "./sync-file.ts";

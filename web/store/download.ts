@@ -9,13 +9,14 @@ import {
 } from "../../src/checkpoint/source.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import type { StoredModel } from "../api.ts";
+import { shareFile } from "./cross-origin.ts";
 import { type Explain, namesIn, openFolder } from "./folder.ts";
 import type { StateKeeper } from "./keeper.ts";
 import type { Meter } from "./meter.ts";
 import { type Finder, type Plan, packingIn, planFiles } from "./plan.ts";
 import type { Remote } from "./remote.ts";
-import { countedIn, Shard, shareFile } from "./shard.ts";
-import { SmallFiles, storedFile } from "./small.ts";
+import { Shard } from "./shard.ts";
+import { countedIn, SmallFiles, storedFile } from "./small.ts";
 import { askToPersist, expectRoom } from "./space.ts";
 import type { FileState, ModelFolder } from "./state.ts";
 import { removeEntry } from "./sync-file.ts";

@@ -7,6 +7,7 @@ export const FAULT_POINTS = [
   "file-begun",
   "file-written",
   "rename-marked",
+  "rename-emptied",
   "rename-copied",
   "file-named",
   // A model (store.ts, state.ts).

@@ -163,6 +163,7 @@ async function finishRename(directory: FileSystemDirectoryHandle, partial: strin
     const to = await openSync(await directory.getFileHandle(name, { create: true }));
     try {
       to.truncate(0);
+      fault("rename-emptied");
       for (let at = 0; at < from.size; at += COPY_BYTES) {
         writeFully(to, new Uint8Array(await from.slice(at, at + COPY_BYTES).arrayBuffer()), at);
       }

@@ -12,6 +12,7 @@ import { TEXT_LIMIT } from "../../src/checkpoint/source.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import type { RemoteModel } from "../api.ts";
 import type { Version } from "./pieces.ts";
+import { whenOnline } from "./retry.ts";
 
 export interface RemoteOptions {
   /** Default: the worker's own. */
@@ -218,6 +219,8 @@ export class Remote {
       };
     } catch (error) {
       end();
+      // Where it has answered before, and the browser knows why it does not now, no try is lost on that.
+      if (this.#answered && error instanceof PassingError && !error.answered) await whenOnline(signal);
       throw error;
     }
   }

@@ -1,13 +1,14 @@
-import { PassingError, retried } from "../../src/checkpoint/retry.ts";
-import { CheckpointError, StorageError } from "../../src/errors.ts";
-import { findShared, share } from "./cross-origin.ts";
+import { PassingError } from "../../src/checkpoint/retry.ts";
+import { CheckpointError } from "../../src/errors.ts";
+import { findShared } from "./cross-origin.ts";
 import { fault } from "./fault.ts";
+import { hashPieces } from "./hash.ts";
 import type { Meter } from "./meter.ts";
-import { countedBytes, Pieces } from "./pieces.ts";
+import { Pieces } from "./pieces.ts";
 import { type RangeResponse, type Remote, WrongRangeError } from "./remote.ts";
-import { createSha256 } from "./sha256.ts";
+import { retriedWhile } from "./retry.ts";
 import type { FileState, ModelFolder } from "./state.ts";
-import { ifThere, openSync, removeEntry, type SyncFile } from "./sync-file.ts";
+import { openSync, removeEntry, type SyncFile } from "./sync-file.ts";
 
 export interface ShardOptions {
   readonly remote: Remote;
@@ -28,9 +29,6 @@ const WHOLE = -1;
 const MOST_BAD = 2;
 /** How often a file may change on the server while it is fetched. */
 const MOST_RESTARTS = 3;
-/** Bytes that are hashed at a time, some 5 ms. */
-const HASH_BYTES = 1024 * 1024;
-
 /** Ends the requests for bytes that are not wanted any more. */
 class Superseded extends Error {}
 
@@ -276,7 +274,7 @@ export class Shard {
     this.#finishing = true;
     pieces.flush();
     fault("shard-filled");
-    const found = await this.#hash(pieces);
+    const found = await hashPieces(this.name, pieces, this.#options.signal);
     const wanted = this.#sha256 ?? found;
     if (found !== wanted) {
       fault("shard-bad");
@@ -308,28 +306,6 @@ export class Shard {
     await removeEntry(folder.progress, this.name);
   }
 
-  /**
-   * Over what is on the disk, from its beginning, whenever it is complete: a hash that had come along with the bytes would
-   * have to be kept beside them, and would tell what was received, not what was written.
-   */
-  async #hash(pieces: Pieces): Promise<string> {
-    const hash = createSha256();
-    for (let at = 0; at < pieces.size; at += HASH_BYTES) {
-      const bytes = pieces.read(at, Math.min(HASH_BYTES, pieces.size - at));
-      if (bytes.length === 0) {
-        pieces.reset();
-        throw new StorageError(
-          `The browser has not stored all that it was given of ${this.name}: its storage may be full, so free some space.`,
-        );
-      }
-      hash.update(bytes);
-      // The other lanes' bytes, and the engine beside them, have their turn.
-      await nextTask();
-      this.#options.signal.throwIfAborted();
-    }
-    return hash.hex();
-  }
-
   async #takeShared(pieces: Pieces): Promise<void> {
     if (!this.#sha256 || pieces.done === pieces.size) return;
     const blob = await findShared(this.#sha256, this.#size);
@@ -357,50 +333,4 @@ export class Shard {
   #wake(): void {
     for (const wake of this.#waiting.splice(0)) wake();
   }
-}
-
-/** Bytes of a file on its way that are there, by its sidecar. */
-export async function countedIn({ progress }: ModelFolder, name: string): Promise<number> {
-  const handle = await ifThere(progress.getFileHandle(name));
-  if (!handle) return 0;
-  try {
-    return countedBytes(new Uint8Array(await (await handle.getFile()).arrayBuffer()));
-  } catch (error) {
-    // A browser may keep a file from others while it is written.
-    if (error instanceof DOMException) return 0;
-    throw error;
-  }
-}
-
-/** Leaves a file that is right to other sites, where the browser has such a thing. */
-export async function shareFile({ files }: ModelFolder, { name, sha256 }: FileState): Promise<void> {
-  if (sha256 && "crossOriginStorage" in navigator) {
-    await share(sha256, await (await files.getFileHandle(name)).getFile());
-  }
-}
-
-/** Tries again while something comes, which `progress` counts: only what brings nothing at all is a failure. */
-function retriedWhile(progress: () => number, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
-  const attempt = async () => {
-    const before = progress();
-    try {
-      await work();
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof PassingError) || progress() <= before) throw error;
-    }
-  };
-  return retried(attempt, true, signal);
-}
-
-/** Resolves in a task of its own: timers would wait for milliseconds. */
-export function nextTask(): Promise<void> {
-  const { port1, port2 } = new MessageChannel();
-  return new Promise((resolve) => {
-    port1.onmessage = () => {
-      port1.close();
-      resolve();
-    };
-    port2.postMessage(undefined);
-  });
 }

@@ -4,6 +4,7 @@ import { CheckpointError } from "../../src/errors.ts";
 import type { Folder } from "./folder.ts";
 import type { StateKeeper } from "./keeper.ts";
 import type { Meter } from "./meter.ts";
+import { countedBytes } from "./pieces.ts";
 import type { Remote } from "./remote.ts";
 import { createSha256 } from "./sha256.ts";
 import type { FileState, ModelFolder } from "./state.ts";
@@ -16,6 +17,19 @@ const MOST_BAD = 2;
 export async function storedFile({ files }: ModelFolder, name: string): Promise<ByteSource | undefined> {
   const handle = await ifThere(files.getFileHandle(name));
   return handle && blobSource(name, await handle.getFile());
+}
+
+/** Bytes of a file on its way that are there, by its sidecar. */
+export async function countedIn({ progress }: ModelFolder, name: string): Promise<number> {
+  const handle = await ifThere(progress.getFileHandle(name));
+  if (!handle) return 0;
+  try {
+    return countedBytes(new Uint8Array(await (await handle.getFile()).arrayBuffer()));
+  } catch (error) {
+    // A browser may keep a file from others while it is written.
+    if (error instanceof DOMException) return 0;
+    throw error;
+  }
 }
 
 /** Fetches the small files of a model, each by one request, and keeps them. */
