@@ -15,7 +15,7 @@ import { randomStream } from "../support/random.ts";
  * `ZIYA_CAMPAIGN=1 npx vitest run test/node/campaign.test.ts`. Without it each part is run a few times.
  */
 const WHOLE = process.env.ZIYA_CAMPAIGN === "1";
-const [MOMENTS, LOSSES, ROUNDS, ANSWERS, LOADS] = WHOLE ? [50, 100, 10, 2000, 100] : [2, 2, 1, 10, 0];
+const [MOMENTS, LOSSES, ROUNDS, ANSWERS, LOADS] = WHOLE ? [50, 40, 10, 2000, 100] : [2, 2, 1, 10, 0];
 const CHATS = 20;
 /** Odd, so that both ways to fail come up. */
 const ALLOCATION_STEP = WHOLE ? 1 : 7;
