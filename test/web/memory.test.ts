@@ -13,14 +13,12 @@ import {
 expectBrowser();
 
 /** A soak has 500: `MEMORY_ANSWERS=500 npx vitest run test/web/memory.test.ts`. */
-const ANSWERS = Number(process.env.MEMORY_ANSWERS ?? 9);
-/** Answers by which all is there that is made once; in a soak, as many that the cache has no room left either. */
-const WARM_UP = process.env.MEMORY_ANSWERS ? 60 : 6;
-/**
- * What V8 optimises, and its notes of that, grow over some 300 answers, and by as much as 0.3 MB come and go later: so in Node,
- * over 1,200 answers. Of 500 answers that left 1.2 kB each, it would be more.
- */
-const HEAP_NOISE = 600_000;
+const SOAK = process.env.MEMORY_ANSWERS;
+const ANSWERS = Number(SOAK ?? 12);
+/** Answers by which all is there that is made once; in a soak, as many that V8 has optimised what it will, and noted what it does. */
+const WARM_UP = SOAK ? 300 : 12;
+/** By how much heaps come and go: of Node's over 1,200 answers, up to 0.3 MB. The first few hundred make them larger. */
+const HEAP_NOISE = SOAK ? 300_000 : 1_000_000;
 
 /** Has a worker tell how many GPU objects it made, and what of its buffers was not destroyed. */
 const COUNT = `
@@ -150,16 +148,20 @@ describe.skipIf(!hasBrowser)("a page and its engine", () => {
         channel.onmessage = ({ data }) => { channel.close(); resolve(data); };
         channel.postMessage("tell");
       });
-      // Of three kinds: read to its end, left after a piece, and turn after turn.
+      // Chats read to their ends, left after a piece and turn after turn, and as many that continue a token: those run quickly.
       globalThis.answer = async (from, to) => {
         let talk = engine.conversation();
         for (let i = from; i < to; i++) {
           const content = i % 90 + "+" + (i * 7) % 90 + "=?";
           const options = { temperature: 0, max_tokens: 4 };
-          if (i % 3 === 0) await engine.chat([{ role: "user", content }], options).complete();
-          else if (i % 3 === 1) for await (const piece of engine.chat([{ role: "user", content }], options)) break;
-          else await talk.say(content, options).complete();
-          if (i % 30 === 0) talk = engine.conversation();
+          const controller = new AbortController();
+          const stream =
+            i % 6 === 5 ? talk.say(content, options)
+            : i % 6 > 2 ? engine.chat([{ role: "user", content }], options)
+            : engine.generate([300 + i % 1000], { ...options, signal: controller.signal });
+          if (i % 3 === 0) await stream.complete();
+          else for await (const piece of stream) if (i % 3 === 1) break; else if (i % 6 === 2) controller.abort();
+          if (i % 60 === 0) talk = engine.conversation();
         }
       };`);
     await heaps.attach();
@@ -185,14 +187,14 @@ describe.skipIf(!hasBrowser)("a page and its engine", () => {
       const before = await measure();
       await run(`await answer(${WARM_UP}, ${WARM_UP + ANSWERS});`);
       const after = await measure();
-      if (process.env.MEMORY_ANSWERS) console.log(JSON.stringify({ before, after }));
+      if (SOAK) console.log(JSON.stringify({ before, after }));
       expect(before.counts.buffers).toBeGreaterThan(10);
       // Nothing is made for a token, or for an answer.
       expect(after.counts).toEqual(before.counts);
       expect(after.heap.worker - before.heap.worker).toBeLessThan(HEAP_NOISE);
       expect(after.heap.page - before.heap.page).toBeLessThan(HEAP_NOISE);
     },
-    120_000 + 5000 * ANSWERS,
+    120_000 + 5000 * (WARM_UP + ANSWERS),
   );
 
   test("a page that is written for Chrome's Prompt API runs", async () => {
