@@ -30,6 +30,7 @@ const CUTS_DROPPED = 4;
 const LIST = "return new tools.ModelStore().list();";
 /** Downloads, and tells the progress. */
 const DOWNLOAD = `
+  if (args.memory) Object.defineProperty(navigator, "deviceMemory", { value: args.memory });
   const store = new tools.ModelStore({ piece: ${PIECE}, stallMs: 300, ...args.options });
   return store.download(args.model ?? args.url, { onProgress: tell });
 `;
@@ -215,9 +216,12 @@ describe.skipIf(!hasBrowser)("a download", () => {
     expect(asked).toHaveLength(2);
   });
 
-  test("fetches a shard with a wrong byte again, and it alone", async () => {
+  test.each([
+    ["at once", 8],
+    ["by parts", 4],
+  ])("fetches a shard with a wrong byte again, and it alone, hashed %s", async (_, memory) => {
     server.wrong = { flips: { [SHARD]: 1 } };
-    expect((await download()).failure).toBeUndefined();
+    expect((await download({ memory })).failure).toBeUndefined();
     await expectWhole();
     expect(server.sent("model-1")).toBe(2 * SIZES[0]!);
     expect(server.sent("model-2")).toBe(SIZES[1]!);

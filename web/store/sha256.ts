@@ -8,6 +8,10 @@ export function createSha256(): Sha256 {
     update: (bytes) => {
       hash.update(bytes);
     },
-    hex: () => Array.from(hash.digest(), (byte) => byte.toString(16).padStart(2, "0")).join(""),
+    hex: () => hexOf(hash.digest()),
   };
+}
+
+export function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
