@@ -69,6 +69,9 @@ export async function buildPage(engine: "real" | "fake"): Promise<BuiltPage> {
       request.socket.destroy();
       return;
     }
+    // Whoever asks from another address may, also for what is not there: as a model's host does.
+    response.setHeader("access-control-allow-origin", "*");
+    response.setHeader("access-control-expose-headers", "content-range");
     const name = path.startsWith(FOLDER) ? path.slice(FOLDER.length) || "index.html" : "not here";
     const bytes = await readFile(join(folder, name)).catch(() => undefined);
     if (!bytes) {

@@ -192,6 +192,39 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
     expect(await page.locator(".answer strong").innerText()).toBe("answer");
   });
 
+  test("shows in one tab what is said in another", async () => {
+    await open();
+    const other = await page.context().newPage();
+    await other.goto(built.address);
+    await other.locator("#question").fill("from the other tab");
+    await other.locator("#question").press("Enter");
+    await page.locator(".talk", { hasText: "from the other tab" }).click();
+    await expect.poll(messages).toEqual(["from the other tab", "from the other tab"]);
+  });
+
+  test("says so where the disk is full, and keeps the conversation when there is room again", async () => {
+    await open();
+    await say(page, "first");
+    await page.evaluate(() => {
+      const put = IDBObjectStore.prototype.put;
+      Object.assign(window, { full: true });
+      IDBObjectStore.prototype.put = function (...args) {
+        if ((window as unknown as { full: boolean }).full)
+          throw new DOMException("full", "QuotaExceededError");
+        return put.apply(this, args);
+      };
+    });
+    await say(page, "second");
+    const card = page.locator("#failure [data-problem=disk-full]");
+    await card.waitFor();
+    await page.evaluate("full = false");
+    await card.getByRole("button", { name: "Try again" }).click();
+    await card.waitFor({ state: "detached" });
+    await page.reload();
+    await page.locator(".answer").nth(1).waitFor();
+    expect(await messages()).toEqual(["first", "first", "second", "second"]);
+  });
+
   test("keeps what came of an answer in the middle of which the page is closed", async () => {
     await open({ answers: { long: "word ".repeat(1000) }, delay: 5, piece: 5 });
     await box().fill("long");

@@ -149,6 +149,18 @@ describe.skipIf(!hasBrowser)("the page with its model, in Chromium", () => {
     await bare.context().close();
   });
 
+  test("asks another server what a model of it would take, as its policy lets the worker do", async () => {
+    const elsewhere = await browser.newContext({ locale: "en-US", serviceWorkers: "block" });
+    const other = await elsewhere.newPage();
+    watch(other);
+    await other.goto(built.address.replace("127.0.0.1", "localhost"));
+    await other.locator("#model").click();
+    await other.locator("#model-address").fill(`${built.address}models/ziya-tiny/`);
+    await other.locator("#model-address").press("Enter");
+    await other.locator(".needs", { hasText: "11.8 MB" }).waitFor();
+    await elsewhere.close();
+  });
+
   test("loads and answers in tasks under 50 ms", () => {
     expect(longest).toBeGreaterThan(0);
     expect(longest).toBeLessThan(LONG_TASK_MS);

@@ -24,6 +24,13 @@ export type Activity =
     }
   | { readonly kind: "answering"; readonly talk: Talk; readonly turn: Turn };
 
+/** What went wrong with a conversation, and what to do once its cause is gone. */
+interface Failure {
+  readonly talk: Talk;
+  readonly error: unknown;
+  retry(): void;
+}
+
 /** The conversation that is shown, and the answer that is on its way, be it in this conversation or in another. */
 export class Chat {
   readonly talk: Signal<Talk>;
@@ -31,7 +38,7 @@ export class Chat {
   /** Told whenever the turn's text has grown. */
   readonly grown = new Signal<Turn | undefined>(undefined);
   /** An answer that failed, until the next one. */
-  readonly failure = new Signal<{ readonly talk: Talk; readonly error: unknown } | undefined>(undefined);
+  readonly failure = new Signal<Failure | undefined>(undefined);
   readonly latest = new Signal<GenerationResult | undefined>(undefined);
   readonly meters = { prefill: new Meter(), decode: new Meter() };
   private readonly archive: Archive;
@@ -168,8 +175,11 @@ export class Chat {
       if (rate !== null && prefill.points.length === points) prefill.points.push(rate);
       this.latest.value = result;
     } catch (error) {
-      turn.finish = stopping.signal.aborted ? "abort" : "error";
-      if (turn.finish === "error") this.failure.value = { talk, error };
+      // Another model in the place of this one ends its answers as Stop does.
+      const stopped =
+        stopping.signal.aborted || (error instanceof DOMException && error.name === "AbortError");
+      turn.finish = stopped ? "abort" : "error";
+      if (!stopped) this.failure.value = { talk, error, retry: () => this.regenerate() };
     }
     // One that was stopped or failed before its first word is none; one that the model ended there is.
     if (turn.content === "" && (turn.finish === "abort" || turn.finish === "error"))
@@ -179,13 +189,18 @@ export class Chat {
     await this.save(talk);
   }
 
+  private saveAgain(talk: Talk): Promise<void> {
+    this.failure.value = undefined;
+    return this.save(talk);
+  }
+
   private async save(talk: Talk): Promise<void> {
     if (this.deleted.has(talk.id)) return;
     talk.changed = Date.now();
     try {
       await this.archive.put(talk);
     } catch (error) {
-      this.failure.value = { talk, error };
+      this.failure.value = { talk, error, retry: () => void this.saveAgain(talk) };
     }
   }
 }

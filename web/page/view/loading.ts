@@ -90,7 +90,7 @@ export function makeFailure(
     const retry = () => {
       // The engine that lost its device, or that failed in another way, is opened again first.
       if (code === "device-lost" || code === "device") session.again();
-      chat.regenerate();
+      value.retry();
     };
     element.append(
       problemCard(value.error, [

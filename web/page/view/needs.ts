@@ -26,7 +26,13 @@ export function needsCard(
       element.replaceChildren(...show(needs));
     } catch (error) {
       if (gone.aborted) return;
-      element.replaceChildren(problemCard(error, [{ label: t().tryAgain, run: () => void ask(context) }]));
+      element.replaceChildren(
+        problemCard(
+          error,
+          [{ label: t().tryAgain, run: () => void ask(context) }],
+          !("files" in Object(source)),
+        ),
+      );
     }
   };
 
