@@ -253,6 +253,14 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
     expect(await markdown.locator("a").getAttribute("rel")).toContain("noopener");
   });
 
+  test("goes on with a list behind a blank line, which begins as a paragraph", async () => {
+    // Slower than a screen draws, so that each character is shown by itself.
+    await open({ answers: { list: "1. one\n\n2. two\n\n3. three" }, piece: 1, delay: 25 });
+    await say(page, "list");
+    expect(await page.locator(".markdown ol").count()).toBe(1);
+    expect(await page.locator(".markdown li").allInnerTexts()).toEqual(["one", "two", "three"]);
+  });
+
   test("copies a block of code", async () => {
     await open({ answers: { markdown: MARKDOWN } }, { permissions: ["clipboard-read", "clipboard-write"] });
     await say(page, "markdown");
