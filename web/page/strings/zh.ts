@@ -200,6 +200,11 @@ export const zh: Strings = {
   decodeShare: "解码占带宽",
   kernels: "内核",
   kernel: "内核",
+  dispatches: "次数",
+  pass: {
+    decode: () => "每个词元",
+    prefill: (rows) => `提示的 ${rows} 个词元`,
+  },
   milliseconds: "毫秒",
   readBytes: "读取",
   share: "占比",

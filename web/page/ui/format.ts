@@ -1,3 +1,4 @@
+import type { EngineInfo } from "../../api.ts";
 import { language, t } from "../strings/strings.ts";
 
 const UNITS = ["B", "kB", "MB", "GB", "TB"] as const;
@@ -20,6 +21,11 @@ export function speed(tokensPerSecond: number): string {
 
 export function percent(share: number): string {
   return new Intl.NumberFormat(language(), { style: "percent" }).format(Math.min(1, share));
+}
+
+/** What the browser tells of the adapter; many leave the most of it out. */
+export function adapterName({ description, device, vendor, architecture }: EngineInfo["adapter"]): string {
+  return [description || device, vendor, architecture].filter(Boolean).join(" · ") || t().unknown;
 }
 
 export function duration(seconds: number): string {

@@ -1,18 +1,22 @@
 import type { BenchmarkReport } from "../../api.ts";
 import { t } from "../strings/strings.ts";
-import { bytes, day, percent, speed } from "../ui/format.ts";
+import { adapterName, bytes, day, percent, speed } from "../ui/format.ts";
 
 /** CSS pixels; drawn at twice as many. */
 const WIDTH = 720;
 const ROW = 26;
 const TOP = 200;
 const MARGIN = 32;
-const MOST_ROWS = 24;
+const MOST_ROWS = 40;
 const FONT = 'system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif';
 
 /** The report as a PNG image: figures, adapter, and the kernels' shares of the read bandwidth as bars. */
 export function benchmarkPicture(report: BenchmarkReport): Promise<Blob> {
-  const rows = report.kernels.slice(0, MOST_ROWS);
+  const rows = report.kernels
+    .flatMap((kernel, i) =>
+      kernel.pass === report.kernels[i - 1]?.pass ? [kernel] : [t().pass[kernel.pass](kernel.rows), kernel],
+    )
+    .slice(0, MOST_ROWS);
   const canvas = document.createElement("canvas");
   const height = TOP + rows.length * ROW + 56;
   canvas.width = 2 * WIDTH;
@@ -36,16 +40,10 @@ export function benchmarkPicture(report: BenchmarkReport): Promise<Blob> {
   };
   const { adapter } = report;
   write("ziya-webgpu", MARGIN, 48, "600 22px", "#17201c");
-  write(
-    `${report.model} · ${adapter.description || adapter.device || adapter.vendor}`,
-    MARGIN,
-    74,
-    "14px",
-    "#55605a",
-  );
+  write(`${report.model} · ${adapterName(adapter)}`, MARGIN, 74, "14px", "#55605a");
   const figures = [
-    [speed(report.decode_tokens_per_second), t().decodeRate],
-    [speed(report.prefill_tokens_per_second), t().prefillRate],
+    [speed(report.decode_tokens_per_second), `${t().decodeRate}, ${t().perSecond}`],
+    [speed(report.prefill_tokens_per_second), `${t().prefillRate}, ${t().perSecond}`],
     [`${bytes(report.read_bandwidth)}/s`, t().bandwidth],
     [percent(report.decode_share), t().decodeShare],
   ] as const;
@@ -54,8 +52,13 @@ export function benchmarkPicture(report: BenchmarkReport): Promise<Blob> {
     write(value, x, 124, "600 24px", "#0b6350");
     write(label, x, 146, "12px", "#55605a");
   }
-  for (const [i, { name, milliseconds, share }] of rows.entries()) {
+  for (const [i, row] of rows.entries()) {
     const y = TOP + i * ROW;
+    if (typeof row === "string") {
+      write(row, MARGIN, y, "600 13px", "#0b6350");
+      continue;
+    }
+    const { name, milliseconds, share } = row;
     write(name, MARGIN, y, "13px", "#17201c");
     write(`${milliseconds.toFixed(3)} ms`, 400, y, "13px", "#55605a", "right");
     context.fillStyle = "#e3e1d8";

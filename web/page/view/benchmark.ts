@@ -98,29 +98,42 @@ function reportView(report: BenchmarkReport): HTMLElement {
           h(
             "tr",
             {},
-            ...[t().kernel, t().milliseconds, t().readBytes, t().share].map((label) =>
+            ...[t().kernel, t().dispatches, t().milliseconds, t().readBytes, t().share].map((label) =>
               h("th", { scope: "col" }, label),
             ),
           ),
         ),
-        h(
-          "tbody",
-          {},
-          ...report.kernels.map(({ name, milliseconds, bytes: read, share }) =>
-            h(
-              "tr",
-              {},
-              h("th", { scope: "row" }, h("code", {}, name)),
-              h("td", {}, number(milliseconds, 3)),
-              h("td", {}, read === null ? "–" : bytes(read)),
-              h(
-                "td",
-                {},
-                share !== null && h("meter", { value: Math.min(1, share), "aria-label": t().share }),
-                share === null ? "–" : percent(share),
-              ),
-            ),
+        ...(["decode", "prefill"] as const).map((pass) =>
+          passRows(
+            pass,
+            report.kernels.filter((kernel) => kernel.pass === pass),
           ),
+        ),
+      ),
+    ),
+  );
+}
+
+/** The kernels of a token, or of a prompt's rows, under a line that says of which. */
+function passRows(pass: "decode" | "prefill", kernels: BenchmarkReport["kernels"]): HTMLElement | undefined {
+  if (kernels.length === 0) return undefined;
+  return h(
+    "tbody",
+    {},
+    h("tr", {}, h("th", { scope: "rowgroup", colspan: 5 }, t().pass[pass](kernels[0]!.rows))),
+    ...kernels.map(({ name, dispatches, milliseconds, bytes: read, share }) =>
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, h("code", {}, name)),
+        h("td", {}, number(dispatches)),
+        h("td", {}, number(milliseconds, 3)),
+        h("td", {}, read === null ? "–" : bytes(read)),
+        h(
+          "td",
+          {},
+          share !== null && h("meter", { value: Math.min(1, share), "aria-label": t().share }),
+          share === null ? "–" : percent(share),
         ),
       ),
     ),

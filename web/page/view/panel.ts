@@ -4,7 +4,7 @@ import type { Meter } from "../state/meter.ts";
 import type { Session } from "../state/session.ts";
 import { t } from "../strings/strings.ts";
 import { h, icon, iconButton, svg } from "../ui/dom.ts";
-import { bytes, number, speed } from "../ui/format.ts";
+import { adapterName, bytes, number, speed } from "../ui/format.ts";
 import { sparkline } from "./sparkline.ts";
 
 /** What the model runs on and how fast it is, drawn as it runs. */
@@ -85,14 +85,12 @@ function rate(label: string, meter: Meter) {
 
 function factsOf(info: EngineInfo): HTMLElement {
   const { adapter, memory } = info;
-  const maker = [adapter.vendor, adapter.architecture].filter(Boolean).join(" · ");
-  const name = adapter.description || adapter.device;
   const row = (label: string, ...value: (Node | string)[]) =>
     h("div", {}, h("dt", {}, label), h("dd", {}, ...value));
   return h(
     "dl",
     { class: "facts" },
-    row(t().adapter, [name, maker].filter(Boolean).join(" · ") || t().unknown),
+    row(t().adapter, adapterName(adapter)),
     row(
       t().features,
       ...(info.features.length > 0
