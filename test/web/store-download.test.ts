@@ -121,6 +121,21 @@ describe.skipIf(!hasBrowser)("a download", () => {
     expect(server.sent() - total()).toBeLessThan(2 * LOST);
   });
 
+  test("begins a file again of which nobody tells sum or version", async () => {
+    server.files.clear();
+    for (const [name, contents] of plainFiles(SIZES)) server.files.set(name, contents);
+    server.wrong = { hidesVersions: true, holds: { name: SHARD, after: 150_000 } };
+    const first = download({ options: { stallMs: 20_000 } });
+    await server.whenSent(150_000);
+    await tab.end();
+    expect((await first).ended).toBe(true);
+    await tab.begin();
+    server.change(SHARD, noise(SIZES[0]!, 7));
+    server.wrong = { hidesVersions: true };
+    expect((await download()).failure).toBeUndefined();
+    await expectWhole();
+  });
+
   test("is stopped by its signal, and keeps what is there", async () => {
     server.wrong = { rate: 1_000_000, block: 4096 };
     const stopped = tab.call(

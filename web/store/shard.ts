@@ -83,6 +83,8 @@ export class Shard {
       for (const file of held) file.close();
       throw error;
     }
+    // Nothing would tell whether what is there and what comes are of one file.
+    if (!this.#sha256 && !this.#pieces.version) this.#pieces.reset();
     meter.correct(this.#pieces.done - present);
     await this.#takeShared(this.#pieces);
     await this.#finishIfFull(this.#pieces);
