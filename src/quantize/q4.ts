@@ -141,8 +141,16 @@ function scaleOf(scales: Uint32Array, block: number, group: number): number {
 function minimumOf(scales: Uint32Array, block: number, group: number): number {
   const shift = shiftOf(group);
   if (group % 2 === 0) return (scales[block + 2]! >>> shift) & SIX_BITS;
-  const pair = (k: number) => (scales[block + k]! >>> (shift + 6)) & 3;
-  return pair(1) | (pair(2) << 2) | (pair(3) << 4);
+  return (
+    pairAt(scales[block + 1]!, shift) |
+    (pairAt(scales[block + 2]!, shift) << 2) |
+    (pairAt(scales[block + 3]!, shift) << 4)
+  );
+}
+
+/** The two high bits of a byte. A function of its own: bundles that keep names would pay for naming one for each group. */
+function pairAt(word: number, shift: number): number {
+  return (word >>> (shift + 6)) & 3;
 }
 
 /** Of the byte that a group shares with its neighbour. */

@@ -7,9 +7,9 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { convert as convertInNode } from "../../node/convert/convert.ts";
 import { packageRoot } from "../../node/host.ts";
-import { expectBrowser, hasBrowser, launchBrowser, type SourceServer } from "../support/browser.ts";
+import { expectBrowser, hasBrowser, launchBrowser } from "../support/browser.ts";
 import { contents } from "../support/convert.ts";
-import { openConvertTab } from "../support/convert-page.ts";
+import { type ConvertTab, openConvertTab } from "../support/convert-page.ts";
 import { type Release, writeRelease } from "../support/release.ts";
 
 expectBrowser();
@@ -48,19 +48,36 @@ describe.skipIf(!hasBrowser)("the package's bundle", () => {
     if (folder) await rm(folder, { recursive: true });
   });
 
+  async function openTab(): Promise<ConvertTab> {
+    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const own = { blank: `${origin}blank`, address: (path: string) => origin + path, close: async () => {} };
+    const tab = await openConvertTab(await browser.newContext(), own);
+    await tab.choose({ base: release.base, delta: release.delta });
+    return tab;
+  }
+
+  test("says what to do where its worker cannot start others", async () => {
+    hasWorker = true;
+    const { page } = await openTab();
+    const said = await page.evaluate(`(async () => {
+      const { openModels } = await import("/index.js");
+      const address = URL.createObjectURL(await (await fetch("/worker.js")).blob());
+      const worker = new Worker(address, { type: "module" });
+      // Its first word: it runs.
+      await new Promise((resolve) => worker.addEventListener("message", resolve, { once: true }));
+      URL.revokeObjectURL(address);
+      const models = openModels({ worker: () => worker });
+      return models.convert("refused", chosen()).catch(({ name, message }) => name + ": " + message);
+    })()`);
+    expect(said).toMatch(/^OptionError: The worker could not start others of its own script/);
+  });
+
   test.each([
     ["its worker's file", true],
     ["its worker's text", false],
   ])("packs by more of %s", async (_, there) => {
     hasWorker = there;
-    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-    const sources: SourceServer = {
-      blank: `${origin}blank`,
-      address: (path) => origin + path,
-      close: async () => {},
-    };
-    const tab = await openConvertTab(await browser.newContext(), sources);
-    await tab.choose({ base: release.base, delta: release.delta });
+    const tab = await openTab();
     const model = await tab.page.evaluate(`(async () => {
       const { openModels } = await import("/index.js");
       const models = openModels();

@@ -133,7 +133,7 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
     let long: Release;
     let wanted: Record<string, string>;
     beforeAll(async () => {
-      long = await writeRelease(place("long"), { num_hidden_layers: 16 });
+      long = await writeRelease(place("long"), { num_hidden_layers: 8 });
       wanted = await here("long out", { weights: "f32", inputs: partsOf(long) });
     });
 

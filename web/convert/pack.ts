@@ -1,6 +1,7 @@
 import { openInputs } from "../../src/convert/inputs.ts";
 import type { Job, JobWorker, Message, WorkerTask } from "../../src/convert/jobs.ts";
 import { serveJobs } from "../../src/convert/serve.ts";
+import { OptionError } from "../../src/errors.ts";
 import type { ConversionSource } from "../api.ts";
 import { explainFor } from "../store/describe.ts";
 import { openFolder } from "../store/folder.ts";
@@ -33,6 +34,14 @@ function begin({ source, calibration, directory, name, ...task }: PackingTask): 
   return serveJobs({ inputs, folder: openOutput(name, open), createSha256, post }, task);
 }
 
+/** A worker's script was there once, and is to be had a second time. */
+function unloaded(): OptionError {
+  return new OptionError(
+    "The worker could not start others of its own script, in which a conversion packs: keep the script at the address " +
+      "that the option `worker` starts it from (an object URL, do not revoke), and allow it in the page's policy (`worker-src`).",
+  );
+}
+
 /** The conversion's end of such a worker. */
 export function packingWorker(worker: Worker, task: PackingTask): JobWorker {
   worker.postMessage(task);
@@ -43,11 +52,7 @@ export function packingWorker(worker: Worker, task: PackingTask): JobWorker {
       worker.addEventListener("error", (event) => {
         event.preventDefault();
         // A script that does not come, or cannot be read, has no message.
-        onEnd(
-          new Error(
-            `A worker of the conversion could not run: ${event.message || "its script did not load"}.`,
-          ),
-        );
+        onEnd(event.message ? new Error(event.message) : unloaded());
       });
     },
     terminate: async () => worker.terminate(),
