@@ -148,6 +148,17 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
     expect(asked.filter((url) => url.includes("/models/ziya-tiny/"))).toEqual([]);
   });
 
+  test("the browser is asked to keep what is downloaded", async () => {
+    const asked = await run(`
+      let asked = 0;
+      StorageManager.prototype.persist = async () => ++asked > 0;
+      const models = ziya.openModels();
+      await models.download("models/ziya-tiny/");
+      models.close();
+      return asked;`);
+    expect(asked).toBe(1);
+  });
+
   test("several answers come at once, each its own", async () => {
     const questions = ["3+4", "Who are you?", "法国的首都是哪里?"];
     const ask = `Promise.all(${JSON.stringify(questions)}.map((content) =>

@@ -45,10 +45,12 @@ class RemoteModels implements Models {
   }
 
   async download(model: string | URL | RemoteModel, options: TransferOptions = {}): Promise<StoredModel> {
+    await askToPersist();
     return (await this.link()).ask("download", [absoluteModel(model)], watched(options));
   }
 
   async add(name: string, files: FolderFiles, options: TransferOptions = {}): Promise<StoredModel> {
+    await askToPersist();
     return (await this.link()).ask("add", [name, files], watched(options));
   }
 
@@ -57,6 +59,7 @@ class RemoteModels implements Models {
     source: ConversionSource,
     { signal, onProgress, ...plain }: ConversionOptions = {},
   ): Promise<StoredModel> {
+    await askToPersist();
     return (await this.link()).ask("convert", [name, source, plain], watched({ signal, onProgress }));
   }
 
@@ -80,6 +83,14 @@ class RemoteModels implements Models {
     });
     return this.started;
   }
+}
+
+/** Asks the browser not to remove what is stored, which workers may not ask; a person may be asked in turn. */
+async function askToPersist(): Promise<void> {
+  const { storage } = navigator;
+  if (!storage?.persist || (await storage.persisted())) return;
+  // Whether it is granted changes nothing here: space().persisted tells.
+  await storage.persist().catch(() => false);
 }
 
 function watched({

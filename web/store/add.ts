@@ -9,7 +9,7 @@ import type { Meter } from "./meter.ts";
 import { packingIn, planFiles } from "./plan.ts";
 import { createSha256 } from "./sha256.ts";
 import { storedFile } from "./small.ts";
-import { askToPersist, expectRoom } from "./space.ts";
+import { expectRoom } from "./space.ts";
 import type { FileState } from "./state.ts";
 import type { Writer } from "./writer.ts";
 
@@ -44,7 +44,6 @@ export async function addModel(
       there.push(before);
     } else missing.push(file);
   }
-  await askToPersist();
   const bytes = missing.reduce((sum, { size = 0 }) => sum + size, 0);
   await expectRoom(model, bytes, listModels);
   const pending = missing.map(({ name, size }) => ({

@@ -17,7 +17,7 @@ import { type Finder, type Plan, packingIn, planFiles } from "./plan.ts";
 import type { Remote } from "./remote.ts";
 import { Shard } from "./shard.ts";
 import { countedIn, SmallFiles, storedFile } from "./small.ts";
-import { askToPersist, expectRoom } from "./space.ts";
+import { expectRoom } from "./space.ts";
 import type { FileState, ModelFolder } from "./state.ts";
 import { removeEntry } from "./sync-file.ts";
 
@@ -132,7 +132,6 @@ export class Download {
 
   async #run(): Promise<void> {
     const { remote, name, folder, meter, explain, others } = this.#options;
-    await askToPersist();
     const files = await openFolder(folder.files, explain);
     const small = new SmallFiles(remote, folder, files, this.#options.keeper, meter, this.#signal);
     const finder = this.#finder(small);

@@ -13,14 +13,6 @@ export async function storageSpace(): Promise<StorageSpace> {
   return { used: usage, free: Math.max(0, quota - usage), persisted: (await storage.persisted?.()) ?? false };
 }
 
-/** Asks the browser not to remove what is stored, where it lets a worker ask: a page may, and should, before. */
-export async function askToPersist(): Promise<void> {
-  const { storage } = navigator;
-  if (!storage?.persist || (await storage.persisted())) return;
-  // Whether it is granted changes nothing here: space().persisted tells.
-  await storage.persist().catch(() => false);
-}
-
 /**
  * Before anything of it is written.
  * @param others the stored models, some of which could go
