@@ -276,6 +276,20 @@ describe.skipIf(!hasBrowser)("the model store", () => {
       expect(server.served.map(({ name }) => name)).toEqual([INDEX]);
     });
 
+    test("says so where not even a folder can be made", async () => {
+      const { failure } = await tab.call(
+        `${STORE} const { getDirectoryHandle } = FileSystemDirectoryHandle.prototype;
+         FileSystemDirectoryHandle.prototype.getDirectoryHandle = function (name, options) {
+           if (name === "files" && options?.create) throw new DOMException("full", "QuotaExceededError");
+           return getDirectoryHandle.call(this, name, options);
+         };
+         await store.download(args.url);`,
+        { url: server.url },
+      );
+      expect(failure).toMatchObject({ name: "StorageError" });
+      expect(failure?.message).toMatch(/^tiny needs more room, and the browser has no room for it/);
+    });
+
     test("stops when the disk is full all the same, and goes on when it is not", async () => {
       // The browser gives room by the megabyte.
       for (const [name, contents] of convertedFiles([2_000_000, 3_000_000])) server.files.set(name, contents);

@@ -5,6 +5,7 @@ import { type Explain, type Folder, openFolder, removePartials } from "./folder.
 import { StateKeeper } from "./keeper.ts";
 import { hold, type Release } from "./locks.ts";
 import { checkModelName, type ModelFolder, type ModelState, makeModelFolder, readState } from "./state.ts";
+import { isNamed } from "./sync-file.ts";
 
 /** The one who writes to a model, of all tabs. */
 export interface Writer {
@@ -50,7 +51,7 @@ export async function beginWriting(
     return { name, folder, files, state, keeper, explain, release };
   } catch (error) {
     release();
-    throw error;
+    throw isNamed(error, "QuotaExceededError") ? await explainFor(name)(name, error) : error;
   }
 }
 
