@@ -89,11 +89,15 @@ function reserve({ info }: WebEngine): number {
 export async function forgotten(engine: WebEngine, messages: readonly Message[]): Promise<number> {
   const room = engine.info.context - reserve(engine);
   const asked: readonly Message[] = [...messages, { role: "user", content: "?" }];
-  for (let from = 0; from < messages.length; from++) {
-    if (messages[from]!.role !== "user") continue;
-    if ((await tokensOf(engine, asked.slice(from))) <= room) return from;
+  const starts = asked.flatMap(({ role }, i) => (role === "user" ? [i] : []));
+  // The fewer turns, the fewer tokens: the first start that fits is found by halving.
+  let [none, fits] = [-1, starts.length - 1];
+  while (fits - none > 1) {
+    const middle = (none + fits) >> 1;
+    if ((await tokensOf(engine, asked.slice(starts[middle]))) <= room) fits = middle;
+    else none = middle;
   }
-  return messages.length;
+  return starts[fits]!;
 }
 
 /** Tokens of a prompt; one that the template refuses has none. */

@@ -12,9 +12,9 @@ import { answerView, copyText, type MessageView, questionView } from "./message.
 const NEAR = 60;
 
 /** Messages of a conversation that are made in one go: more than a screen has. */
-const AT_ONCE = 12;
+const AT_ONCE = 8;
 /** Milliseconds for which more of them are made before the page draws again. */
-const SLICE_MS = 8;
+const SLICE_MS = 6;
 
 /** The messages of the conversation that is shown, between what stands above and below them. */
 export function makeThread(
