@@ -18,6 +18,8 @@ expectBrowser();
 
 const MESSAGES = [{ role: "user", content: "你好,你是谁?" }] as const;
 const GREEDY = { temperature: 0, max_tokens: 12 };
+/** SwiftShader takes seconds for the kernels of a set, and this one needs no other. */
+const PLAIN = { decode: "plain" };
 
 /** Destroys the devices of a page's workers when the channel "lose" has a message: what a driver does that is reset. */
 const LOSE = `
@@ -54,6 +56,7 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
       globalThis.reports = [];
       globalThis.losses = [];
       globalThis.engine = await ziya.loadEngine("models/ziya-tiny/", {
+        ...PLAIN,
         onProgress: (report) => reports.push(report),
         onDeviceLost: (error, recovered) => losses.push({ error, recovered }),
       });`);
@@ -66,9 +69,9 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
     await server?.close();
   });
 
-  /** What statements in the page return; MESSAGES and GREEDY are known to them. */
+  /** What statements in the page return; MESSAGES, GREEDY and PLAIN are known to them. */
   function run<Result>(statements: string): Promise<Result> {
-    const known = `const MESSAGES = ${JSON.stringify(MESSAGES)}, GREEDY = ${JSON.stringify(GREEDY)};`;
+    const known = `const [MESSAGES, GREEDY, PLAIN] = ${JSON.stringify([MESSAGES, GREEDY, PLAIN])};`;
     // Text, so that Vitest does not put names of its own into it.
     return page.evaluate(`(async () => { ${known} ${statements} })()`) as Promise<Result>;
   }
@@ -133,7 +136,7 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
       const models = ziya.openModels();
       const needs = await models.inspect({ stored: "ziya-tiny" }, { context: 64 });
       const refused = await models.delete("ziya-tiny").catch(({ message }) => message);
-      const again = await ziya.loadEngine("models/ziya-tiny/", { context: 64 });
+      const again = await ziya.loadEngine("models/ziya-tiny/", { context: 64, ...PLAIN });
       again.destroy();
       const stored = await models.list();
       models.close();
@@ -254,7 +257,7 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
       const names = ["config.json", "tokenizer.model", "tokenizer_config.json", "added_tokens.json", "model.safetensors"];
       const files = await Promise.all(names.map(async (name) =>
         new File([await (await fetch("models/ziya-tiny/" + name)).blob()], name)));
-      const own = await ziya.loadEngine({ files }, { context: 64 });
+      const own = await ziya.loadEngine({ files }, { context: 64, ...PLAIN });
       const prompt = await own.encodeChat(MESSAGES);
       own.destroy();
       return [own.info.context, ...prompt];`);

@@ -142,7 +142,7 @@ describe.skipIf(!hasBrowser)("a page and its engine", () => {
     await run(`
       ${SMALL}
       globalThis.ziya = await import(${JSON.stringify(server.address("web/index.ts"))});
-      globalThis.engine = await ziya.loadEngine({ files });
+      globalThis.engine = await ziya.loadEngine({ files }, { decode: "plain" });
       globalThis.counts = () => new Promise((resolve) => {
         const channel = new BroadcastChannel("counts");
         channel.onmessage = ({ data }) => { channel.close(); resolve(data); };
