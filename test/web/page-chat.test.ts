@@ -334,6 +334,14 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
     expect(before).toBe(2);
   });
 
+  test("shows the model's own settings only when it is there", async () => {
+    const page = await openFake(browser, built, { loading: 60_000 });
+    await page.locator("#settings").click();
+    expect(await page.locator("#option-temperature").getAttribute("placeholder")).toBe("");
+    expect(await page.locator("#option-seed").getAttribute("placeholder")).toBe("random");
+    await page.context().close();
+  });
+
   test("asks with the person's settings, and with those of the address above them", async () => {
     await open({}, { hash: "#max_tokens=32" });
     await page.locator("#settings").click();

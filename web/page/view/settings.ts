@@ -105,7 +105,7 @@ function samplingField(
     max: most,
     step,
     value: preferences.value.sampling[name],
-    placeholder: byDefault ?? t().random,
+    placeholder: byDefault ?? (name === "seed" ? t().random : ""),
     "aria-describedby": `about-${name}`,
   });
   box.addEventListener("input", () => {
