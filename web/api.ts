@@ -115,15 +115,20 @@ export interface ConversionOptions extends TransferOptions {
   readonly workers?: number;
 }
 
+export interface InspectOptions {
+  /** Tokens of one conversation. Default: what the model was made for. */
+  readonly context?: number;
+  /** "q4" or "q8": what is told is of the model as `convert` would pack it, of a delta or a model from the disk. */
+  readonly pack?: string;
+  readonly signal?: AbortSignal;
+}
+
 /** The models in the browser's storage. Each call is done by a worker; two tabs do not disturb each other. */
 export interface Models {
   list(): Promise<StoredModel[]>;
   space(): Promise<StorageSpace>;
   /** Sizes and needs of a model that was not fetched: of its config, index and headers only. */
-  inspect(
-    source: ModelSource,
-    options?: { readonly context?: number; readonly signal?: AbortSignal },
-  ): Promise<ModelNeeds>;
+  inspect(source: ModelSource, options?: InspectOptions): Promise<ModelNeeds>;
   /** Fetches what is missing of it. */
   download(model: string | URL | RemoteModel, options?: TransferOptions): Promise<StoredModel>;
   /** Copies a packed checkpoint from the disk. */

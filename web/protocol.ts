@@ -34,6 +34,12 @@ export type LossEvent =
   | { readonly kind: "recovered" }
   | { readonly kind: "gone"; readonly failure: Failure };
 
+/** Of how many tokens a conversation is, and what the model is to be packed as, where that is not as it is. */
+export interface InspectedAs {
+  readonly context?: number;
+  readonly pack?: string;
+}
+
 /** What a page asks of its worker: by name the arguments, what comes on the way, and the result. */
 export interface Calls {
   load: {
@@ -60,7 +66,7 @@ export interface Calls {
   benchmark: { args: []; event: number; result: BenchmarkReport };
   list: { args: []; event: never; result: StoredModel[] };
   space: { args: []; event: never; result: StorageSpace };
-  inspect: { args: [source: ModelSource, context?: number]; event: never; result: ModelNeeds };
+  inspect: { args: [source: ModelSource, of: InspectedAs]; event: never; result: ModelNeeds };
   download: { args: [model: RemoteModel]; event: TransferProgress; result: StoredModel };
   add: { args: [name: string, files: FolderFiles]; event: TransferProgress; result: StoredModel };
   convert: {

@@ -167,6 +167,8 @@ describe.skipIf(!hasBrowser)("the page's models, in Chromium", () => {
     });
     await page.getByRole("dialog", { name: "Models" }).waitFor();
     const form = page.locator("form.add", { hasText: "The delta is" });
+    // What the result will take, before anything is read.
+    await form.locator(".needs").getByText("To be written").waitFor();
     expect(await form.locator("select").first().locator("option:checked").innerText()).toBe(
       "Ziya-LLaMA-13B-v1",
     );

@@ -353,6 +353,24 @@ describe.skipIf(!hasBrowser)("the model store", () => {
       expect(needs).toMatchObject({ bytes: total(), present: total(), weights: "q4" });
     });
 
+    test("tells of a delta what its result will take", async () => {
+      const options = { context: 64, pack: "q8" };
+      const files = { files: [["config.json", Buffer.from(CONFIG).toString("base64")]], options };
+      const needs = await tab.run<ModelNeeds>(INSPECT, files);
+      const memory = memoryOf(parseConfig(CONFIG), {
+        formatOf: () => "q8",
+        cache: "f16",
+        context: 64,
+        chunk: 128,
+      });
+      expect(needs).toMatchObject({ weights: "q8", bytes: memory.weights, present: 0, memory });
+      const full = await tab.run<ModelNeeds>(
+        `navigator.storage.estimate = async () => ({ usage: 99, quota: 100 }); ${INSPECT}`,
+        files,
+      );
+      expect(full.obstacle).toMatch(/ needs .* more, and the browser's storage has /);
+    });
+
     test("says what speaks against it on a device", async () => {
       const gpu = {
         bindingLimit: 100_000,

@@ -2,6 +2,7 @@ import type {
   ConversionOptions,
   ConversionSource,
   FolderFiles,
+  InspectOptions,
   ModelNeeds,
   ModelSource,
   Models,
@@ -35,13 +36,8 @@ class RemoteModels implements Models {
     return (await this.link()).ask("space", []);
   }
 
-  async inspect(
-    source: ModelSource,
-    { context, signal }: { readonly context?: number; readonly signal?: AbortSignal } = {},
-  ): Promise<ModelNeeds> {
-    const args =
-      context === undefined ? ([absolute(source)] as const) : ([absolute(source), context] as const);
-    return (await this.link()).ask("inspect", [...args], { signal });
+  async inspect(source: ModelSource, { signal, ...as }: InspectOptions = {}): Promise<ModelNeeds> {
+    return (await this.link()).ask("inspect", [absolute(source), as], { signal });
   }
 
   async download(model: string | URL | RemoteModel, options: TransferOptions = {}): Promise<StoredModel> {

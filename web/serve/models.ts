@@ -11,9 +11,9 @@ type ModelCall = "list" | "space" | "inspect" | "download" | "add" | "convert" |
 export const modelHandlers: Pick<Handlers, ModelCall> = {
   list: () => store.list(),
   space: () => store.space(),
-  async inspect({ signal }, source, context) {
+  async inspect({ signal }, source, as) {
     const gpu = await gpuRoom();
-    return store.inspect(source, { signal, ...(gpu && { gpu }), ...(context !== undefined && { context }) });
+    return store.inspect(source, { ...as, signal, ...(gpu && { gpu }) });
   },
   download: ({ signal, emit }, model) => store.download(model, { signal, onProgress: emit }),
   add: ({ signal, emit }, name, files) => store.add(name, files, { signal, onProgress: emit }),

@@ -14,6 +14,8 @@ import { describeNoRoom, storageSpace } from "./space.ts";
 export interface InspectOptions {
   /** Tokens of one conversation. Default: what the model was made for. */
   readonly context?: number;
+  /** The format that it is to be packed in: then all that is told is of the result. */
+  readonly pack?: string;
   /** The device that is to run it; without it, nothing is said of what fits there. */
   readonly gpu?: GpuRoom;
   readonly signal?: AbortSignal;
@@ -71,9 +73,9 @@ export async function inspectModel(
   if (!text)
     throw new CheckpointError(`${name} has no config.json; wanted a checkpoint in Hugging Face's layout.`);
   const config = parseConfig(decodeText(text, "config.json"));
-  const plan = await planFiles(finder);
-  const packing = (await packingIn(plan, finder, (name) => open(name, options.signal))) ?? DEFAULT_WEIGHTS;
-  const weights = WEIGHT_FORMATS.find((format) => format === packing);
+  const plan = options.pack === undefined ? await planFiles(finder) : undefined;
+  const packing = plan ? await packingIn(plan, finder, (name) => open(name, options.signal)) : options.pack;
+  const weights = WEIGHT_FORMATS.find((format) => format === (packing ?? DEFAULT_WEIGHTS));
   if (!weights) {
     throw new CheckpointError(`${name} is packed as ${show(packing)}; wanted ${WEIGHT_FORMATS.join(", ")}.`);
   }
@@ -84,8 +86,11 @@ export async function inspectModel(
     );
   }
   const storage: Storage = { formatOf: () => weights, cache: "f16", context, chunk: CHUNK };
-  const index = plan.index === undefined ? undefined : await finder.look(plan.index);
-  const bytes = plan.files.reduce((sum, { size = 0 }) => sum + size, index?.size ?? 0);
+  const memory = memoryOf(config, storage);
+  const index = plan?.index === undefined ? undefined : await finder.look(plan.index);
+  const bytes = plan
+    ? plan.files.reduce((sum, { size = 0 }) => sum + size, index?.size ?? 0)
+    : memory.weights;
   const space = await storageSpace();
   const missing = isStored ? Math.max(0, bytes - present) : 0;
   const tooBig = missing > space.free ? describeNoRoom(name, missing, space.free, stored) : undefined;
@@ -95,7 +100,7 @@ export async function inspectModel(
     bytes,
     present,
     weights,
-    memory: memoryOf(config, storage),
+    memory,
     context,
     space,
     ...(obstacle !== undefined && { obstacle }),

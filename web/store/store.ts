@@ -77,9 +77,9 @@ export class ModelStore {
   async inspect(source: ModelSource, options: InspectOptions = {}): Promise<ModelNeeds> {
     const stored = await listModels();
     if (isOf(source, "files")) {
-      const needs = { present: 0, stored, isStored: false };
+      const needs = { present: 0, stored, isStored: options.pack !== undefined };
       const found = await inspectModel("The folder", diskFolder("model", source.files).open, needs, options);
-      return { ...found, present: found.bytes };
+      return options.pack === undefined ? { ...found, present: found.bytes } : found;
     }
     const remote = isOf(source, "stored") ? undefined : remoteModel(source);
     const name = isOf(source, "stored") ? source.stored : nameOf(remote!);

@@ -127,6 +127,7 @@ export const en = {
   fetchOnly: "Fetch only",
   weightFormat: "Weights",
   toFetch: "To fetch",
+  toWrite: "To be written",
   spaceFree: "Free in the browser",
   gpuMemory: "GPU memory",
   gpuParts: "of which",

@@ -127,6 +127,7 @@ export const zh: Strings = {
   fetchOnly: "只下载",
   weightFormat: "权重",
   toFetch: "要下载",
+  toWrite: "将写入",
   spaceFree: "浏览器可用空间",
   gpuMemory: "GPU 内存",
   gpuParts: "其中",

@@ -145,6 +145,14 @@ export function addFromDisk(
         h("option", { value: i, selected: second !== undefined && looksLikeDelta(folder) }, folder.name),
       ),
     );
+    const needs = h("div", {});
+    const showNeeds = () => {
+      const { files } = folders[Number(delta.value)]!;
+      needs.replaceChildren(needsCard(session.models, { files }, () => [], gone, weights.value));
+    };
+    delta.addEventListener("change", showNeeds);
+    weights.addEventListener("change", showNeeds);
+    showNeeds();
     const field = (label: string, control: HTMLElement, hint?: string) =>
       h(
         "label",
@@ -178,6 +186,7 @@ export function addFromDisk(
       field(t().weightFormat, weights),
       field(t().calibration, calibration, t().calibrationHint),
       field(t().modelName, name),
+      needs,
       h("button", { type: "submit", class: "primary" }, second ? t().merge : t().pack),
     );
   }

@@ -10,18 +10,24 @@ const CONTEXTS = [512, 1024, 2048, 4096] as const;
 /**
  * What a model takes and what is there, before a byte of it is fetched; what could be done where it does not fit.
  * @param ways Buttons for a model that can be had.
+ * @param pack The format that it is to be packed in, where it is.
  */
 export function needsCard(
   models: Models,
   source: ModelSource,
   ways: (needs: ModelNeeds) => readonly Child[],
   gone: AbortSignal,
+  pack?: string,
 ): HTMLElement {
   const element = h("div", { class: "needs", "aria-live": "polite" });
   const ask = async (context?: number) => {
     element.replaceChildren(h("p", { class: "soft" }, t().looking));
     try {
-      const needs = await models.inspect(source, { ...(context !== undefined && { context }), signal: gone });
+      const needs = await models.inspect(source, {
+        ...(context !== undefined && { context }),
+        ...(pack !== undefined && { pack }),
+        signal: gone,
+      });
       if (gone.aborted) return;
       element.replaceChildren(...show(needs));
     } catch (error) {
@@ -68,7 +74,7 @@ export function needsCard(
       "dl",
       { class: "facts" },
       row(t().weightFormat, needs.weights),
-      row(t().toFetch, bytes(missing)),
+      row(pack === undefined ? t().toFetch : t().toWrite, bytes(missing)),
       row(t().spaceFree, bytes(space.free), fits),
       row(t().gpuMemory, bytes(memory.total)),
       row(
