@@ -1,7 +1,10 @@
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import type { BrowserContext, Page } from "playwright-core";
+import { afterAll, beforeAll, beforeEach } from "vitest";
 import type { FaultPoint } from "../../web/store/fault.ts";
+import { launchProfile } from "./browser.ts";
+import { type HostileServer, serveHostile } from "./hostile-server.ts";
 
 /** What a call in a worker came to. */
 export interface Outcome<T> {
@@ -35,6 +38,37 @@ export async function clearStore(tab: StoreTab): Promise<void> {
     `const root = await navigator.storage.getDirectory();
      for await (const name of root.keys()) await tools.removeEntry(root, name);`,
   );
+}
+
+/** What the tests of a file share. */
+interface StoreParts {
+  readonly browser: BrowserContext;
+  readonly server: HostileServer;
+  readonly tab: StoreTab;
+}
+
+/** Opens a browser, a server without files and a tab for the tests of a suite, each of which finds the storage empty. */
+export function useStore(take: (parts: StoreParts) => void): void {
+  let parts: StoreParts | undefined;
+  beforeAll(async () => {
+    const browser = await launchProfile();
+    const server = await serveHostile(new Map());
+    parts = { browser, server, tab: await openStoreTab(browser, server.blank) };
+    take(parts);
+  });
+  afterAll(async () => {
+    await parts?.browser.close();
+    await parts?.server.close();
+  });
+  beforeEach(() => clearStore(parts!.tab));
+}
+
+/** Has the server serve files, and nothing wrong, from now on. */
+export function serveFiles(server: HostileServer, files: Iterable<readonly [string, Buffer]>): void {
+  server.files.clear();
+  for (const [name, contents] of files) server.files.set(name, contents);
+  server.served.length = 0;
+  server.wrong = {};
 }
 
 /** Reads all files of the model `args.name`, which has to be whole, as base64 by name. */

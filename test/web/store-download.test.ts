@@ -1,15 +1,9 @@
 import type { BrowserContext } from "playwright-core";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import type { StoredModel, TransferProgress } from "../../web/api.ts";
-import { expectBrowser, hasBrowser, launchProfile } from "../support/browser.ts";
-import {
-  convertedFiles,
-  type HostileServer,
-  noise,
-  plainFiles,
-  serveHostile,
-} from "../support/hostile-server.ts";
-import { clearStore, openStoreTab, STORED, type StoreTab } from "../support/store.ts";
+import { expectBrowser, hasBrowser } from "../support/browser.ts";
+import { convertedFiles, type HostileServer, noise, plainFiles } from "../support/hostile-server.ts";
+import { openStoreTab, STORED, type StoreTab, serveFiles, useStore } from "../support/store.ts";
 
 expectBrowser();
 
@@ -40,23 +34,12 @@ describe.skipIf(!hasBrowser)("a download", () => {
   let tab: StoreTab;
   let server: HostileServer;
 
-  beforeAll(async () => {
-    browser = await launchProfile();
-    server = await serveHostile(new Map());
-    tab = await openStoreTab(browser, server.blank);
+  useStore((parts) => {
+    ({ browser, server, tab } = parts);
   });
 
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-  });
-
-  beforeEach(async () => {
-    await clearStore(tab);
-    server.files.clear();
-    for (const [name, contents] of convertedFiles(SIZES)) server.files.set(name, contents);
-    server.served.length = 0;
-    server.wrong = {};
+  beforeEach(() => {
+    serveFiles(server, convertedFiles(SIZES));
   });
 
   const download = (more: object = {}) => tab.call<StoredModel>(DOWNLOAD, { url: server.url, ...more });

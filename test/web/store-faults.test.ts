@@ -1,10 +1,9 @@
-import type { BrowserContext } from "playwright-core";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import type { StoredModel } from "../../web/api.ts";
 import { FAULT_POINTS, type FaultPoint } from "../../web/store/fault.ts";
-import { expectBrowser, hasBrowser, launchProfile } from "../support/browser.ts";
-import { convertedFiles, type HostileServer, serveHostile } from "../support/hostile-server.ts";
-import { clearStore, openStoreTab, STORED, type StoreTab } from "../support/store.ts";
+import { expectBrowser, hasBrowser } from "../support/browser.ts";
+import { convertedFiles, type HostileServer } from "../support/hostile-server.ts";
+import { STORED, type StoreTab, serveFiles, useStore } from "../support/store.ts";
 
 expectBrowser();
 
@@ -55,31 +54,19 @@ const MOST_TWICE = MEGABYTES >= 200 ? 0.01 : 0.25;
 const RATE = 10_000_000;
 
 describe.skipIf(!hasBrowser)("a model that is interrupted", () => {
-  let browser: BrowserContext;
   let tab: StoreTab;
   let server: HostileServer;
 
-  beforeAll(async () => {
-    browser = await launchProfile();
-    server = await serveHostile(new Map());
-    tab = await openStoreTab(browser, server.blank);
+  useStore((parts) => {
+    ({ server, tab } = parts);
   });
 
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-  });
-
-  beforeEach(async () => {
-    await clearStore(tab);
+  beforeEach(() => {
     serve(SIZES);
   });
 
   function serve(sizes: readonly number[]): void {
-    server.files.clear();
-    for (const [name, contents] of convertedFiles(sizes)) server.files.set(name, contents);
-    server.served.length = 0;
-    server.wrong = {};
+    serveFiles(server, convertedFiles(sizes));
   }
 
   const total = () => [...server.files.values()].reduce((sum, { length }) => sum + length, 0);

@@ -1,9 +1,7 @@
-import type { BrowserContext } from "playwright-core";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { FaultPoint } from "../../web/store/fault.ts";
-import { expectBrowser, hasBrowser, launchProfile } from "../support/browser.ts";
-import { type HostileServer, serveHostile } from "../support/hostile-server.ts";
-import { clearStore, openStoreTab, type StoreTab } from "../support/store.ts";
+import { expectBrowser, hasBrowser } from "../support/browser.ts";
+import { type StoreTab, useStore } from "../support/store.ts";
 
 expectBrowser();
 
@@ -22,23 +20,10 @@ const WRITE = `${OPEN} await folder.replace("index", args.contents);`;
 const READ = `${OPEN} return { names: await folder.list(), text: await text("index") };`;
 
 describe.skipIf(!hasBrowser)("a folder of the origin's private file system", () => {
-  let server: HostileServer;
-  let browser: BrowserContext;
   let tab: StoreTab;
 
-  beforeAll(async () => {
-    server = await serveHostile(new Map());
-    browser = await launchProfile();
-    tab = await openStoreTab(browser, server.blank);
-  });
-
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-  });
-
-  beforeEach(async () => {
-    await clearStore(tab);
+  useStore((parts) => {
+    ({ tab } = parts);
   });
 
   test("has a file when it is complete, and not before", async () => {

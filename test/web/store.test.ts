@@ -1,27 +1,15 @@
-import type { BrowserContext, CDPSession } from "playwright-core";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { parseConfig } from "../../src/model/config.ts";
-import { memoryOf } from "../../src/model/memory.ts";
-import type { ModelNeeds, StoredModel, TransferProgress } from "../../web/api.ts";
-import { expectBrowser, hasBrowser, launchProfile } from "../support/browser.ts";
-import { convertedFiles, type HostileServer, serveHostile, sha256 } from "../support/hostile-server.ts";
-import { clearStore, openStoreTab, STORED, type StoreTab } from "../support/store.ts";
+import type { BrowserContext } from "playwright-core";
+import { beforeEach, describe, expect, test } from "vitest";
+import type { StoredModel, TransferProgress } from "../../web/api.ts";
+import { expectBrowser, hasBrowser } from "../support/browser.ts";
+import { convertedFiles, type HostileServer, sha256 } from "../support/hostile-server.ts";
+import { openStoreTab, STORED, type StoreTab, serveFiles, useStore } from "../support/store.ts";
 
 expectBrowser();
 
 const SIZES = [300_000, 200_000];
 const SHARD = "model-1.safetensors";
 const INDEX = "model.safetensors.index.json";
-const CONFIG = JSON.stringify({
-  model_type: "llama",
-  vocab_size: 1000,
-  hidden_size: 128,
-  intermediate_size: 256,
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  max_position_embeddings: 512,
-  rms_norm_eps: 1e-6,
-});
 
 /** What each text in the worker begins with. */
 const STORE = `
@@ -37,23 +25,12 @@ describe.skipIf(!hasBrowser)("the model store", () => {
   let tab: StoreTab;
   let server: HostileServer;
 
-  beforeAll(async () => {
-    browser = await launchProfile();
-    server = await serveHostile(new Map());
-    tab = await openStoreTab(browser, server.blank);
+  useStore((parts) => {
+    ({ browser, server, tab } = parts);
   });
 
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-  });
-
-  beforeEach(async () => {
-    await clearStore(tab);
-    server.files.clear();
-    for (const [name, contents] of convertedFiles(SIZES)) server.files.set(name, contents);
-    server.served.length = 0;
-    server.wrong = {};
+  beforeEach(() => {
+    serveFiles(server, convertedFiles(SIZES));
   });
 
   const total = () => [...server.files.values()].reduce((sum, { length }) => sum + length, 0);
@@ -241,144 +218,6 @@ describe.skipIf(!hasBrowser)("the model store", () => {
     expect((await tab.call(`${STORE} await store.open("none");`)).failure?.message).toBe(
       "There is no model none in the browser's storage: download it, or choose one that is listed.",
     );
-  });
-
-  describe("with little room", () => {
-    /** Its end is that of the quota as well. */
-    let cdp: CDPSession;
-
-    beforeAll(async () => {
-      cdp = await tab.page.context().newCDPSession(tab.page);
-    });
-
-    /** Bytes that the browser gives the origin from now on; without a number what it would. */
-    async function giveRoom(bytes?: number): Promise<void> {
-      const usage = bytes && (await tab.run<number>("return (await navigator.storage.estimate()).usage;"));
-      await cdp.send("Storage.overrideQuotaForOrigin", {
-        origin: new URL(server.blank).origin,
-        ...(bytes && { quotaSize: usage! + bytes }),
-      });
-    }
-
-    test("asks for it before, with need, have and what could go", async () => {
-      await tab.run(ADD, { files: encoded() });
-      server.served.length = 0;
-      // As browsers tell it that do not keep the true figure from pages.
-      const { failure } = await tab.call(
-        `${STORE} navigator.storage.estimate = async () => ({ usage: 900_000, quota: 1_000_000 });
-         await store.download(args.url);`,
-        { url: server.url },
-      );
-      expect(failure).toMatchObject({ name: "StorageError" });
-      expect(failure?.message).toMatch(
-        /^tiny needs 1\.5\d MB more, and the browser's storage has 0\.10 MB free\. Delete a model that you can do without: disk \(0\.51 MB\), and begin again: what is there is kept\.$/,
-      );
-      expect(server.served.map(({ name }) => name)).toEqual([INDEX]);
-    });
-
-    test("says so where not even a folder can be made", async () => {
-      const { failure } = await tab.call(
-        `${STORE} const { getDirectoryHandle } = FileSystemDirectoryHandle.prototype;
-         FileSystemDirectoryHandle.prototype.getDirectoryHandle = function (name, options) {
-           if (name === "files" && options?.create) throw new DOMException("full", "QuotaExceededError");
-           return getDirectoryHandle.call(this, name, options);
-         };
-         await store.download(args.url);`,
-        { url: server.url },
-      );
-      expect(failure).toMatchObject({ name: "StorageError" });
-      expect(failure?.message).toMatch(/^tiny needs more room, and the browser has no room for it/);
-    });
-
-    test("stops when the disk is full all the same, and goes on when it is not", async () => {
-      // The browser gives room by the megabyte.
-      for (const [name, contents] of convertedFiles([2_000_000, 3_000_000])) server.files.set(name, contents);
-      await giveRoom(4_500_000);
-      const full = await tab.call(
-        `${STORE} navigator.storage.estimate = async () => ({ usage: 0, quota: 1e12 });
-         await store.download(args.url);`,
-        { url: server.url },
-      );
-      await giveRoom();
-      expect(full.failure).toMatchObject({ name: "StorageError" });
-      expect(full.failure?.message).toMatch(
-        /^tiny needs \d\.\d+ MB more, and the browser has no room for it, although it counts 1000\.00 GB as free\. Free /,
-      );
-      expect((await download()).value?.whole).toBe(true);
-      expect(await tab.run(STORED, { name: "tiny" })).toEqual(Object.fromEntries(encoded()));
-    });
-  });
-
-  describe("looking at a model", () => {
-    const INSPECT = `${STORE} return store.inspect(args.source ?? { files: args.files.map(fileOf) }, args.options);`;
-
-    beforeEach(() => {
-      const config = Buffer.from(CONFIG);
-      server.files.set("config.json", config);
-      const index = JSON.parse(server.files.get(INDEX)!.toString());
-      index.metadata.files[0] = { name: "config.json", size: config.length, sha256: sha256(config) };
-      server.files.set(INDEX, Buffer.from(JSON.stringify(index)));
-    });
-
-    const memory = (context: number) =>
-      memoryOf(parseConfig(CONFIG), { formatOf: () => "q4", cache: "f16", context, chunk: 128 });
-
-    test("reads its config and its index, and nothing else", async () => {
-      const needs = await tab.run<ModelNeeds>(INSPECT, { source: server.url });
-      expect(needs).toMatchObject({
-        name: "tiny",
-        bytes: total(),
-        present: 0,
-        weights: "q4",
-        context: 512,
-        memory: memory(512),
-      });
-      expect(needs.obstacle).toBeUndefined();
-      expect(needs.space.free).toBeGreaterThan(0);
-      expect(new Set(server.served.map(({ name }) => name))).toEqual(new Set([INDEX, "config.json"]));
-    });
-
-    test("asks nobody for one that is stored, and counts what is there", async () => {
-      await download();
-      server.served.length = 0;
-      for (const source of [server.url, { stored: "tiny" }]) {
-        const needs = await tab.run<ModelNeeds>(INSPECT, { source, options: { context: 64 } });
-        expect(needs).toMatchObject({ present: total(), context: 64, memory: memory(64) });
-      }
-      expect(server.served).toEqual([]);
-    });
-
-    test("looks at files where they lie", async () => {
-      const needs = await tab.run<ModelNeeds>(INSPECT, { files: encoded() });
-      expect(needs).toMatchObject({ bytes: total(), present: total(), weights: "q4" });
-    });
-
-    test("tells of a delta what its result will take", async () => {
-      const options = { context: 64, pack: "q8" };
-      const files = { files: [["config.json", Buffer.from(CONFIG).toString("base64")]], options };
-      const needs = await tab.run<ModelNeeds>(INSPECT, files);
-      const memory = memoryOf(parseConfig(CONFIG), {
-        formatOf: () => "q8",
-        cache: "f16",
-        context: 64,
-        chunk: 128,
-      });
-      expect(needs).toMatchObject({ weights: "q8", bytes: memory.weights, present: 0, memory });
-      const full = await tab.run<ModelNeeds>(
-        `navigator.storage.estimate = async () => ({ usage: 99, quota: 100 }); ${INSPECT}`,
-        files,
-      );
-      expect(full.obstacle).toMatch(/ needs .* more, and the browser's storage has /);
-    });
-
-    test("says what speaks against it on a device", async () => {
-      const gpu = {
-        bindingLimit: 100_000,
-        info: { vendor: "small", architecture: "", device: "", description: "" },
-      };
-      const { obstacle } = await tab.run<ModelNeeds>(INSPECT, { source: server.url, options: { gpu } });
-      expect(obstacle).toMatch(/ needs a buffer of \d+ bytes; small binds at most 100000\. Choose /);
-    });
   });
 
   describe("while it comes", () => {
