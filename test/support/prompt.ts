@@ -1,8 +1,10 @@
+import { expect } from "vitest";
 import { OptionError } from "../../src/errors.ts";
 import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
 import type { GenerationOptions } from "../../src/generate/options.ts";
 import type { Message } from "../../src/generate/template.ts";
-import type { PromptEngine } from "../../web/prompt/types.ts";
+import { createLanguageModel } from "../../web/prompt/language-model.ts";
+import type { CreateOptions, PromptEngine } from "../../web/prompt/types.ts";
 
 const codes = (text: string) => Array.from(text, (character) => character.codePointAt(0)!);
 const PER_MESSAGE = 2;
@@ -43,3 +45,17 @@ export function scriptedEngine({ window = 100, hasSystem = false } = {}) {
   } satisfies PromptEngine;
   return { engine, asked };
 }
+
+/** A session of an engine without a model, and what that was asked. */
+export async function begin(options: CreateOptions = {}, about: Parameters<typeof scriptedEngine>[0] = {}) {
+  const { engine, asked } = scriptedEngine(about);
+  const session = await createLanguageModel(engine).create(options);
+  return { session, asked, messages: () => asked.at(-1)!.messages };
+}
+
+/** What a promise is rejected with. */
+export const failureOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => expect.fail("nothing was thrown"),
+    (error: unknown) => error as DOMException & { requested?: number; quota?: number; cause?: unknown },
+  );
