@@ -1,9 +1,6 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Engine, type GenerationOptions, type LlamaModel, load } from "../../node/index.ts";
 import type { GenerationResult } from "../../src/generate/answer.ts";
-import { aheadOf } from "../support/ahead.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 
 /** The longest prompt and answer together: four pages. */
@@ -137,40 +134,4 @@ describe("the embedded model, its passes ahead of what is read", () => {
       expect(ahead[0]).toMatchObject({ finish_reason: "abort", pieces: { length: left } });
     }
   });
-});
-
-/** Bytes of heap that a token may leave: a promise alone, were it kept, is more. */
-const HEAP_PER_TOKEN = 48;
-
-it("a thousand tokens allocate nothing that stays, on the heap or on the device", async () => {
-  setFlagsFromString("--expose-gc");
-  const collectGarbage = runInNewContext("gc") as () => void;
-  const heap = async () => {
-    for (let i = 0; i < 3; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-      collectGarbage();
-    }
-    return process.memoryUsage().heapUsed;
-  };
-  const engine = await load({ weights: "q4", context: 512, ...testDeviceOptions() });
-  try {
-    const { model } = engine;
-    const sequence = model.open();
-    const { gpu } = model as unknown as { gpu: { allocated: number } };
-    const readings: { heap: number; allocated: number }[] = [];
-    for (let round = 0; round < 3; round++) {
-      sequence.truncate(0);
-      const run = await aheadOf(model, sequence, 5, 500);
-      for (let i = 0; i < 500; i++) await run.next();
-      await run.end();
-      expect(sequence.length).toBe(500);
-      readings.push({ heap: await heap(), allocated: gpu.allocated });
-    }
-    // The first warms up.
-    const [first, , last] = readings;
-    expect(last!.allocated).toBe(first!.allocated);
-    expect(last!.heap - first!.heap).toBeLessThan(HEAP_PER_TOKEN * 1000);
-  } finally {
-    engine.destroy();
-  }
 });
