@@ -6,6 +6,7 @@ import { type Browser, type BrowserContext, chromium, type Page } from "playwrig
 import { createServer } from "vite";
 import { expect, test } from "vitest";
 import { packageRoot } from "../../node/host.ts";
+import { SLOW_ON_SWIFTSHADER } from "./gpu.ts";
 
 const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
 
@@ -28,6 +29,7 @@ const args = [
   "--headless=new",
   "--no-sandbox",
   "--enable-unsafe-webgpu",
+  `--disable-dawn-features=${SLOW_ON_SWIFTSHADER}`,
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",

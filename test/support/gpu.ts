@@ -18,6 +18,16 @@ export function testDeviceOptions(): DeviceOptions {
 }
 
 /**
+ * A feature of Dawn's that SwiftShader takes seconds a pipeline for, and a tenth of a second without: it compiles a store for
+ * each word of workgroup memory that begins as zero, where Dawn's own shader has a loop.
+ */
+export const SLOW_ON_SWIFTSHADER = "use_vulkan_zero_initialize_workgroup_memory_extension";
+
+const quicker = process.env.VK_DRIVER_FILES?.includes("swiftshader")
+  ? [`disable-dawn-features=${SLOW_ON_SWIFTSHADER}`]
+  : [];
+
+/**
  * A device for the tests of this file, opened before them and released after.
  * @param flags Dawn's own.
  */
@@ -25,7 +35,7 @@ export function useGpu(options: DeviceOptions = testDeviceOptions(), flags: stri
   let gpu: Gpu | undefined;
   let host: ReturnType<typeof dawnHost> | undefined;
   beforeAll(async () => {
-    host = dawnHost(flags);
+    host = dawnHost([...flags, ...quicker]);
     gpu = await openDevice(host, options);
   });
   afterAll(() => {
