@@ -13,6 +13,7 @@ import {
   type SourceServer,
   serveSources,
 } from "../support/browser.ts";
+import { SLOW_ON_SWIFTSHADER } from "../support/gpu.ts";
 
 expectBrowser();
 
@@ -50,10 +51,11 @@ const MEASURE = `async (engine) => {
 }`;
 
 async function inNode(options: object): Promise<Measured> {
+  const flags = [`disable-dawn-features=${SLOW_ON_SWIFTSHADER}`];
   const library = JSON.stringify(pathToFileURL(join(packageRoot, "dist/node/index.js")).href);
   const program = `
     import { load } from ${library};
-    console.log(JSON.stringify(await (${MEASURE})(await load(${JSON.stringify(options)}))));`;
+    console.log(JSON.stringify(await (${MEASURE})(await load(${JSON.stringify({ ...options, flags })}))));`;
   const { stdout } = await promisify(execFile)("node", ["--input-type=module", "-e", program], {
     env: { ...process.env, VK_DRIVER_FILES: SWIFTSHADER },
     maxBuffer: 1 << 26,
