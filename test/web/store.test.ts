@@ -134,17 +134,27 @@ describe.skipIf(!hasBrowser)("the model store", () => {
     });
   });
 
-  test("finds a byte that the disk has lost, and fetches that file again", async () => {
+  test.each([
+    ["at once", 8],
+    ["by parts", 4],
+  ])("finds a byte that the disk has lost, hashed %s, and fetches that file again", async (how, memory) => {
     await download();
     server.served.length = 0;
     await tab.run(`const { files } = await tools.findModelFolder("tiny");
       const file = await tools.openSync(await files.getFileHandle("${SHARD}"));
       file.write(new Uint8Array([1, 2, 3]), { at: 1000 });
       file.close();`);
-    const { value, told } = await tab.call<StoredModel>(
-      `${STORE} return store.verify("tiny", { onProgress: tell });`,
+    const { value, told } = await tab.call<{ found: StoredModel; digests: number }>(
+      `${STORE}
+       Object.defineProperty(navigator, "deviceMemory", { value: args.memory });
+       let digests = 0;
+       const { digest } = SubtleCrypto.prototype;
+       SubtleCrypto.prototype.digest = function (...data) { digests++; return digest.apply(this, data); };
+       return { found: await store.verify("tiny", { onProgress: tell }), digests };`,
+      { memory },
     );
-    expect(value).toMatchObject({ whole: false, done: total() - SIZES[0]! });
+    expect(value?.found).toMatchObject({ whole: false, done: total() - SIZES[0]! });
+    expect(value?.digests).toBe(how === "at once" ? server.files.size : 0);
     expect((told.at(-1) as TransferProgress).phase).toBe("check");
     expect((await download()).value?.whole).toBe(true);
     expect(await tab.run(STORED, { name: "tiny" })).toEqual(Object.fromEntries(encoded()));

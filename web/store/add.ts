@@ -1,13 +1,12 @@
 import { type OpenFile, refusePointers } from "../../src/checkpoint/source.ts";
-import { hashSource } from "../../src/convert/manifest.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import type { FolderFiles } from "../api.ts";
 import { listModels } from "./describe.ts";
 import { diskFolder } from "./disk.ts";
+import { hashStored } from "./hash.ts";
 import { finderOf } from "./inspect.ts";
 import type { Meter } from "./meter.ts";
 import { packingIn, planFiles } from "./plan.ts";
-import { createSha256 } from "./sha256.ts";
 import { storedFile } from "./small.ts";
 import { expectRoom } from "./space.ts";
 import type { FileState } from "./state.ts";
@@ -91,5 +90,5 @@ async function copyFile(
     await copy.discard();
     throw error;
   }
-  return hashSource((await storedFile(folder, name))!, createSha256());
+  return hashStored((await storedFile(folder, name))!, signal);
 }

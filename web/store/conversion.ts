@@ -1,13 +1,13 @@
 import { type ByteSource, bytesSource, INDEX } from "../../src/checkpoint/source.ts";
-import { hashSource, readSums } from "../../src/convert/manifest.ts";
+import { readSums } from "../../src/convert/manifest.ts";
 import { CheckpointError, StorageError } from "../../src/errors.ts";
 import type { StoredModel, TransferOptions } from "../api.ts";
 import { describeModel } from "./describe.ts";
 import type { Folder } from "./folder.ts";
+import { hashStored } from "./hash.ts";
 import { finderOf } from "./inspect.ts";
 import { Meter } from "./meter.ts";
 import { packingIn, planFiles } from "./plan.ts";
-import { createSha256 } from "./sha256.ts";
 import { storedFile } from "./small.ts";
 import type { FileState } from "./state.ts";
 import type { Writer } from "./writer.ts";
@@ -61,11 +61,7 @@ async function checkFiles(
   const { shards, files } = await readSums(index);
   const wanted = [...shards, ...files];
   meter.total = wanted.reduce((sum, { size }) => sum + size, index.size);
-  const sum = (source: ByteSource) =>
-    hashSource(source, createSha256(), (bytes) => {
-      signal?.throwIfAborted();
-      meter.add(bytes, source.name);
-    });
+  const sum = (source: ByteSource) => hashStored(source, signal, (bytes) => meter.add(bytes, source.name));
   const found: FileState[] = [{ ...(await sum(index)), done: true }];
   for (const { name, size, sha256 } of wanted) {
     const got = await sum((await storedFile(folder, name)) ?? bytesSource(name, new Uint8Array()));

@@ -1,3 +1,5 @@
+import type { ByteSource } from "../../src/checkpoint/source.ts";
+import { type FileSum, hashSource } from "../../src/convert/manifest.ts";
 import { StorageError } from "../../src/errors.ts";
 import type { Pieces } from "./pieces.ts";
 import { createSha256, hexOf } from "./sha256.ts";
@@ -5,8 +7,8 @@ import { createSha256, hexOf } from "./sha256.ts";
 /** Bytes that are hashed at a time, some 5 ms. */
 const HASH_BYTES = 1024 * 1024;
 /**
- * Web Crypto takes a file at once, and a copy of it, but a tenth of the time, and none of this thread's: shards of a
- * conversion go that way where the browser says that the machine has memory for it.
+ * Web Crypto takes a file at once, and a copy of it, but a tenth of the time, and none of this thread's: files up to the size of
+ * a conversion's shards go that way where the browser says that the machine has memory for it.
  */
 const AT_ONCE = { most: 257 * 1024 * 1024, memoryGigabytes: 8 };
 
@@ -18,14 +20,40 @@ let atOnce: Promise<unknown> = Promise.resolve();
  * bytes would have to be kept beside them, and would tell what was received, not what was written.
  */
 export async function hashPieces(name: string, pieces: Pieces, signal: AbortSignal): Promise<string> {
-  const { deviceMemory = 0 } = navigator as { deviceMemory?: number };
-  if (pieces.size > AT_ONCE.most || deviceMemory < AT_ONCE.memoryGigabytes) {
-    return hashByParts(name, pieces, signal);
+  if (!fitsAtOnce(pieces.size)) return hashByParts(name, pieces, signal);
+  return hashAtOnce(() => readAll(name, pieces, 0, pieces.size), signal);
+}
+
+/** As hashPieces(), of a file that is in the store already. */
+export async function hashStored(
+  source: ByteSource,
+  signal?: AbortSignal,
+  onProgress: (bytes: number) => void = () => {},
+): Promise<FileSum> {
+  const { name, size } = source;
+  if (fitsAtOnce(size)) {
+    const sha256 = await hashAtOnce(() => source.read(0, size), signal);
+    onProgress(size);
+    return { name, size, sha256 };
   }
-  const hash = atOnce.then(() => {
-    signal.throwIfAborted();
-    const bytes = readAll(name, pieces, 0, pieces.size) as Uint8Array<ArrayBuffer>;
-    return crypto.subtle.digest("SHA-256", bytes);
+  return hashSource(source, createSha256(), (bytes) => {
+    signal?.throwIfAborted();
+    onProgress(bytes);
+  });
+}
+
+function fitsAtOnce(size: number): boolean {
+  const { deviceMemory = 0 } = navigator as { deviceMemory?: number };
+  return size <= AT_ONCE.most && deviceMemory >= AT_ONCE.memoryGigabytes;
+}
+
+async function hashAtOnce(
+  read: () => Uint8Array | Promise<Uint8Array>,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const hash = atOnce.then(async () => {
+    signal?.throwIfAborted();
+    return crypto.subtle.digest("SHA-256", (await read()) as Uint8Array<ArrayBuffer>);
   });
   atOnce = hash.catch(() => {});
   return hexOf(new Uint8Array(await hash));

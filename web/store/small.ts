@@ -1,12 +1,11 @@
 import { type ByteSource, blobSource, bytesSource, readWhole } from "../../src/checkpoint/source.ts";
-import { hashSource } from "../../src/convert/manifest.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import type { Folder } from "./folder.ts";
+import { hashStored } from "./hash.ts";
 import type { StateKeeper } from "./keeper.ts";
 import type { Meter } from "./meter.ts";
 import { countedBytes } from "./pieces.ts";
 import type { Remote } from "./remote.ts";
-import { createSha256 } from "./sha256.ts";
 import type { FileState, ModelFolder } from "./state.ts";
 import { ifThere } from "./sync-file.ts";
 
@@ -103,6 +102,6 @@ export class SmallFiles {
   /** Of what is on the disk. */
   async #hash(name: string) {
     const source = await storedFile(this.#folder, name);
-    return hashSource(source ?? bytesSource(name, new Uint8Array()), createSha256());
+    return hashStored(source ?? bytesSource(name, new Uint8Array()), this.#signal);
   }
 }

@@ -1,7 +1,6 @@
 import { type ByteSource, bytesSource } from "../../src/checkpoint/source.ts";
-import { hashSource } from "../../src/convert/manifest.ts";
+import { hashStored } from "./hash.ts";
 import type { Meter } from "./meter.ts";
-import { createSha256 } from "./sha256.ts";
 import { storedFile } from "./small.ts";
 import type { FileState } from "./state.ts";
 import type { Writer } from "./writer.ts";
@@ -19,10 +18,7 @@ export async function verifyFiles(
   for (const file of claimed) {
     const source: ByteSource =
       (await storedFile(folder, file.name)) ?? bytesSource(file.name, new Uint8Array());
-    const found = await hashSource(source, createSha256(), (bytes) => {
-      signal?.throwIfAborted();
-      meter.add(bytes, file.name);
-    });
+    const found = await hashStored(source, signal, (bytes) => meter.add(bytes, file.name));
     if (found.sha256 !== file.sha256 || found.size !== file.size) wrong.add(file);
   }
   meter.report();
