@@ -65,6 +65,11 @@ export interface StoredModel {
   readonly url?: string;
   /** How its weights are stored, where it is known. */
   readonly weights?: string;
+  /**
+   * Optional files that are taken for missing because their server, which gave the others, let no page of another origin see
+   * its answer (no CORS headers on a 404).
+   */
+  readonly withheld?: readonly string[];
   /** Milliseconds since 1970. */
   readonly changed: number;
 }

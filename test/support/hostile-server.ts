@@ -26,6 +26,8 @@ export interface Misbehaviour {
   hidesRanges?: boolean;
   /** Sends neither ETag nor Last-Modified. */
   hidesVersions?: boolean;
+  /** Does not let pages of another origin see its 404s. */
+  hidesMissing?: boolean;
   /** Does not allow If-Range to pages of another origin. */
   refusesIfRange?: boolean;
   /** ETags are the SHA-256 of files, as a hub's are. */
@@ -104,7 +106,10 @@ export async function serveHostile(files: Map<string, Buffer>): Promise<HostileS
     const { fails } = host.wrong;
     if (fails && fails.times-- > 0) return void response.writeHead(fails.status).end();
     const contents = files.get(name);
-    if (!contents) return void response.writeHead(404).end();
+    if (!contents) {
+      if (host.wrong.hidesMissing) response.removeHeader("access-control-allow-origin");
+      return void response.writeHead(404).end();
+    }
     const tag = `"${versionOf(name)}"`;
     if (!host.wrong.hidesVersions) response.setHeader("etag", tag);
     const asked = /^bytes=(\d+)-(\d+)$/.exec(range ?? "");

@@ -1,5 +1,6 @@
 import type { BrowserContext } from "playwright-core";
 import { beforeEach, describe, expect, test } from "vitest";
+import { TEXT_FILES } from "../../src/checkpoint/source.ts";
 import type { StoredModel, TransferProgress } from "../../web/api.ts";
 import { expectBrowser, hasBrowser } from "../support/browser.ts";
 import { convertedFiles, type HostileServer, noise, plainFiles } from "../support/hostile-server.ts";
@@ -272,6 +273,25 @@ describe.skipIf(!hasBrowser)("a download", () => {
         `pytorch_model.bin.index.json, pytorch_model.bin.`,
     );
     expect(await tab.run<StoredModel[]>(LIST)).toMatchObject([{ name: "tiny", whole: false }]);
+  });
+
+  test("takes for missing what the server lets nobody see, and says so", async () => {
+    const header = Buffer.from(JSON.stringify({ __metadata__: {} }));
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    server.files.delete(INDEX);
+    for (const shard of [1, 2]) server.files.delete(`model-${shard}.safetensors`);
+    server.files.set("model.safetensors", Buffer.concat([length, header]));
+    server.wrong = { hidesMissing: true };
+    const { value, failure } = await download();
+    expect(failure).toBeUndefined();
+    expect(value?.whole).toBe(true);
+    await expectWhole();
+    expect(new Set(value?.withheld)).toEqual(
+      new Set([INDEX, ...TEXT_FILES].filter((name) => !server.files.has(name))),
+    );
+    expect(requestsOf(INDEX)).toHaveLength(2);
+    expect((await tab.run<StoredModel[]>(LIST))[0]?.withheld).toEqual(value?.withheld);
   });
 
   test("is one for two tabs: the second sees how far it is, and finds it there", async () => {

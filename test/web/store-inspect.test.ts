@@ -73,6 +73,17 @@ describe.skipIf(!hasBrowser)("looking at a model", () => {
     expect(new Set(server.served.map(({ name }) => name))).toEqual(new Set([INDEX, "config.json"]));
   });
 
+  test("looks past files that the server lets nobody see", async () => {
+    const [name, file] = ["model.safetensors", Buffer.from("\x02\0\0\0\0\0\0\0{}")];
+    serveFiles(server, [
+      ["config.json", Buffer.from(CONFIG)],
+      [name, file],
+    ]);
+    server.wrong = { hidesMissing: true };
+    const needs = await tab.run<ModelNeeds>(INSPECT, { source: server.url });
+    expect(needs).toMatchObject({ bytes: total(), weights: "f16", memory: { total: expect.any(Number) } });
+  });
+
   test("asks nobody for one that is stored, and counts what is there", async () => {
     await download();
     server.served.length = 0;

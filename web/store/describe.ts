@@ -15,7 +15,7 @@ export async function listModels(): Promise<StoredModel[]> {
 export async function describeModel(name: string): Promise<StoredModel> {
   const state = await readState(name);
   const folder = await findModelFolder(name);
-  const { files = [], whole = false, url, weights, changed = 0 } = state ?? {};
+  const { files = [], whole = false, url, weights, withheld = [], changed = 0 } = state ?? {};
   const total = files.reduce((sum, { size = 0 }) => sum + size, 0);
   let done = 0;
   for (const file of files) {
@@ -31,6 +31,7 @@ export async function describeModel(name: string): Promise<StoredModel> {
     changed,
     ...(url !== undefined && { url }),
     ...(weights !== undefined && { weights }),
+    ...(withheld.length > 0 && { withheld }),
   };
 }
 

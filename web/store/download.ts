@@ -182,7 +182,7 @@ export class Download {
 
   /** Notes what is planned, and what of it is there. */
   async #begin({ index, files, promised }: Plan): Promise<void> {
-    const { folder, meter } = this.#options;
+    const { remote, folder, meter } = this.#options;
     const states: FileState[] = index === undefined ? [] : [this.#options.keeper.done(index)!];
     for (const { small, ...file } of files) {
       const before = this.#options.keeper.done(file.name);
@@ -206,7 +206,7 @@ export class Download {
       if (done && (isLarge || (promised && name !== index))) meter.correct(size);
       this.#entries.set(name, entry);
     }
-    await this.#options.keeper.change({ files: states });
+    await this.#options.keeper.change({ files: states, withheld: [...remote.withheld] });
   }
 
   async #shard(file: FileState & { readonly size: number }, promised: boolean): Promise<Shard> {

@@ -1,4 +1,4 @@
-import { httpFolder } from "../../src/checkpoint/http.ts";
+import { absolute, httpFolder } from "../../src/checkpoint/http.ts";
 import type { Fetch } from "../../src/checkpoint/http-body.ts";
 import { type ByteSource, decodeText, type OpenFile, readWhole } from "../../src/checkpoint/source.ts";
 import { CheckpointError, ConfigError, DeviceError, OptionError } from "../../src/errors.ts";
@@ -10,6 +10,7 @@ import { WEIGHT_FORMATS } from "../../src/stored.ts";
 import type { ModelNeeds, StoredModel } from "../api.ts";
 import { type Finder, packingIn, planFiles } from "./plan.ts";
 import { describeNoRoom, storageSpace } from "./space.ts";
+import { withoutWithheld } from "./withheld.ts";
 
 export interface InspectOptions {
   /** Tokens of one conversation. Default: what the model was made for. */
@@ -51,8 +52,11 @@ export function remoteFolder(
   headers: Readonly<Record<string, string>> | undefined,
   fetch: Fetch = (url, init) => globalThis.fetch(url, init),
 ): OpenFile {
-  return httpFolder(url, (address, init) =>
-    fetch(address, { ...init, headers: { ...headers, ...init?.headers } }),
+  const base = absolute(url);
+  if (!base.pathname.endsWith("/")) base.pathname += "/";
+  const seen = withoutWithheld(base, fetch);
+  return httpFolder(base, (address, init) =>
+    seen(address, { ...init, headers: { ...headers, ...init?.headers } }),
   );
 }
 

@@ -18,6 +18,13 @@ import type { FileState } from "./state.ts";
 /** The forms of weights, in the order in which they are looked for: indexes before what they are the index of. */
 const WEIGHTS: readonly string[] = ["model.safetensors", "pytorch_model.bin"];
 
+/** Files that are looked for and need not be there; a config has to. */
+export const OPTIONAL_FILES: readonly string[] = [
+  ...WEIGHTS.flatMap((name) => [name, indexOf(name)]),
+  ...TEXT_FILES.filter((name) => name !== "config.json"),
+  UNFINISHED_INDEX,
+];
+
 /** Where files are looked for: on a server, in a folder of the disk, in the browser's storage. */
 export interface Finder {
   /** For messages, at the beginning of a sentence. */
@@ -42,7 +49,7 @@ export interface Plan {
  */
 export async function planFiles(finder: Finder): Promise<Plan> {
   for (const weights of WEIGHTS) {
-    const index = `${weights}.index.json`;
+    const index = indexOf(weights);
     const text = await finder.text(index);
     if (!text) {
       const single = await finder.look(weights);
@@ -78,7 +85,7 @@ export async function planFiles(finder: Finder): Promise<Plan> {
   throw new CheckpointError(
     (await finder.look(UNFINISHED_INDEX))
       ? `${finder.name} is a conversion that was stopped: let it end, and begin again.`
-      : `${finder.name} has no weights: wanted one of ${WEIGHTS.flatMap((name) => [`${name}.index.json`, name]).join(", ")}.`,
+      : `${finder.name} has no weights: wanted one of ${WEIGHTS.flatMap((name) => [indexOf(name), name]).join(", ")}.`,
   );
 }
 
@@ -97,6 +104,10 @@ export async function packingIn(
   const single = plan.files.find(({ small, name }) => !small && name.endsWith(".safetensors"));
   const source = single && (await open(single.name));
   return source && packingOf(await readHeader(source), source.name);
+}
+
+function indexOf(weights: string): string {
+  return `${weights}.index.json`;
 }
 
 /** Whether an index is a conversion's; one that says so and is wrong is refused when it is read. */

@@ -13,6 +13,7 @@ import { CheckpointError } from "../../src/errors.ts";
 import type { RemoteModel } from "../api.ts";
 import type { Version } from "./pieces.ts";
 import { whenOnline } from "./retry.ts";
+import { withoutWithheld } from "./withheld.ts";
 
 export interface RemoteOptions {
   /** Default: the worker's own. */
@@ -60,6 +61,8 @@ export class WrongRangeError extends CheckpointError {}
 /** A checkpoint folder on a server. Nothing of it goes through the browser's HTTP cache, which would hold it twice. */
 export class Remote {
   readonly url: string;
+  /** Files that are taken for missing, of which the server does not let a page see whether they are. */
+  readonly withheld = new Set<string>();
   readonly #base: URL;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #fetch: Fetch;
@@ -78,7 +81,7 @@ export class Remote {
     if (!this.#base.pathname.endsWith("/")) this.#base.pathname += "/";
     this.url = this.#base.href;
     this.#headers = model.headers ?? {};
-    this.#fetch = fetch;
+    this.#fetch = withoutWithheld(this.#base, fetch, (name) => this.withheld.add(name));
     this.#stallMs = stallMs;
   }
 

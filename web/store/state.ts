@@ -31,6 +31,8 @@ export interface ModelState {
   /** Where it is fetched from. */
   readonly url?: string;
   readonly weights?: string;
+  /** Files that are taken for missing, since their server lets nobody see whether they are. */
+  readonly withheld?: readonly string[];
   /** Milliseconds since 1970. */
   readonly changed: number;
 }
@@ -133,7 +135,7 @@ function parseState(text: string): ModelState | undefined {
   } catch {
     return undefined;
   }
-  const { format, files, whole, url, weights, changed } = json;
+  const { format, files, whole, url, weights, withheld, changed } = json;
   if (format !== FORMAT || !Array.isArray(files) || typeof whole !== "boolean") return undefined;
   if (!files.every(isFileState) || typeof changed !== "number") return undefined;
   return {
@@ -142,6 +144,7 @@ function parseState(text: string): ModelState | undefined {
     changed,
     ...(typeof url === "string" && { url }),
     ...(typeof weights === "string" && { weights }),
+    ...(Array.isArray(withheld) && { withheld: withheld.filter((name) => typeof name === "string") }),
   };
 }
 
