@@ -26,6 +26,12 @@ export interface Fake {
   loadFails?: FakeFailure;
   /** What answering fails with. */
   answerFails?: FakeFailure;
+  /** What a transfer that the person started fails with. */
+  transferFails?: FakeFailure;
+  /** The device is lost with each question, and back after so many milliseconds. */
+  readonly deviceBack?: number;
+  /** Models of which `verify` finds files that are wrong. */
+  readonly damaged?: readonly string[];
   /** Tokens of the context; a character is a token. */
   readonly context?: number;
   readonly stored?: readonly StoredModel[];
@@ -79,10 +85,11 @@ async function transfer(
 
 export async function loadEngine(source: ModelSource, options: WebOptions = {}): Promise<WebEngine> {
   note("load", source);
+  note("context", options.context);
   await transfer("download", fake().loading ?? 0, options);
   const failure = failing(fake().loadFails);
   if (failure) throw failure;
-  return new FakeEngine();
+  return new FakeEngine(options.onDeviceLost);
 }
 
 class FakeEngine implements WebEngine {
@@ -96,11 +103,18 @@ class FakeEngine implements WebEngine {
     context: fake().context ?? 512,
     defaults: { ...CARD_DEFAULTS, max_tokens: 256 },
   };
+  private readonly onDeviceLost: WebOptions["onDeviceLost"];
+
+  constructor(onDeviceLost: WebOptions["onDeviceLost"]) {
+    this.onDeviceLost = onDeviceLost;
+  }
 
   chat(messages: readonly Message[], options: GenerationOptions = {}): AnswerStream {
     note("chat", { messages, options: { ...options, signal: undefined, onPrefill: undefined } });
     const failure = failing(fake().answerFails);
     if (failure) throw failure;
+    const { deviceBack } = fake();
+    if (deviceBack !== undefined) this.onDeviceLost?.(new Error("The device was lost."), pass(deviceBack));
     const question = messages.at(-1)!.content;
     const prompt = messages.reduce((sum, { content }) => sum + content.length, 0);
     return new FakeAnswer(fake().answers?.[question] ?? question, prompt, options);
@@ -218,6 +232,9 @@ class FakeAnswer implements AnswerStream {
   }
 }
 
+/** Tokens that each model was made for. */
+const LONGEST = 2048;
+
 export function openModels(): Models {
   const stored = new Map((fake().stored ?? []).map((model) => [model.name, model]));
   const keep = (name: string): StoredModel => {
@@ -229,8 +246,9 @@ export function openModels(): Models {
   return {
     list: async () => [...stored.values()],
     space,
-    async inspect(source, { context = 2048 } = {}): Promise<ModelNeeds> {
+    async inspect(source, { context = LONGEST } = {}): Promise<ModelNeeds> {
       note("inspect", source);
+      if (context > LONGEST) throw new Error(`context is ${context}; wanted at most ${LONGEST}.`);
       const cache = context * 819_200;
       return {
         name: "Ziya-13B-q4",
@@ -246,6 +264,8 @@ export function openModels(): Models {
     async download(model, options = {}) {
       note("download", model);
       await transfer("download", fake().loading ?? 0, options);
+      const failure = failing(fake().transferFails);
+      if (failure) throw failure;
       return keep("Ziya-13B-q4");
     },
     async add(name, files, options = {}) {
@@ -262,7 +282,7 @@ export function openModels(): Models {
     },
     async verify(name, options = {}) {
       await transfer("check", 0, options);
-      return stored.get(name) ?? keep(name);
+      return { ...(stored.get(name) ?? keep(name)), whole: !fake().damaged?.includes(name) };
     },
     async delete(name) {
       note("delete", name);

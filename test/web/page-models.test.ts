@@ -12,7 +12,9 @@ const STORED = [
   { name: "ziya-tiny", whole: true, done: 11_800_000, total: 11_800_000, weights: "f16", changed: 0 },
   { name: "ziya-13b-q4", whole: true, done: 7.3e9, total: 7.3e9, weights: "q4", changed: 0 },
   { name: "half", whole: false, done: 1e9, total: 4e9, url: "https://example.org/half/", changed: 0 },
+  { name: "cut", whole: false, done: 1e9, total: 2e9, weights: "q4", changed: 0 },
 ];
+const HUB = "https://huggingface.co/me/Ziya-13B-q4/resolve/main";
 
 describe.skipIf(!hasBrowser)("the page's models, in Chromium", () => {
   let built: BuiltPage;
@@ -53,7 +55,7 @@ describe.skipIf(!hasBrowser)("the page's models, in Chromium", () => {
   });
 
   test("tells bytes, rate and time left, pauses and goes on", async () => {
-    await open({ loading: 3000 });
+    await open({ loading: 1500 });
     await page.locator("#loading", { hasText: /\d MB of 11\.8 MB · 3\.1 MB\/s · \d+ s left/ }).waitFor();
     await page.getByRole("button", { name: "Pause" }).click();
     await page.locator("#loading", { hasText: "paused" }).waitFor();
@@ -63,14 +65,19 @@ describe.skipIf(!hasBrowser)("the page's models, in Chromium", () => {
     expect(await calls("load")).toHaveLength(2);
   });
 
-  test("lists what is stored, uses it, goes on with what is not whole, and deletes", async () => {
-    await openDialog({ stored: STORED });
+  test("lists what is stored, uses it, checks it and deletes", async () => {
+    await openDialog({ stored: STORED, damaged: ["ziya-tiny"] });
     expect(await model("half").innerText()).toContain("25% fetched");
     expect(await model("ziya-13b-q4").innerText()).toContain("7.3 GB");
+    // A conversion that was cut: only the person has its files.
+    expect(await model("cut").innerText()).toContain("50% fetched · give the same files again to go on");
+    expect(await model("cut").getByRole("button").count()).toBe(1);
     await page.getByRole("button", { name: "Delete half from the browser" }).click();
     await model("half").waitFor({ state: "detached" });
     await page.getByRole("button", { name: "Check every byte of ziya-13b-q4" }).click();
-    await page.locator(".notice", { hasText: "every byte is right" }).waitFor();
+    await page.locator(".notice", { hasText: "ziya-13b-q4 is whole: every byte is right" }).waitFor();
+    await page.getByRole("button", { name: "Check every byte of ziya-tiny" }).click();
+    await page.locator(".notice", { hasText: "ziya-tiny had wrong files" }).waitFor();
     await page.getByRole("button", { name: "Use ziya-13b-q4" }).click();
     await page.locator(".model-name", { hasText: "ziya-13b-q4" }).waitFor();
     await expect.poll(() => calls("load")).toContainEqual({ stored: "ziya-13b-q4" });
@@ -81,9 +88,81 @@ describe.skipIf(!hasBrowser)("the page's models, in Chromium", () => {
     expect(await calls("load")).toEqual([{ stored: "ziya-13b-q4" }]);
   });
 
+  test("goes on with what is not whole, on the next visit as well", async () => {
+    await openDialog({ stored: STORED });
+    await page.evaluate("fake.loading = 60_000");
+    await page.getByRole("button", { name: "Resume half" }).click();
+    await page.locator("#loading", { hasText: "Fetching half" }).waitFor();
+    const half = { url: "https://example.org/half/", name: "half" };
+    expect((await calls("load")).at(-1)).toEqual(half);
+    // Closed before all of it is here.
+    await page.reload();
+    await page.locator("[data-model=ready]").waitFor();
+    expect(await calls("load")).toEqual([half]);
+  });
+
+  test("opens a model with the context that was chosen for it, and others with their own", async () => {
+    await openDialog();
+    await page.locator("#model-address").fill(HUB);
+    await page.locator("#model-address").press("Enter");
+    const context = page.getByRole("combobox", { name: "Context" });
+    expect(await context.locator("option").allInnerTexts()).toEqual([
+      "512 tokens",
+      "1,024 tokens",
+      "2,048 tokens",
+    ]);
+    await context.selectOption("512");
+    await page.locator(".needs", { hasText: "context 419 MB" }).waitFor();
+    await page.getByRole("button", { name: "Look" }).click();
+    await page.locator(".needs", { hasText: "context 419 MB" }).waitFor();
+    await page.getByRole("button", { name: "Fetch and use" }).click();
+    await page.locator(".model-name", { hasText: "Ziya-13B-q4" }).waitFor();
+    await page.locator("[data-model=ready]").waitFor();
+    await page.locator("#model").click();
+    await page.getByRole("button", { name: "Use ziya-tiny" }).click();
+    await expect.poll(() => calls("context")).toEqual([undefined, 512, undefined]);
+  });
+
+  test("shows a download that goes on behind its dialog, pauses it, and tells why one ended", async () => {
+    await openDialog();
+    await page.evaluate("fake.loading = 60_000");
+    const fetchOnly = async () => {
+      await page.locator("#model-address").fill(HUB);
+      await page.locator("#model-address").press("Enter");
+      await page.getByRole("button", { name: "Fetch only" }).click();
+    };
+    await fetchOnly();
+    const running = page.locator(".transfer");
+    await running.getByText(/^0 B of 11\.8 MB · 3\.1 MB\/s · 10 s left/).waitFor();
+    await page.keyboard.press("Escape");
+    await page.locator("#model").click();
+    await running.getByRole("button", { name: "Pause" }).click();
+    await running.getByText("Ziya-13B-q4: paused").waitFor();
+    const message = "Ziya-13B-q4 needs 7.3 GB more. Delete a model that you can do without: half (1 GB).";
+    await page.evaluate(
+      (message) =>
+        Object.assign((globalThis as unknown as { fake: object }).fake, {
+          loading: 0,
+          transferFails: { code: "storage", message, times: 1 },
+        }),
+      message,
+    );
+    await running.getByRole("button", { name: "Resume" }).click();
+    const problem = running.locator("[data-problem=storage]");
+    expect(await problem.locator(".detail").innerText()).toBe(message);
+    await problem.getByRole("button", { name: "Try again" }).click();
+    await model("Ziya-13B-q4").waitFor();
+    expect(await running.count()).toBe(0);
+    expect(await calls("download")).toHaveLength(3);
+    await page.evaluate("fake.loading = 60_000");
+    await fetchOnly();
+    await running.getByRole("button", { name: "Leave it" }).click();
+    await running.waitFor({ state: "detached" });
+  });
+
   test("tells need and have before a model by its address is fetched", async () => {
     await openDialog();
-    await page.locator("#model-address").fill("https://huggingface.co/me/Ziya-13B-q4/resolve/main");
+    await page.locator("#model-address").fill(HUB);
     await page.locator("#model-address").press("Enter");
     const needs = page.locator(".needs");
     await needs.locator("dl").waitFor();
@@ -189,21 +268,47 @@ describe.skipIf(!hasBrowser)("the page's models, in Chromium", () => {
     await model("Ziya-LLaMA-13B-v1-q4").waitFor();
   });
 
-  test.each([
-    ["network", { code: "checkpoint", message: "The connection broke." }, "The server does not answer"],
-    ["storage", { code: "storage", message: "The browser's storage is full." }, "could not store"],
-    ["device-lost", { code: "device-lost", message: "The device was lost." }, "GPU was taken away"],
-    ["wrong-numbers", { code: "logits", message: "NaN." }, "computes something else"],
-  ])("tells of %s in plain words, and tries again", async (kind, failure, words) => {
-    await open({ loadFails: { ...failure, times: 1 } });
-    // The stand-in's browser has WebGPU, or the page would say that first.
-    const card = page.locator(`[data-problem=${kind}]`);
-    await card.waitFor();
-    expect(await card.locator("h2").innerText()).toContain(words);
-    expect(await card.locator(".detail").innerText()).toBe(failure.message);
-    for (const button of await card.getByRole("button").all()) expect(await button.isEnabled()).toBe(true);
-    await card.getByRole("button", { name: "Try again" }).click();
+  test("tells in plain words why a model cannot be had, each with what to do, and tries again", async () => {
+    const failures = [
+      ["network", { code: "checkpoint", message: "The connection broke." }, "The server does not answer"],
+      ["offline", { code: "checkpoint", message: "Failed to fetch." }, "There is no network"],
+      ["storage", { code: "storage", message: "The browser's storage is full." }, "could not store"],
+      ["disk-full", { name: "QuotaExceededError", message: "Full." }, "no room left"],
+      ["device-lost", { code: "device-lost", message: "The device was lost." }, "GPU was taken away"],
+      ["device", { code: "device", message: "It needs 9.2 GB; it has 4 GB." }, "GPU cannot run the model"],
+      ["wrong-numbers", { code: "logits", message: "NaN." }, "computes something else"],
+    ] as const;
+    await open({ loadFails: { ...failures[0][1], times: 1 } });
+    for (const [i, [kind, { message }, words]] of failures.entries()) {
+      const card = page.locator(`[data-problem="${kind}"]`);
+      await card.waitFor();
+      expect(await card.locator("h2").innerText()).toContain(words);
+      expect((await card.locator("p").first().innerText()).length).toBeGreaterThan(60);
+      expect(await card.locator(".detail").innerText()).toBe(message);
+      for (const button of await card.getByRole("button").all()) expect(await button.isEnabled()).toBe(true);
+      const [nextKind, next] = failures[i + 1] ?? [];
+      await page.context().setOffline(nextKind === "offline");
+      await page.evaluate(
+        (next) => {
+          const { fake } = globalThis as unknown as { fake: object };
+          Object.assign(fake, { loadFails: next && { ...next, times: 1 } });
+        },
+        next as object | undefined,
+      );
+      await card.getByRole("button", { name: "Try again" }).click();
+    }
     await page.locator("[data-model=ready]").waitFor();
+    expect(await page.locator(".problem").count()).toBe(0);
+  });
+
+  test("tells why an answer waits while the GPU is opened again, and that it is back", async () => {
+    await open({ deviceBack: 500, answers: { long: "word ".repeat(50) }, delay: 20 });
+    await page.locator("[data-model=ready]").waitFor();
+    await page.locator("#question").fill("long");
+    await page.locator("#question").press("Enter");
+    await page.locator(".notice", { hasText: "the answer goes on" }).waitFor();
+    await page.locator(".notice", { hasText: "The GPU is back" }).waitFor();
+    await page.locator(".answer .note:not(:empty)").waitFor();
     expect(await page.locator(".problem").count()).toBe(0);
   });
 

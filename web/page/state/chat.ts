@@ -51,6 +51,12 @@ export class Chat {
     this.archive = archive;
     this.session = session;
     this.talk = new Signal(newTalk());
+    archive.list.listen(new AbortController().signal, (entries) => {
+      const { id, changed, title } = this.talk.value;
+      const entry = entries.find((entry) => entry.id === id);
+      if (!entry || this.busy || entry.changed < changed) return;
+      if (entry.changed > changed || entry.title !== title) void this.adopt(id);
+    });
   }
 
   get busy(): boolean {
@@ -187,6 +193,19 @@ export class Chat {
     this.activity.value = { kind: "idle" };
     if (talk === this.talk.value) this.talk.value = talk;
     await this.save(talk);
+  }
+
+  /** Shows what another tab has made of the conversation that is shown, so that nothing of it is written over. */
+  private async adopt(id: string): Promise<void> {
+    const theirs = await this.archive.get(id);
+    const talk = this.talk.value;
+    if (!theirs || talk.id !== id || this.busy || theirs.changed < talk.changed) return;
+    // An answer that still comes there is shown when it is whole.
+    const last = theirs.turns.at(-1);
+    if (last?.role === "assistant" && last.finish === undefined) return;
+    const known = new Map(talk.turns.map((turn) => [turn.id, turn]));
+    const turns = theirs.turns.map((turn) => Object.assign(known.get(turn.id) ?? turn, turn));
+    this.talk.value = Object.assign(talk, theirs, { turns });
   }
 
   private saveAgain(talk: Talk): Promise<void> {

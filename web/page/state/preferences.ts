@@ -20,7 +20,10 @@ export type SamplingName = (typeof SAMPLING)[number];
 export type SamplingChoice = { readonly [Name in SamplingName]?: number };
 
 /** A model that the page opens by itself the next time: the embedded one, or one of the browser's storage. */
-export type ModelChoice = { readonly kind: "embedded" } | { readonly kind: "stored"; readonly name: string };
+export type ModelChoice =
+  | { readonly kind: "embedded" }
+  /** With the address that it comes from, by which a download goes on that the end of a visit has cut. */
+  | { readonly kind: "stored"; readonly name: string; readonly url?: string };
 
 export interface Preferences {
   /** The browser's, where the person has not chosen. */
@@ -29,8 +32,8 @@ export interface Preferences {
   readonly sampling: SamplingChoice;
   readonly overflow: "truncate" | "error";
   readonly model: ModelChoice;
-  /** Tokens; the model's own where the person has not chosen. */
-  readonly context?: number;
+  /** Tokens, by a model's name; its own where the person has not chosen. */
+  readonly contexts: Readonly<Record<string, number>>;
   readonly panel: boolean;
 }
 
@@ -39,6 +42,7 @@ const DEFAULTS: Preferences = {
   sampling: {},
   overflow: "truncate",
   model: { kind: "embedded" },
+  contexts: {},
   panel: false,
 };
 

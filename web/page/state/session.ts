@@ -81,7 +81,7 @@ export class Session {
     const loading = new AbortController();
     this.loading = loading;
     this.state.value = { kind: "loading", model: name };
-    const { context } = preferences.value;
+    const context = preferences.value.contexts[name];
     try {
       const engine = await loadEngine(source, {
         ...(context !== undefined && { context }),
@@ -107,7 +107,11 @@ export class Session {
 }
 
 export function wantedOf(choice: ModelChoice): Wanted {
-  if (choice.kind === "stored") return { name: choice.name, source: { stored: choice.name }, choice };
+  if (choice.kind === "stored") {
+    const { name, url } = choice;
+    // One that is whole asks nothing of its address.
+    return { name, source: url === undefined ? { stored: name } : { url, name }, choice };
+  }
   const url = new URL(`models/${EMBEDDED}/`, document.baseURI);
   return { name: EMBEDDED, source: { url, name: EMBEDDED }, choice };
 }

@@ -105,6 +105,7 @@ export const en = {
   hours: (count: number) => `${count} h`,
   embedded: "comes with this page",
   partly: (part: string) => `${part} fetched`,
+  goOnFromDisk: "give the same files again to go on",
   inUse: "in use",
   use: "Use",
   useModel: (name: string) => `Use ${name}`,

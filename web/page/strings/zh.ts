@@ -105,6 +105,7 @@ export const zh: Strings = {
   hours: (count) => `${count} 小时`,
   embedded: "随页面而来",
   partly: (part) => `已下载 ${part}`,
+  goOnFromDisk: "再次选择同样的文件即可继续",
   inUse: "使用中",
   use: "使用",
   useModel: (name) => `使用 ${name}`,

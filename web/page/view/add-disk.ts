@@ -92,6 +92,7 @@ export function addFromDisk(
       {},
       needsCard(
         session.models,
+        name,
         source,
         () => [
           h(
@@ -148,7 +149,7 @@ export function addFromDisk(
     const needs = h("div", {});
     const showNeeds = () => {
       const { files } = folders[Number(delta.value)]!;
-      needs.replaceChildren(needsCard(session.models, { files }, () => [], gone, weights.value));
+      needs.replaceChildren(needsCard(session.models, name.value, { files }, () => [], gone, weights.value));
     };
     delta.addEventListener("change", showNeeds);
     weights.addEventListener("change", showNeeds);

@@ -22,10 +22,11 @@ export function addByAddress(session: Session, used: () => void, gone: AbortSign
     const url = new URL(address.value.replace(/\/?$/, "/"));
     const name = nameOf(url);
     const source = { url, name };
-    const stored = { kind: "stored", name } as const;
+    const choice = { kind: "stored", name, url: url.href } as const;
     found.replaceChildren(
       needsCard(
         session.models,
+        name,
         source,
         () => [
           h(
@@ -34,7 +35,7 @@ export function addByAddress(session: Session, used: () => void, gone: AbortSign
               type: "button",
               class: "primary",
               onclick: () => {
-                session.open({ name, source, choice: stored });
+                session.open({ name, source, choice });
                 used();
               },
             },

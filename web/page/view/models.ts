@@ -87,12 +87,12 @@ function embeddedView(session: Session, dialog: Dialog, stored: StoredModel | un
 }
 
 function modelView(session: Session, dialog: Dialog, model: StoredModel): HTMLElement {
-  const { name, url } = model;
-  const wanted = model.whole
-    ? { name, source: { stored: name } }
-    : url !== undefined && { name, source: { url, name } };
-  const use = wanted && (() => session.open({ ...wanted, choice: { kind: "stored", name } }));
-  return row(session, dialog, name, [model.weights, sizeOf(model)], use, model);
+  const { name, url, whole } = model;
+  const wanted = wantedOf({ kind: "stored", name, ...(!whole && url !== undefined && { url }) });
+  // What the end of a visit has cut of a copy or a conversion goes on with the same files, which only the person has.
+  const cut = !whole && url === undefined;
+  const facts = [model.weights, sizeOf(model), cut ? t().goOnFromDisk : undefined];
+  return row(session, dialog, name, facts, !cut && (() => session.open(wanted)), model);
 }
 
 function sizeOf({ whole, done, total }: StoredModel): string {

@@ -9,17 +9,21 @@ const CONTEXTS = [512, 1024, 2048, 4096] as const;
 
 /**
  * What a model takes and what is there, before a byte of it is fetched; what could be done where it does not fit.
+ * @param name Under which the context that is chosen is kept.
  * @param ways Buttons for a model that can be had.
  * @param pack The format that it is to be packed in, where it is.
  */
 export function needsCard(
   models: Models,
+  name: string,
   source: ModelSource,
   ways: (needs: ModelNeeds) => readonly Child[],
   gone: AbortSignal,
   pack?: string,
 ): HTMLElement {
   const element = h("div", { class: "needs", "aria-live": "polite" });
+  /** The context that the model was made for, once that is known: no other one is longer. */
+  let longest: number | undefined;
   const ask = async (context?: number) => {
     element.replaceChildren(h("p", { class: "soft" }, t().looking));
     try {
@@ -29,7 +33,10 @@ export function needsCard(
         signal: gone,
       });
       if (gone.aborted) return;
-      element.replaceChildren(...show(needs));
+      longest ??= needs.context;
+      const { [name]: chosen } = preferences.value.contexts;
+      if (context === undefined && chosen !== undefined && chosen < longest) return ask(chosen);
+      element.replaceChildren(...show(needs, longest));
     } catch (error) {
       if (gone.aborted) return;
       element.replaceChildren(
@@ -42,17 +49,19 @@ export function needsCard(
     }
   };
 
-  function show(needs: ModelNeeds): HTMLElement[] {
+  function show(needs: ModelNeeds, longest: number): HTMLElement[] {
     const { memory, space } = needs;
     const missing = needs.bytes - needs.present;
     const fits = missing <= space.free;
-    const contexts = [...new Set([...CONTEXTS, needs.context])].sort((a, b) => a - b);
+    const contexts = [...CONTEXTS.filter((context) => context < longest), longest];
     const select = h(
       "select",
       {
+        "aria-label": t().contextLength,
         onchange: () => {
-          prefer({ context: Number(select.value) });
-          void ask(Number(select.value));
+          const context = Number(select.value);
+          prefer({ contexts: { ...preferences.value.contexts, [name]: context } });
+          void ask(context);
         },
       },
       ...contexts.map((context) =>
@@ -81,7 +90,7 @@ export function needsCard(
         t().gpuParts,
         t().memoryParts(bytes(memory.weights), bytes(memory.cache), bytes(memory.activations)),
       ),
-      h("div", {}, h("dt", {}, h("label", {}, t().contextLength, select)), h("dd", {}, "")),
+      row(t().contextLength, select),
     );
     if (!fits || needs.obstacle !== undefined) {
       return [
@@ -98,6 +107,6 @@ export function needsCard(
     return [rows, h("div", { class: "row" }, ...ways(needs))];
   }
 
-  void ask(preferences.value.context);
+  void ask();
   return element;
 }
