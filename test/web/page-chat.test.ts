@@ -174,9 +174,17 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
   test("exports conversations, imports them elsewhere, and refuses other files", async () => {
     await open({ answers: { question: "**answer**" } });
     await say(page, "question");
-    const download = page.waitForEvent("download");
-    await page.locator("#export").click();
-    const exported = await readFile(await (await download).path());
+    await page.locator("#new").click();
+    await say(page, "another");
+    const exporting = async (name: string) => {
+      const button = page.getByRole("button", { name });
+      const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
+      return readFile(await download.path());
+    };
+    await page.getByRole("button", { name: "question", exact: true }).hover();
+    const one = JSON.parse((await exporting("Export “question”")).toString());
+    expect(one.conversations.map(({ title }: { title: string }) => title)).toEqual(["question"]);
+    const exported = await exporting("Export all");
     await page.context().close();
     await open();
     const choose = (name: string, buffer: Buffer) =>
@@ -187,9 +195,11 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
     );
     await page.locator(".notice", { hasText: "That file has no conversations" }).waitFor();
     await choose("b.json", exported);
-    await page.locator(".answer").waitFor();
+    await page.locator(".notice", { hasText: "2 conversations imported" }).waitFor();
+    await page.getByRole("button", { name: "question", exact: true }).click();
+    await page.locator(".answer strong", { hasText: "answer" }).waitFor();
     expect(await messages()).toEqual(["question", "answer"]);
-    expect(await page.locator(".answer strong").innerText()).toBe("answer");
+    expect(await page.locator(".talk").allInnerTexts()).toEqual(["another", "question"]);
   });
 
   test("shows in one tab what is said in another", async () => {
@@ -200,6 +210,20 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
     await other.locator("#question").press("Enter");
     await page.locator(".talk", { hasText: "from the other tab" }).click();
     await expect.poll(messages).toEqual(["from the other tab", "from the other tab"]);
+    // Both go on with it, in turns: neither writes over what the other has said.
+    await say(other, "more");
+    await expect.poll(messages).toEqual(["from the other tab", "from the other tab", "more", "more"]);
+    await page.bringToFront();
+    await say(page, "last");
+    await page.getByRole("button", { name: "Rename “from the other tab”" }).click();
+    await page.getByLabel("Title").fill("both");
+    await page.getByLabel("Title").press("Enter");
+    await say(other, "other");
+    await page.reload();
+    await page.locator(".answer").nth(3).waitFor();
+    const questions = await page.locator(".bubble").allInnerTexts();
+    expect(questions).toEqual(["from the other tab", "more", "last", "other"]);
+    expect(await page.locator(".talk").allInnerTexts()).toEqual(["both"]);
   });
 
   test("says so where the disk is full, and keeps the conversation when there is room again", async () => {
@@ -261,11 +285,13 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
     expect(await page.locator(".markdown li").allInnerTexts()).toEqual(["one", "two", "three"]);
   });
 
-  test("copies a block of code", async () => {
+  test("copies a block of code, or an answer as it was written", async () => {
     await open({ answers: { markdown: MARKDOWN } }, { permissions: ["clipboard-read", "clipboard-write"] });
     await say(page, "markdown");
     await page.locator(".copy-code").click();
     expect(await page.evaluate(() => navigator.clipboard.readText())).toBe('const a = "<b>";\n');
+    await page.locator(".answer .actions").getByRole("button", { name: "Copy" }).click();
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(MARKDOWN);
   });
 
   test("makes again only the end of an answer that grows", async () => {
@@ -322,46 +348,6 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
     );
   });
 
-  test("tells how full the context is, and draws where the model no longer sees", async () => {
-    await open({ context: 100, answers: { a: "b".repeat(30) } });
-    for (let i = 0; i < 3; i++) await say(page, "a");
-    await page.locator("#context", { hasText: /\d+ \/ 100/ }).waitFor();
-    await page.locator(".context.full").waitFor();
-    await page.locator(".forgotten").waitFor();
-    await page.getByText("The context is full: the oldest turns are left out").waitFor();
-    const before = await page.locator(".turn:has(~ .forgotten)").count();
-    // 25 of 100 are kept for the answer, a question has 1 and an answer 30: the last two turns and the next question fit.
-    expect(before).toBe(2);
-  });
-
-  test("shows the model's own settings only when it is there", async () => {
-    const page = await openFake(browser, built, { loading: 60_000 });
-    await page.locator("#settings").click();
-    expect(await page.locator("#option-temperature").getAttribute("placeholder")).toBe("");
-    expect(await page.locator("#option-seed").getAttribute("placeholder")).toBe("random");
-    await page.context().close();
-  });
-
-  test("asks with the person's settings, and with those of the address above them", async () => {
-    await open({}, { hash: "#max_tokens=32" });
-    await page.locator("#settings").click();
-    const field = (name: string) => page.locator(`#option-${name}`);
-    await field("temperature").fill("0.5");
-    await field("top_k").fill("7");
-    await field("max_tokens").fill("99");
-    expect(await field("top_p").getAttribute("placeholder")).toBe("0.85");
-    expect(await page.getByRole("dialog").innerText()).toContain("max_tokens = 32");
-    await page.keyboard.press("Escape");
-    await say(page, "x");
-    const [{ options }] = (await asked()) as unknown as [{ options: object }];
-    expect(options).toMatchObject({ temperature: 0.5, top_k: 7, max_tokens: 32, overflow: "truncate" });
-    await page.reload();
-    await page.locator("#settings").click();
-    expect(await field("temperature").inputValue()).toBe("0.5");
-    await page.getByRole("button", { name: "As the model recommends" }).click();
-    expect(await field("temperature").inputValue()).toBe("");
-  });
-
   test("asks an example that is clicked", async () => {
     await open({ answers: { "48+87=?": "135" } });
     expect(await page.locator(".examples dt").count()).toBe(9);
@@ -371,7 +357,7 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
   });
 
   test("speaks Chinese where the browser prefers it, and changes without ending an answer", async () => {
-    await open({ answers: { 长: "字".repeat(300) }, delay: 5, piece: 1 }, { locale: "zh-CN" });
+    await open({ answers: { 长: "字".repeat(300) }, delay: 10, piece: 4 }, { locale: "zh-CN" });
     expect(await page.locator("html").getAttribute("lang")).toBe("zh-Hans");
     await box().fill("长");
     await box().press("Enter");

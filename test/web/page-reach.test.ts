@@ -1,0 +1,153 @@
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { expectBrowser, hasBrowser, launchBrowser } from "../support/browser.ts";
+import type { Fake } from "../support/fake-engine.ts";
+import { type BuiltPage, buildPage, complaints, openFake, say } from "../support/page.ts";
+
+expectBrowser();
+
+describe.skipIf(!hasBrowser)("the page without a mouse, in Chromium", () => {
+  let built: BuiltPage;
+  let browser: Browser;
+  let page: Page;
+
+  beforeAll(async () => {
+    built = await buildPage("fake");
+    browser = await launchBrowser();
+  });
+
+  afterEach(() => page?.context().close());
+
+  afterAll(async () => {
+    await browser?.close();
+    await built?.close();
+  });
+
+  const open = async (fake: Fake = {}, options = {}) => {
+    page = await openFake(browser, built, fake, options);
+    return page;
+  };
+  const press = async (...keys: readonly string[]) => {
+    for (const key of keys) await page.keyboard.press(key);
+  };
+  const focused = () => page.evaluate(() => document.activeElement?.id);
+
+  test("chooses a model and settings by keyboard alone, and is back where it was", async () => {
+    await open({
+      stored: [{ name: "other", whole: true, done: 1e9, total: 1e9, weights: "q4", changed: 0 }],
+    });
+    await page.locator("[data-model=ready]").waitFor();
+    await page.locator("#model").focus();
+    await press("Enter");
+    const dialog = page.getByRole("dialog", { name: "Models" });
+    await dialog.locator("li", { hasText: "other" }).waitFor();
+    const seen = new Set<string>();
+    for (let i = 0; i < 12; i++) {
+      await press("Tab");
+      const { name, inside } = await page.evaluate(() => {
+        const { activeElement: element } = document;
+        const name = element?.getAttribute("aria-label") ?? element?.id ?? "";
+        // Behind the last of it is the browser's own bar, which is the body to a page.
+        return { name, inside: element === document.body || element?.closest("dialog") !== null };
+      });
+      expect(inside).toBe(true);
+      seen.add(name);
+    }
+    for (const name of ["Close", "Use other", "Delete other from the browser", "model-address"])
+      expect(seen).toContain(name);
+    await page.getByRole("radio", { name: "From the web" }).focus();
+    await press("ArrowRight");
+    await dialog.getByRole("button", { name: "Choose a folder" }).waitFor();
+    await press("Escape");
+    await dialog.waitFor({ state: "detached" });
+    expect(await focused()).toBe("model");
+    await press("Enter");
+    await page.getByRole("button", { name: "Use other" }).focus();
+    await press("Enter");
+    await page.locator(".model-name", { hasText: "other" }).waitFor();
+    await page.locator("#settings").focus();
+    await press("Enter");
+    await page.getByRole("radio", { name: "As the system" }).focus();
+    await press("ArrowRight", "ArrowRight");
+    expect(await page.locator("html").getAttribute("data-theme")).toBe("dark");
+    await press("Escape");
+    expect(await focused()).toBe("settings");
+  });
+
+  test("renames, deletes and opens conversations by keyboard alone", async () => {
+    await open();
+    await say(page, "first");
+    await page.locator("#new").focus();
+    await press("Enter");
+    expect(await focused()).toBe("question");
+    await say(page, "second");
+    const label = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label"));
+    await page.getByRole("button", { name: "first", exact: true }).focus();
+    await press("Tab");
+    expect(await label()).toBe("Rename “first”");
+    await press("Enter", "ControlOrMeta+a");
+    await page.keyboard.type("renamed");
+    await press("Enter");
+    await page.getByRole("button", { name: "renamed", exact: true }).waitFor();
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("renamed");
+    await press("Enter");
+    await page.locator(".bubble", { hasText: "first" }).waitFor();
+    await page.getByRole("button", { name: "second", exact: true }).focus();
+    await press("Tab", "Tab", "Tab");
+    expect(await label()).toBe("Delete “second”");
+    await press("Enter");
+    await page.getByRole("button", { name: "Undo" }).focus();
+    await press("Enter");
+    await page.locator(".bubble", { hasText: "second" }).waitFor();
+  });
+
+  test("ends no editing with the keys of an input method", async () => {
+    await open();
+    await say(page, "ni");
+    const composing = (label: string, key: string, init: object) =>
+      page
+        .getByLabel(label, { exact: true })
+        .evaluate(
+          (box, init) =>
+            box.dispatchEvent(new KeyboardEvent("keydown", { bubbles: true, cancelable: true, ...init })),
+          { key, ...init },
+        );
+    await page.keyboard.press("ArrowUp");
+    await page.getByRole("button", { name: "Rename “ni”" }).click();
+    for (const label of ["Edit the message", "Title"]) {
+      await composing(label, "Enter", { isComposing: true, keyCode: 229 });
+      await composing(label, "Enter", { isComposing: false, keyCode: 229 });
+      await composing(label, "Escape", { isComposing: true, keyCode: 229 });
+      expect(await page.getByLabel(label, { exact: true }).count()).toBe(1);
+    }
+    expect(await page.locator(".bubble:not(textarea)").count()).toBe(0);
+    await composing("Title", "Escape", { keyCode: 27 });
+    await composing("Edit the message", "Enter", { keyCode: 13 });
+    await page.locator(".bubble:not(textarea)").waitFor();
+  });
+
+  test("says aloud that the model is there, what went wrong, and what was done", async () => {
+    await open({ loading: 300, loadFails: { code: "storage", message: "It is full.", times: 1 } });
+    const alert = page.getByRole("alert");
+    await alert.getByText("The browser could not store it").waitFor();
+    await alert.getByRole("button", { name: "Try again" }).click();
+    const announcer = page.getByRole("status");
+    await announcer.getByText("ziya-tiny is ready.").waitFor();
+    await say(page, "a");
+    await page.getByRole("button", { name: "Delete “a”" }).click();
+    await announcer.getByText("“a” is deleted.").waitFor();
+    // What runs is a bar with words for those who do not see it.
+    await page.evaluate("fake.loading = 60_000");
+    await page.locator("#model").click();
+    await page.locator("#model-address").fill("https://example.org/model/");
+    await page.locator("#model-address").press("Enter");
+    await page.getByRole("button", { name: "Fetch only" }).click();
+    const bar = page.getByRole("progressbar", { name: "Progress" }).last();
+    await bar.waitFor();
+    expect(await bar.getAttribute("aria-valuetext")).toBe("0%");
+  });
+
+  test("has thrown no error of its own, and broken no rule of its policy", () => {
+    expect(complaints).toEqual([]);
+  });
+});
