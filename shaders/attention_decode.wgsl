@@ -1,14 +1,8 @@
 // y[t, h, :] = sum over j <= position of row t of softmax_j(q[t, h, :] . keys[g, j, :] / sqrt(HEAD_DIM)) * values[g, j, :]
 // where g = h / (HEADS / KV_HEADS), for one query row or a few: nothing is shared between rows.
-// Links with rows.wgsl, pages.wgsl, a quartet_*.wgsl and a reduce_*.wgsl. Grid: HEADS x T workgroups, each one head of one row. It
+// Links with heads.wgsl, rows.wgsl, pages.wgsl, a quartet_*.wgsl and a reduce_*.wgsl. Grid: HEADS x T workgroups, each one head of one row. It
 // walks the cache WORKGROUP positions at a time and keeps an f32 online softmax: the largest score so far, and sums
 // relative to it. HEAD_DIM / 4 <= WORKGROUP. Rows that are no tokens write nothing.
-override HEADS: u32;
-override KV_HEADS: u32;
-override HEAD_DIM: u32; // a multiple of 16, at most 128
-override CONTEXT: u32; // positions that a sequence may have
-override CACHED: u32;  // positions that the cache has, of all sequences
-
 @group(0) @binding(0) var<storage, read> qkv: array<vec4f>;     // [T, (HEADS + 2 * KV_HEADS) * HEAD_DIM / 4]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>; // [T, HEADS * HEAD_DIM / 4]
 

@@ -1,13 +1,8 @@
 // Of each row, head and split of the positions that it sees, of SPAN each: the largest score, and relative to it the sums of
 //   exp(q . keys[j] / sqrt(HEAD_DIM) - largest)  and of that times  values[j, :]
 // which attention_merge.wgsl puts together, or their quotient where there is one split.
-// Links with rows.wgsl, pages.wgsl, an octet_*.wgsl, a reduce_*.wgsl and a leave_*.wgsl. Grid: HEADS x SPLITS x T workgroups of 256
+// Links with heads.wgsl, rows.wgsl, pages.wgsl, an octet_*.wgsl, a reduce_*.wgsl and a leave_*.wgsl. Grid: HEADS x SPLITS x T workgroups of 256
 // lanes. It walks its positions 256 at a time, RUN of which stand together in a page, and keeps an f32 online softmax.
-override HEADS: u32;
-override KV_HEADS: u32;
-override HEAD_DIM: u32; // a multiple of 32, at most 128
-override CONTEXT: u32;  // positions that a sequence may have
-override CACHED: u32;   // positions that the cache has, of all sequences
 override SPAN: u32;     // positions of a split, a multiple of RUN
 override SPLITS: u32;
 

@@ -1,14 +1,9 @@
 // As attention_split.wgsl, for subgroups of 8 lanes: the vector units of a processor, where neighbours gain nothing by reading
 // neighbouring bytes and a barrier costs what hundreds of instructions do.
-// Links with rows.wgsl, pages.wgsl and an octet_*.wgsl. Grid: HEADS x SPLITS x T workgroups of one subgroup each. For scores a lane
+// Links with heads.wgsl, rows.wgsl, pages.wgsl and an octet_*.wgsl. Grid: HEADS x SPLITS x T workgroups of one subgroup each. For scores a lane
 // has keys of its own, for sums columns of its own; what is the same for all lanes is read once and handed round.
 enable subgroups;
 
-override HEADS: u32;
-override KV_HEADS: u32;
-override HEAD_DIM: u32; // a multiple of 32, at most 128
-override CONTEXT: u32;  // positions that a sequence may have
-override CACHED: u32;   // positions that the cache has, of all sequences
 override SPAN: u32;     // positions of a split, at most LONGEST and a multiple of LANES
 override SPLITS: u32;
 

@@ -1,20 +1,10 @@
 // y[t, h, :] = sum over j <= position of row t of softmax_j(q[t, h, :] . keys[g, j, :] / sqrt(HEAD_DIM)) * values[g, j, :]
 // where g = h / GROUP, for many rows, which share tiles of keys and values in workgroup memory.
-// Links with rows.wgsl, pages.wgsl and an octet_*.wgsl. Grid: KV_HEADS x ceil(T * GROUP / ROWS) workgroups of 256 lanes, each
+// Links with heads.wgsl, rows.wgsl, pages.wgsl, an octet_*.wgsl and queries.wgsl. Grid: KV_HEADS x ceil(T * GROUP / ROWS) workgroups of 256 lanes, each
 // ROWS queries: of a token all that read the same keys, then the next token's. It walks the cache 16 positions at a time, which
 // are of one page and begin at a multiple of 16, and keeps an f32 online softmax for every query: the largest score so far, and
 // sums relative to it. Where tokens are of several sequences, one comes after the other. So a query's numbers are the same to
 // the bit whatever else is in the pass. Rows that are no tokens write nothing. 13.8 KiB of workgroup memory at HEAD_DIM 128.
-override HEADS: u32;
-override KV_HEADS: u32;
-override HEAD_DIM: u32; // a multiple of 16, at most 128
-override CONTEXT: u32;  // positions that a sequence may have
-override CACHED: u32;   // positions that the cache has, of all sequences
-override GROUP = HEADS / KV_HEADS; // queries of a token that read the same keys
-
-@group(0) @binding(0) var<storage, read> qkv: array<vec4f>;     // [T, (HEADS + 2 * KV_HEADS) * HEAD_DIM / 4]
-@group(0) @binding(3) var<storage, read_write> y: array<vec4f>; // [T, HEADS * HEAD_DIM / 4]
-
 const LANES = 256u;
 const ROWS = 64u;       // queries of a workgroup
 const KEYS = 16u;       // positions of a tile: a page is a multiple of it, or the only one
@@ -64,27 +54,20 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   var sums1: array<vec4f, 4>; // of column1
 
   for (var start = 0u; start < count;) {
-    // Of the queries from start to end, which are of one sequence.
-    let sequence = rows.row[(firstQuery + start) / GROUP].sequence;
-    var end = count;
-    while (rows.row[(firstQuery + end - 1u) / GROUP].sequence != sequence) {
-      end--;
-    }
-    let seenByAll = select(0u, rows.row[firstQuery / GROUP].position + 1u, end - start == count);
-    let length = min(rows.row[(firstQuery + end - 1u) / GROUP].position + 1u, CONTEXT);
+    let span = spanOf(firstQuery, start, count);
     // How many positions softmaxRow sees of this sequence.
     var visible = 0u;
-    if (softmaxRow >= start && softmaxRow < end) {
+    if (softmaxRow >= start && softmaxRow < span.end) {
       visible = rows.row[(firstQuery + softmaxRow) / GROUP].position + 1u;
     }
     if (lane == 0u) {
       atomicStore(&spoilt, CONTEXT);
     }
-    for (var first = 0u; first < length; first += KEYS) {
+    for (var first = 0u; first < span.length; first += KEYS) {
       // Past the last token the tiles repeat it: what else is in the cache may be NaN.
-      let place = cacheHead + placeOf(sequence, first);
+      let place = cacheHead + placeOf(span.sequence, first);
       for (var i = lane; i < KEYS * eighth; i += LANES) {
-        let k = min(i / eighth, length - 1u - first);
+        let k = min(i / eighth, span.length - 1u - first);
         let key = keyOctet((place + k) * eighth + i % eighth);
         let at = i / eighth * TILE_STRIDE + 2u * (i % eighth);
         tile[at] = key.low;
@@ -115,10 +98,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
 
       // The values take the keys' place.
       for (var i = lane; i < KEYS * eighth; i += LANES) {
-        let k = min(i / eighth, length - 1u - first);
+        let k = min(i / eighth, span.length - 1u - first);
         var value = valueOctet((place + k) * eighth + i % eighth);
         // Some queries weigh it by 0, and 0 * NaN is NaN.
-        if (first + KEYS > seenByAll && !isFinite(value)) {
+        if (first + KEYS > span.seenByAll && !isFinite(value)) {
           atomicMin(&spoilt, first + k);
           value = Octet(vec4f(0.0), vec4f(0.0));
         }
@@ -179,7 +162,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
       denominator = bitcast<f32>(bitcast<u32>(denominator) | 0x7fc00000u); // NaN
     }
     workgroupBarrier();
-    start = end;
+    start = span.end;
   }
 
   rowFactors[lane] = denominator;
@@ -200,15 +183,4 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
       }
     }
   }
-}
-
-// Where a query begins in qkv, by its number among those that read the same keys.
-fn queryStart(kvHead: u32, query: u32) -> u32 {
-  return ((query / GROUP) * (HEADS + 2u * KV_HEADS) + kvHead * GROUP + query % GROUP) * (HEAD_DIM / 4u);
-}
-
-fn isFinite(octet: Octet) -> bool {
-  // These bits rise with the magnitude, and those of NaN and infinity are the highest.
-  let bits = max(bitcast<vec4u>(octet.low) & vec4u(0x7fffffffu), bitcast<vec4u>(octet.high) & vec4u(0x7fffffffu));
-  return max(max(bits.x, bits.y), max(bits.z, bits.w)) < 0x7f800000u;
 }

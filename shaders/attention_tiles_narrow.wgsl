@@ -1,21 +1,11 @@
 // As attention_tiles.wgsl, for subgroups of 8 lanes: the vector units of a processor, where neighbours gain nothing by reading
 // neighbouring bytes and a barrier costs what hundreds of instructions do.
-// Links with rows.wgsl, pages.wgsl and an octet_*.wgsl. Grid: KV_HEADS x ceil(T * GROUP / ROWS) workgroups of one subgroup, each
+// Links with heads.wgsl, rows.wgsl, pages.wgsl, an octet_*.wgsl and queries.wgsl. Grid: KV_HEADS x ceil(T * GROUP / ROWS) workgroups of one subgroup, each
 // ROWS queries: of a token all that read the same keys, then the next token's. For scores a lane has keys of its own, for sums
 // columns, and for what there is one of a query, a query; what another lane has is handed round.
 enable subgroups;
 // Loops end together for all lanes of a subgroup, which the compiler's analysis does not see.
 diagnostic(off, subgroup_uniformity);
-
-override HEADS: u32;
-override KV_HEADS: u32;
-override HEAD_DIM: u32; // a multiple of 16, at most 128
-override CONTEXT: u32;  // positions that a sequence may have
-override CACHED: u32;   // positions that the cache has, of all sequences
-override GROUP = HEADS / KV_HEADS; // queries of a token that read the same keys
-
-@group(0) @binding(0) var<storage, read> qkv: array<vec4f>;     // [T, (HEADS + 2 * KV_HEADS) * HEAD_DIM / 4]
-@group(0) @binding(3) var<storage, read_write> y: array<vec4f>; // [T, HEADS * HEAD_DIM / 4]
 
 const LANES = 8u;
 const ROWS = 8u;        // queries of a workgroup
@@ -39,7 +29,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
   // Of the lane's query; queries past the end repeat the last one.
   let ownQuery = min(firstQuery + lane, total - 1u);
   let ownRow = rows.row[ownQuery / GROUP];
-  let query = ((ownQuery / GROUP) * (HEADS + 2u * KV_HEADS) + workgroup.x * GROUP + ownQuery % GROUP) * (HEAD_DIM / 4u);
+  let query = queryStart(workgroup.x, ownQuery);
   var largest = LOWEST;
   var denominator = 0.0;
   // Of all queries, the lane's columns: an octet, and where there are more than lanes, another one.
@@ -51,20 +41,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
   var high1: array<vec4f, ROWS>;
 
   for (var start = 0u; start < count;) {
-    // Of the queries from start to end, which are of one sequence.
-    let sequence = rows.row[(firstQuery + start) / GROUP].sequence;
-    var end = count;
-    while (rows.row[(firstQuery + end - 1u) / GROUP].sequence != sequence) {
-      end--;
-    }
-    let length = min(rows.row[(firstQuery + end - 1u) / GROUP].position + 1u, CONTEXT);
-    let seenByAll = select(0u, rows.row[firstQuery / GROUP].position + 1u, end - start == count);
-    let visible = select(0u, ownRow.position + 1u, lane >= start && lane < end); // positions of this sequence
+    let span = spanOf(firstQuery, start, count);
+    let visible = select(0u, ownRow.position + 1u, lane >= start && lane < span.end); // positions of this sequence
     var spoilt = CONTEXT; // the first position whose value is no number, of those that not all queries see
-    for (var first = 0u; first < length; first += KEYS) {
-      let place = cacheHead + placeOf(sequence, first);
+    for (var first = 0u; first < span.length; first += KEYS) {
+      let place = cacheHead + placeOf(span.sequence, first);
       // Past the last token lanes repeat it: what else is in the cache may be NaN.
-      let most = length - 1u - first;
+      let most = span.length - 1u - first;
       let key0 = (place + min(lane, most)) * eighth;
       let key1 = (place + min(lane + LANES, most)) * eighth;
       var scores0 = array<f32, ROWS>();
@@ -116,7 +99,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
         var v1 = valueOctet(at1 + column0);
         var v2 = valueOctet(at2 + column0);
         var v3 = valueOctet(at3 + column0);
-        if (first + KEYS > seenByAll) { // some queries weigh them by 0, and 0 * NaN is NaN
+        if (first + KEYS > span.seenByAll) { // some queries weigh them by 0, and 0 * NaN is NaN
           spoilt = min(spoilt, first + k + firstSpoilt(v0, v1, v2, v3));
           v0 = finite(v0);
           v1 = finite(v1);
@@ -142,7 +125,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
           v1 = valueOctet(at1 + column1);
           v2 = valueOctet(at2 + column1);
           v3 = valueOctet(at3 + column1);
-          if (first + KEYS > seenByAll) {
+          if (first + KEYS > span.seenByAll) {
             spoilt = min(spoilt, first + k + firstSpoilt(v0, v1, v2, v3));
             v0 = finite(v0);
             v1 = finite(v1);
@@ -159,7 +142,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
     if (visible > subgroupMin(spoilt)) {
       denominator = bitcast<f32>(bitcast<u32>(denominator) | 0x7fc00000u); // NaN
     }
-    start = end;
+    start = span.end;
   }
 
   for (var r = 0u; r < ROWS; r++) {
@@ -199,12 +182,6 @@ fn sumOfRow(own: array<f32, ROWS>, lane: u32) -> f32 {
   let two = select(four.xy, four.zw, (lane & 2u) != 0u) +
     subgroupShuffleXor(select(four.zw, four.xy, (lane & 2u) != 0u), 2u);
   return select(two.x, two.y, (lane & 1u) != 0u) + subgroupShuffleXor(select(two.y, two.x, (lane & 1u) != 0u), 1u);
-}
-
-fn isFinite(octet: Octet) -> bool {
-  // These bits rise with the magnitude, and those of NaN and infinity are the highest.
-  let bits = max(bitcast<vec4u>(octet.low) & vec4u(0x7fffffffu), bitcast<vec4u>(octet.high) & vec4u(0x7fffffffu));
-  return max(max(bits.x, bits.y), max(bits.z, bits.w)) < 0x7f800000u;
 }
 
 fn finite(octet: Octet) -> Octet {

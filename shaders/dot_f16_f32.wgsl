@@ -1,5 +1,5 @@
 // Part: 64 weights of a row of halves times 64 activations, as f32. Links with input_f32.wgsl; exports the same names as
-// dot_q4_i8.wgsl.
+// dot_q4.wgsl.
 @group(0) @binding(1) var<storage, read> weight: array<vec4u>; // [rows, COLUMNS / 8]
 
 // Where a row's words begin.

@@ -25,7 +25,7 @@ fn dotHalf(words: vec2u, even: vec4u, odd: vec4u) -> i32 {
   return upperOf(dotWord(words.x, even.xy, odd.xy) + dotWord(words.y, even.zw, odd.zw));
 }
 
-// The row's columns 64 * pair to 64 * pair + 63: see dot_q4_i8.wgsl.
+// The row's columns 64 * pair to 64 * pair + 63: see dot_q4.wgsl.
 struct Weights {
   a: vec4u,
   b: vec4u,

@@ -1,12 +1,5 @@
-// Part: 64 weights of a row of eight bits times 64 activations as halves. Links with input_f16.wgsl; exports the same names as
-// dot_q4_i8.wgsl.
-@group(0) @binding(1) var<storage, read> weight: array<vec4u>; // [rows, COLUMNS / 16]
-@group(0) @binding(2) var<storage, read> scales: array<u32>;   // [rows, PAIRS], two f16 each
-
-// Where a row's words and scales begin.
-fn rowStart(row: u32) -> vec2u {
-  return vec2u(row * (COLUMNS / 16u), row * PAIRS);
-}
+// Part: two groups of weights of eight bits times activations as halves. Links with dot_q8.wgsl and input_f16.wgsl. Exports the same name as
+// dot_q8_i8.wgsl.
 
 // q of a word's bytes 0 and 2. q + 128 in the lowest bits of 1024 makes 1152 + q, exactly.
 fn bytes(word: u32) -> vec2<f16> {
@@ -28,18 +21,6 @@ fn dotGroup(a: vec4u, b: vec4u, x: array<vec4u, 4>) -> f32 {
   return (first.x + first.y) + (second.x + second.y);
 }
 
-// The row's columns 64 * pair to 64 * pair + 63 times each step's. A group past the last column has the scale 0.
-fn dotPair(start: vec2u, pair: u32, steps: Steps) -> Dots {
-  let scale = unpack2x16float(scales[start.y + pair]);
-  let at = start.x + 4u * pair;
-  let a = weight[at];
-  let b = weight[at + 1u];
-  let c = weight[at + 2u];
-  let d = weight[at + 3u];
-  var dots: Dots;
-  for (var t = 0u; t < TOKENS; t++) {
-    let step = steps[t];
-    dots[t] = scale.x * (step.sums.x * dotGroup(a, b, step.first)) + scale.y * (step.sums.z * dotGroup(c, d, step.second));
-  }
-  return dots;
+fn dotGroups(a: vec4u, b: vec4u, c: vec4u, d: vec4u, step: Step) -> vec2f {
+  return vec2f(step.sums.x * dotGroup(a, b, step.first), step.sums.z * dotGroup(c, d, step.second));
 }

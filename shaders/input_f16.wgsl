@@ -30,6 +30,10 @@ fn stepOf(token: u32, pair: u32) -> Step {
   );
 }
 
+fn sumsOf(step: Step) -> vec2f {
+  return step.sums.yw;
+}
+
 fn squareOf(token: u32, group: u32) -> f32 {
   return bitcast<f32>(input[token * VECTOR + PAIRS * RECORD + group / 4u][group % 4u]);
 }

@@ -20,6 +20,10 @@ fn stepOf(token: u32, pair: u32) -> Step {
   return Step(at, input[at + 16u].xy);
 }
 
+fn sumsOf(step: Step) -> vec2f {
+  return step.sums;
+}
+
 fn squareOf(token: u32, group: u32) -> f32 {
   return input[token * VECTOR + PAIRS * RECORD + group / 4u][group % 4u];
 }

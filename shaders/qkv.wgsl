@@ -1,16 +1,9 @@
 // q, k and v of each row, rotated and in place: q to its buffer, k and v to the cache. Of h, which is x · weight of the norm,
 //   y = W h / rms(x),  and of q and k  y'[i] = y[i] cos - y[i + HEAD_DIM / 2] sin,  y'[i + HEAD_DIM / 2] = y[i + HEAD_DIM / 2] cos + y[i] sin
-// Links with an input_*.wgsl, a dot_*.wgsl, a gemv*.wgsl, a tokens_*.wgsl, input_norm.wgsl, rows.wgsl and a put_*.wgsl. Grid: TILES
+// Links with an input_*.wgsl, a dot_*.wgsl, a gemv*.wgsl, a tokens_*.wgsl, input_norm.wgsl, heads.wgsl, rows.wgsl and a put_*.wgsl. Grid: TILES
 // workgroups for 16 such pairs, or 32 consecutive values of v: the stacked W_q, W_k and W_v has HEADS + 2 * KV_HEADS heads of HEAD_DIM / 32
 // workgroups each.
-override HEADS: u32;
-override KV_HEADS: u32;
-override HEAD_DIM: u32; // a multiple of 32
-override CONTEXT: u32;  // positions that the table of angles has
-override CACHED: u32;   // positions that the cache has, of all sequences
-
 @group(0) @binding(3) var<storage, read> table: array<vec4f>; // [CONTEXT, HEAD_DIM / 4]: cos, sin, cos, sin
-
 
 fn fourSlots(t: u32, lane: u32) -> vec4f {
   let slot = 32u * t + 4u * (lane % 8u);

@@ -1,13 +1,8 @@
 // q and k of every row turned by the angles of its position p; k and v appended to the cache:
 //   x'[i]                = x[i] * cos(p, i) - x[i + HEAD_DIM / 2] * sin(p, i)         i < HEAD_DIM / 2, the pairs of
 //   x'[i + HEAD_DIM / 2] = x[i + HEAD_DIM / 2] * cos(p, i) + x[i] * sin(p, i)         Hugging Face's rotate_half
-// Links with rows.wgsl, pages.wgsl and a cache_*.wgsl. Grid: ceil((HEADS + 2 * KV_HEADS) * HEAD_DIM / (LANES *
+// Links with heads.wgsl, rows.wgsl, pages.wgsl and a cache_*.wgsl. Grid: ceil((HEADS + 2 * KV_HEADS) * HEAD_DIM / (LANES *
 // PER_LANE)) x T workgroups. Rows that are no tokens, and positions past the context, write nothing.
-override HEADS: u32;
-override KV_HEADS: u32;
-override HEAD_DIM: u32; // a multiple of 8
-override CONTEXT: u32;  // positions that the table of angles has
-override CACHED: u32;   // positions that the cache has, of all sequences
 override LANES: u32;
 
 @group(0) @binding(0) var<storage, read_write> qkv: array<vec4f>;     // [T, (HEADS + 2 * KV_HEADS) * HEAD_DIM / 4]

@@ -1,13 +1,7 @@
 // As rope.wgsl, for a cache in groups of 32: a group has 16 of a head's pairs, their x[i] first, or 32 consecutive values of
 // v. q, k and v are mixed in groups; k and v are rounded as they are appended.
-// Links with rows.wgsl, pages.wgsl, hadamard.wgsl, a codes_*.wgsl and round_group.wgsl. Grid: HEADS + 2 * KV_HEADS x T workgroups,
+// Links with heads.wgsl, rows.wgsl, pages.wgsl, hadamard.wgsl, a codes_*.wgsl and round_group.wgsl. Grid: HEADS + 2 * KV_HEADS x T workgroups,
 // each one head of one row. Rows that are no tokens, and positions past the context, write nothing.
-override HEADS: u32;
-override KV_HEADS: u32;
-override HEAD_DIM: u32; // a multiple of 32, at most 128
-override CONTEXT: u32;  // positions that the table of angles has
-override CACHED: u32;   // positions that the cache has, of all sequences
-
 @group(0) @binding(0) var<storage, read_write> qkv: array<vec4f>;  // [T, (HEADS + 2 * KV_HEADS) * HEAD_DIM / 4]
 @group(0) @binding(1) var<storage, read> table: array<vec4f>;      // [CONTEXT, HEAD_DIM / 4]: cos, sin, cos, sin
 @group(0) @binding(2) var<storage, read_write> keys: array<u32>;   // [KV_HEADS, CACHED, HEAD_DIM] codes, then each group's word

@@ -10,7 +10,7 @@ fn bytesOf(row: u32, pair: u32, quarter: u32) -> vec4u {
   return vec4u(words.x, words.x >> 4u, words.y, words.y >> 4u) & vec4u(0x0f0f0f0fu);
 }
 
-// Scale and minimum of columns 64 * pair to 64 * pair + 31, and of the 32 after them: dot_q4_i8.wgsl has the layout. Past the last
+// Scale and minimum of columns 64 * pair to 64 * pair + 31, and of the 32 after them: dot_q4.wgsl has the layout. Past the last
 // column both are 0.
 fn factorsOf(row: u32, pair: u32) -> vec4f {
   let block = scales[row * ((COLUMNS + 255u) / 256u) + pair / 4u];

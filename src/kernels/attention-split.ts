@@ -2,7 +2,7 @@ import type { Constants } from "../gpu/kernel.ts";
 import { type AttentionShape, isMixed, PAGE_ALIGNMENT, shapeConstants } from "./cache.ts";
 import type { Few } from "./gemv.ts";
 import { reducing } from "./reduce.ts";
-import type { Arithmetic } from "./vector.ts";
+import { type Arithmetic, storeParts } from "./vector.ts";
 import type { Operation } from "./way.ts";
 
 /** Attention of few rows, which ends as a vector each. */
@@ -42,12 +42,20 @@ export const ATTENTION_SPLIT: Operation<SplitShape, "q" | "keys" | "values" | "p
     {
       name: "narrow",
       needs: ["subgroups", "narrow"],
-      files: ({ cache }) => ["rows", "pages", `octet_${cache}`, "attention_split_narrow"],
+      files: ({ cache }) => ["heads", "rows", "pages", `octet_${cache}`, "attention_split_narrow"],
       constants: (shape) => ({ ...splitConstants(shape), LANES: NARROW_LANES, LONGEST: SPLIT_POSITIONS }),
       grid: ({ heads, splits, tokens = 1 }) => [heads, splits, tokens],
     },
     ...reducing<SplitShape>("", (part) => ({
-      files: ({ cache }) => ["rows", "pages", `octet_${cache}`, part, "leave_share", "attention_split"],
+      files: ({ cache }) => [
+        "heads",
+        "rows",
+        "pages",
+        `octet_${cache}`,
+        part,
+        "leave_share",
+        "attention_split",
+      ],
       constants: (shape) => ({ ...splitConstants(shape), WORKGROUP: LANES, LANES, RUN: PAGE_ALIGNMENT }),
       grid: ({ heads, splits, tokens = 1 }) => [heads, splits, tokens],
     })),
@@ -63,6 +71,7 @@ export const ATTENTION_WHOLE: Operation<WholeShape, "q" | "keys" | "values" | "r
   bindings: () => ["q", "keys", "values", "rows", "pages", "stored"],
   ways: reducing<WholeShape>("", (part) => ({
     files: (shape) => [
+      "heads",
       "rows",
       "pages",
       `octet_${shape.cache}`,
@@ -87,7 +96,7 @@ function storing({ arithmetic, cache }: WholeShape): string[] {
   return [
     "tokens_1",
     ...(isMixed(cache) ? ["hadamard", "merged_mixed"] : ["merged_plain"]),
-    `store_${arithmetic}`,
+    ...storeParts(arithmetic),
   ];
 }
 

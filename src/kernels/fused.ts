@@ -2,7 +2,7 @@ import { type AttentionShape, isMixed, shapeConstants } from "./cache.ts";
 import { type Few, GEMV_ROWS, type GemvShape, gemvWays } from "./gemv.ts";
 import { weightsPart } from "./linear.ts";
 import { type SlabShape, weightBindings } from "./matrix.ts";
-import type { Arithmetic } from "./vector.ts";
+import { type Arithmetic, storeParts } from "./vector.ts";
 import type { Operation } from "./way.ts";
 
 /** A norm whose weight is in the vector already, and whose factor the product gets. */
@@ -14,10 +14,6 @@ type Storing = {
   /** Values of the whole of it: a multiple of 32. */
   readonly storedColumns: number;
 };
-
-function storing({ arithmetic }: Storing): string {
-  return `store_${arithmetic}`;
-}
 
 type QkvShape = GemvShape & Normed & { readonly attention: AttentionShape };
 
@@ -35,6 +31,7 @@ export const QKV: Operation<
   ways: gemvWays({
     files: ({ attention: { cache } }) => [
       "input_norm",
+      "heads",
       "rows",
       ...(isMixed(cache)
         ? ["hadamard", `codes_${cache}`, "round_group", "put_mixed"]
@@ -57,7 +54,7 @@ export const ADD: Operation<GemvShape & Storing, "input" | "weight" | "scales" |
   name: "add",
   bindings: ({ format }) => ["input", ...weightBindings(format), "x", "norm", "stored"],
   ways: gemvWays({
-    files: (shape) => [storing(shape), "add"],
+    files: (shape) => [...storeParts(shape.arithmetic), "add"],
     constants: ({ firstRow, storedColumns }) => ({ FIRST_ROW: firstRow, STORED_COLUMNS: storedColumns }),
     workgroups: ({ rows }) => rows / GEMV_ROWS,
   }),
@@ -71,7 +68,7 @@ export const GATE: Operation<GemvShape & Normed & Storing, "input" | "weight" | 
   name: "gate",
   bindings: ({ format }) => ["input", ...weightBindings(format), "stored"],
   ways: gemvWays({
-    files: (shape) => ["input_norm", storing(shape), "gate"],
+    files: (shape) => ["input_norm", ...storeParts(shape.arithmetic), "gate"],
     constants: ({ eps, storedColumns }) => ({
       EPS: eps,
       HIDDEN: storedColumns,
@@ -121,7 +118,13 @@ export const EMBED_GROUP: Operation<
     {
       name: "plain",
       needs: [],
-      files: (shape) => ["tokens_1", "rows", weightsPart(shape.format), storing(shape), "embed_group"],
+      files: (shape) => [
+        "tokens_1",
+        "rows",
+        weightsPart(shape.format),
+        ...storeParts(shape.arithmetic),
+        "embed_group",
+      ],
       constants: ({ columns, rows, firstRow }) => ({
         COLUMNS: columns,
         ROWS: rows,

@@ -1,6 +1,6 @@
 import type { Feature } from "../gpu/features.ts";
 import type { Constants } from "../gpu/kernel.ts";
-import type { WeightFormat } from "../stored.ts";
+import { scalesOf, type WeightFormat } from "../stored.ts";
 import { weightsPart } from "./linear.ts";
 import type { SlabShape } from "./matrix.ts";
 import { ARITHMETIC_NEEDS, ARITHMETICS, type Arithmetic, canMultiply } from "./vector.ts";
@@ -73,6 +73,7 @@ export const GEMV_WAYS: readonly GemvWay[] = [
       files: (format: WeightFormat) => [
         ...(arithmetic === "f32" ? ["columns"] : []),
         `input_${arithmetic}`,
+        ...(scalesOf(format) ? [`dot_${format}`] : []),
         `dot_${format}_${arithmetic}`,
         "gemv",
       ],

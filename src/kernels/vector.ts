@@ -21,6 +21,11 @@ export const ARITHMETIC_NEEDS: Readonly<Record<Arithmetic, readonly Feature[]>> 
 /** u32 of the record that two groups of 32 values take: input_<arithmetic>.wgsl has the layout. */
 const RECORD = { i8: 20, f32: 68, f16: 36 } as const satisfies Record<Arithmetic, number>;
 
+/** The parts that leave one, a group of 32 values at a time. */
+export function storeParts(arithmetic: Arithmetic): string[] {
+  return ["stored_group", ...(arithmetic === "f32" ? [] : ["store_rounded"]), `store_${arithmetic}`];
+}
+
 /** Bytes of a vector of `columns` values, the squares that its norm needs included. */
 export function vectorBytes(arithmetic: Arithmetic, columns: number): number {
   const pairs = Math.ceil(columns / 64);
