@@ -1,14 +1,8 @@
 // y[t, FIRST_ROW + n] = sum over k of weight[n, k] * x[t, k], or y += that when ACCUMULATE.
-// One slab of a matrix of any stored format; links with rows.wgsl and a weights_*.wgsl.
+// One slab of a matrix of any stored format; links with rows.wgsl, product.wgsl and a weights_*.wgsl.
 // Grid: ceil(ROWS / TILE_ROWS) x ceil(T / TILE) workgroups; one makes a tile of TILE tokens and TILE_ROWS rows, a lane 4 tokens
 // of it and 4 rows, or twice 4, over slices of columns in workgroup memory. Tiles of rows that are no tokens return at once.
-override ROWS: u32;                // rows of this slab
-override FIRST_ROW: u32;           // where the slab begins in the whole matrix
-override Y_COLUMNS: u32;           // rows of the whole matrix
-override ACCUMULATE: bool;         // add to y, for the residual
-
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;    // [T, COLUMNS / 4]
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [T, Y_COLUMNS]
+@group(0) @binding(0) var<storage, read> x: array<vec4f>; // [T, COLUMNS / 4]
 
 override TILE: u32;      // tokens of one tile
 override TILE_ROWS: u32; // rows of the matrix of one tile
@@ -73,12 +67,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
       for (var r = 0u; r < 4u; r++) {
         let row = firstRow + rowLane + (4u * q + r) * ACROSS;
         if (token < count && row < ROWS) {
-          let at = token * Y_COLUMNS + FIRST_ROW + row;
-          if (ACCUMULATE) {
-            y[at] += sums[4u * q + t][r];
-          } else {
-            y[at] = sums[4u * q + t][r];
-          }
+          put(token, row, sums[4u * q + t][r]);
         }
       }
     }

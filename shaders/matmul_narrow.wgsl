@@ -1,15 +1,8 @@
 // y[t, FIRST_ROW + n] = sum over k of weight[n, k] * x[t, k], or y += that when ACCUMULATE, for one slab of a matrix and x as
 // quads (quantise.wgsl).
-// Links with rows.wgsl, input_i8.wgsl, narrow.wgsl and a dot_*_narrow.wgsl. Grid: ceil(T / 4) x ceil(ROWS / 16) workgroups of one
+// Links with rows.wgsl, product.wgsl, input_i8.wgsl, narrow.wgsl and a dot_*_narrow.wgsl. Grid: ceil(T / 4) x ceil(ROWS / 16) workgroups of one
 // subgroup, those beside each other with the same rows of the matrix. A lane makes 2 rows for 4 tokens: more were more code
 // than a processor keeps decoded.
-override ROWS: u32;        // rows of this slab
-override FIRST_ROW: u32;   // where the slab begins in the whole matrix
-override Y_COLUMNS: u32;   // rows of the whole matrix
-override ACCUMULATE: bool; // add to y, for the residual
-
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [T, Y_COLUMNS]
-
 const LANES = 8u;
 const LANE_ROWS = 2u;
 const TOKENS = 4u;
@@ -52,20 +45,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
     }
   }
   for (var t = 0u; t < min(TOKENS, rows.count - firstToken); t++) {
-    let at = (firstToken + t) * Y_COLUMNS + FIRST_ROW + row;
     if (row < ROWS) {
-      store(at, sums0[t]);
+      put(firstToken + t, row, sums0[t]);
     }
     if (row + 1u < ROWS) {
-      store(at + 1u, sums1[t]);
+      put(firstToken + t, row + 1u, sums1[t]);
     }
-  }
-}
-
-fn store(at: u32, sum: f32) {
-  if (ACCUMULATE) {
-    y[at] += sum;
-  } else {
-    y[at] = sum;
   }
 }

@@ -1,18 +1,12 @@
 // As matmul.wgsl, for subgroups of 8 lanes: the vector units of a processor, where each lane's read of memory is a read of its own
 // and a barrier costs what hundreds of instructions do.
-// Links with rows.wgsl and a weights_*.wgsl. Grid: ceil(T / 8) x ceil(ROWS / 32) workgroups of one subgroup, those beside each
+// Links with rows.wgsl, product.wgsl and a weights_*.wgsl. Grid: ceil(T / 8) x ceil(ROWS / 32) workgroups of one subgroup, those beside each
 // other with the same rows of the matrix. A lane makes 4 rows for 8 tokens, of which it reads one and hands it round.
 enable subgroups;
 // Loops end together for all lanes of a subgroup, which the compiler's analysis does not see.
 diagnostic(off, subgroup_uniformity);
 
-override ROWS: u32;        // rows of this slab
-override FIRST_ROW: u32;   // where the slab begins in the whole matrix
-override Y_COLUMNS: u32;   // rows of the whole matrix
-override ACCUMULATE: bool; // add to y, for the residual
-
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;     // [T, COLUMNS / 4]
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [T, Y_COLUMNS]
+@group(0) @binding(0) var<storage, read> x: array<vec4f>; // [T, COLUMNS / 4]
 
 const LANES = 8u;
 const LANE_ROWS = 4u;
@@ -49,14 +43,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
     }
   }
   for (var t = 0u; t < min(TOKENS, count - firstToken); t++) {
-    let at = (firstToken + t) * Y_COLUMNS + FIRST_ROW + row;
     for (var r = 0u; r < LANE_ROWS; r++) {
       if (row + r < ROWS) {
-        if (ACCUMULATE) {
-          y[at + r] += sums[t][r];
-        } else {
-          y[at + r] = sums[t][r];
-        }
+        put(firstToken + t, row + r, sums[t][r]);
       }
     }
   }

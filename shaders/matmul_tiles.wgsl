@@ -1,15 +1,8 @@
 // y[t, FIRST_ROW + n] = sum over k of weight[n, k] * x[t, k], or y += that when ACCUMULATE, for one slab of a matrix and x as
 // quads (quantise.wgsl), by packed dot products of integers.
-// Links with rows.wgsl, input_i8.wgsl and a tile_*.wgsl. Grid: ceil(T / 64) x ceil(ROWS / 64) workgroups of 256 lanes, those beside
+// Links with rows.wgsl, product.wgsl, input_i8.wgsl and a tile_*.wgsl. Grid: ceil(T / 64) x ceil(ROWS / 64) workgroups of 256 lanes, those beside
 // each other with the same rows of the matrix. A workgroup makes a tile of 64 x 64, a lane 4 x 4 of it, over slices of 64 columns
 // in 12 KiB of workgroup memory.
-override ROWS: u32;        // rows of this slab
-override FIRST_ROW: u32;   // where the slab begins in the whole matrix
-override Y_COLUMNS: u32;   // rows of the whole matrix
-override ACCUMULATE: bool; // add to y, for the residual
-
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [T, Y_COLUMNS]
-
 const TILE = 64u;       // tokens, and rows of the matrix, of one tile
 const SIDE = 16u;       // the lanes are 16 x 16: down the tokens, across the rows
 const LANES = 256u;
@@ -83,12 +76,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     for (var r = 0u; r < 4u; r++) {
       let toRow = firstRow + across + r * SIDE;
       if (toToken < count && toRow < ROWS) {
-        let to = toToken * Y_COLUMNS + FIRST_ROW + toRow;
-        if (ACCUMULATE) {
-          y[to] += sums[t][r];
-        } else {
-          y[to] = sums[t][r];
-        }
+        put(toToken, toRow, sums[t][r]);
       }
     }
   }

@@ -1,12 +1,7 @@
 // y[FIRST_ROW + n] = sum over k of weight[n, k] * x[k], or y += that when ACCUMULATE.
-// One slab of a matrix of any stored format; links with a weights_*.wgsl and a reduce_*.wgsl.
+// One slab of a matrix of any stored format; links with product.wgsl, a weights_*.wgsl and a reduce_*.wgsl.
 // Grid: ceil(ROWS / ROWS_PER_WORKGROUP) workgroups; its lanes walk the columns eight at a time.
-override ROWS: u32;                // rows of this slab
-override FIRST_ROW: u32;           // where the slab begins in the whole matrix
-override ACCUMULATE: bool;         // add to y, for the residual
-
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;    // [COLUMNS / 4]
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [all rows]
+@group(0) @binding(0) var<storage, read> x: array<vec4f>; // [COLUMNS / 4]
 
 const ROWS_PER_WORKGROUP = 4u;
 
@@ -27,10 +22,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
   let totals = workgroupSum4(sums, lane);
   let row = first + lane.index;
   if (lane.index < ROWS_PER_WORKGROUP && row < ROWS) {
-    if (ACCUMULATE) {
-      y[FIRST_ROW + row] += totals[lane.index];
-    } else {
-      y[FIRST_ROW + row] = totals[lane.index];
-    }
+    put(0u, row, totals[lane.index]);
   }
 }

@@ -1,6 +1,6 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Feature } from "../gpu/features.ts";
-import type { Dispatch } from "../gpu/kernel.ts";
+import type { Constants, Dispatch } from "../gpu/kernel.ts";
 import type { WeightFormat } from "../stored.ts";
 import {
   type Matrix,
@@ -50,8 +50,7 @@ function byMatrices(side: number, feature: Feature): Way<LinearShape> {
     fits: ({ format, tokens }) => tokens > 1 && format !== "f32",
     files: ({ format }) => ["rows", weightsPart(format), `matrix_${side}`, "matmul_matrix"],
     constants: (shape) => ({
-      ...constantsOf(shape),
-      Y_COLUMNS: shape.outputs,
+      ...productConstants(shape),
       SIDE: side,
       DOWN,
       ACROSS,
@@ -78,16 +77,16 @@ export const LINEAR: Operation<LinearShape, Binding> = {
   ways: [
     ...reducing<LinearShape>("matvec ", (part) => ({
       fits: ({ tokens }) => tokens === 1,
-      files: ({ format }) => [part, weightsPart(format), "matvec"],
-      constants: (shape) => ({ ...constantsOf(shape), ROWS_PER_WORKGROUP, WORKGROUP: REDUCE_LANES }),
+      files: ({ format }) => ["product", part, weightsPart(format), "matvec"],
+      constants: (shape) => ({ ...productConstants(shape), ROWS_PER_WORKGROUP, WORKGROUP: REDUCE_LANES }),
       grid: ({ rows }) => [Math.ceil(rows / ROWS_PER_WORKGROUP)],
     })),
     {
       name: "narrow",
       needs: ["subgroups", "narrow"],
       fits: ({ tokens }) => tokens > 1,
-      files: ({ format }) => ["rows", weightsPart(format), "matmul_narrow_f32"],
-      constants: (shape) => ({ ...constantsOf(shape), Y_COLUMNS: shape.outputs, ...NARROW }),
+      files: ({ format }) => ["rows", "product", weightsPart(format), "matmul_narrow_f32"],
+      constants: (shape) => ({ ...productConstants(shape), ...NARROW }),
       grid: ({ rows, tokens }) => [
         Math.ceil(tokens / NARROW.TOKENS),
         Math.ceil(rows / (NARROW.LANES * NARROW.LANE_ROWS)),
@@ -98,8 +97,8 @@ export const LINEAR: Operation<LinearShape, Binding> = {
       name: "matmul",
       needs: [],
       fits: ({ tokens }) => tokens > 1,
-      files: ({ format }) => ["rows", weightsPart(format), "matmul"],
-      constants: (shape) => ({ ...constantsOf(shape), Y_COLUMNS: shape.outputs, ...tileOf(shape) }),
+      files: ({ format }) => ["rows", "product", weightsPart(format), "matmul"],
+      constants: (shape) => ({ ...productConstants(shape), ...tileOf(shape) }),
       grid: (shape) => [
         Math.ceil(shape.rows / tileOf(shape).TILE_ROWS),
         Math.ceil(shape.tokens / tileOf(shape).TILE),
@@ -113,8 +112,15 @@ export function weightsPart(format: WeightFormat): string {
   return `weights_${format}`;
 }
 
-function constantsOf({ columns, rows, firstRow, accumulate }: LinearShape) {
-  return { COLUMNS: columns, ROWS: rows, FIRST_ROW: firstRow, ACCUMULATE: accumulate };
+/** What product.wgsl and the part that reads the weights are told. */
+export function productConstants({ columns, rows, firstRow, accumulate, outputs }: LinearShape): Constants {
+  return {
+    COLUMNS: columns,
+    ROWS: rows,
+    FIRST_ROW: firstRow,
+    ACCUMULATE: accumulate,
+    Y_COLUMNS: outputs,
+  };
 }
 
 /**

@@ -1,7 +1,6 @@
 import type { Gpu } from "../gpu/device.ts";
-import type { Constants } from "../gpu/kernel.ts";
 import { elementwise } from "./elementwise.ts";
-import type { Linear, LinearShape } from "./linear.ts";
+import { type Linear, type LinearShape, productConstants } from "./linear.ts";
 import { type Matrix, slabBuffers, slabShape, weightBindings } from "./matrix.ts";
 import { ARITHMETIC_NEEDS, canMultiply } from "./vector.ts";
 import { type Buffers, hasWay, type Operation, prepare, waysFor } from "./way.ts";
@@ -45,16 +44,6 @@ const NARROW = { LANES: 8, LANE_ROWS: 2 };
 /** Tokens, and rows of the matrix, of one tile of matmul_tiles.wgsl. */
 const TILE = 64;
 
-function constantsOf({ columns, rows, firstRow, accumulate, outputs }: LinearShape): Constants {
-  return {
-    COLUMNS: columns,
-    ROWS: rows,
-    FIRST_ROW: firstRow,
-    ACCUMULATE: accumulate,
-    Y_COLUMNS: outputs,
-  };
-}
-
 /**
  * y[t, n] = Σₖ W[n, k] x[t, k], or y += that, for the rows of W in a slab. Bindings: input, x [T, K] as quads; weight and
  * scales; y [T, N] f32; rows.
@@ -67,8 +56,15 @@ export const LINEAR_OF_QUADS: Operation<LinearShape, Binding> = {
       name: "narrow",
       needs: [...ARITHMETIC_NEEDS.i8, "narrow"],
       fits: ({ format }) => canMultiply(format, "i8"),
-      files: ({ format }) => ["rows", "input_i8", "narrow", `dot_${format}_narrow`, "matmul_narrow"],
-      constants: (shape) => ({ ...constantsOf(shape), TOKENS: ROWS, ...NARROW }),
+      files: ({ format }) => [
+        "rows",
+        "product",
+        "input_i8",
+        "narrow",
+        `dot_${format}_narrow`,
+        "matmul_narrow",
+      ],
+      constants: (shape) => ({ ...productConstants(shape), TOKENS: ROWS, ...NARROW }),
       grid: ({ rows, tokens }) => [
         Math.ceil(tokens / ROWS),
         Math.ceil(rows / (NARROW.LANES * NARROW.LANE_ROWS)),
@@ -78,8 +74,8 @@ export const LINEAR_OF_QUADS: Operation<LinearShape, Binding> = {
       name: "tiles",
       needs: ARITHMETIC_NEEDS.i8,
       fits: ({ format }) => canMultiply(format, "i8"),
-      files: ({ format }) => ["rows", "input_i8", `tile_${format}`, "matmul_tiles"],
-      constants: (shape) => ({ ...constantsOf(shape), TILE, QUAD_ROWS: ROWS }),
+      files: ({ format }) => ["rows", "product", "input_i8", `tile_${format}`, "matmul_tiles"],
+      constants: (shape) => ({ ...productConstants(shape), TILE, QUAD_ROWS: ROWS }),
       grid: ({ rows, tokens }) => [Math.ceil(tokens / TILE), Math.ceil(rows / TILE)],
     },
   ],
