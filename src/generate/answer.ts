@@ -13,7 +13,7 @@ export interface FoundAnswer {
   readonly finish_reason: FinishReason;
 }
 
-/** "stop": the model ended its answer, or a stop string came; "length": max_tokens, or a full context. */
+/** "stop": the model ended its answer, or a stop string came; "length": max_tokens, or a full context, or for the beams of a search a full cache. */
 export type FinishReason = "stop" | "length" | "abort";
 
 export interface GenerationResult {

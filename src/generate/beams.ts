@@ -85,6 +85,12 @@ export class BeamSearch {
     this.beams = going;
   }
 
+  /** Ends what is under way, as if answers could be no longer. */
+  cut(): void {
+    for (const { tokens, sum } of this.beams) this.end({ tokens, score: this.score(sum), end: "length" });
+    this.beams = [];
+  }
+
   /** The best `count` answers; behind those that ended, the ones under way. */
   best(count: number): Hypothesis[] {
     const going = this.beams.map(({ tokens, sum }) => ({ tokens, score: this.score(sum), end: undefined }));

@@ -111,6 +111,15 @@ export class Places {
     }
   }
 
+  /** Makes room for a guest: who came last waits until it leaves. @returns false where nobody is served. */
+  yieldOne(): boolean {
+    const last = this.served.at(-1);
+    if (!last) return false;
+    this.putBack(last);
+    this.full = true;
+    return true;
+  }
+
   /** Gives its place in the cache up, where what ran stays as long as there is room. */
   leave(ticket: Ticket): void {
     const at = this.served.indexOf(ticket);

@@ -118,6 +118,11 @@ export class Scheduler {
     return true;
   }
 
+  /** For those in the midst of run() whose sequences find no room: who came last gives way. @returns false where nobody is left. */
+  yieldOne(): boolean {
+    return this.places.yieldOne();
+  }
+
   /** To be called by those who have sequences of their own, when something came of them. */
   noteProgress(): void {
     this.home.noteProgress();

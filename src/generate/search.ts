@@ -34,10 +34,11 @@ export interface Found {
 
 /**
  * Searches for the best answers: the prompt once, then a row of a pass for each beam. Beams share the pages of what they have in
- * common. Every pass is a turn of its own, so that others are served in between; searches follow one another. When the signal
- * comes, or no page is left, the best so far stays in the cache. When the device is lost, it begins again.
+ * common. Every pass is a turn of its own, so that others are served in between; searches follow one another. Others give way
+ * where the cache has no room for all; where it has none for the beams alone, they end as at `maxTokens`. When the signal comes, the
+ * best so far stays in the cache. When the device is lost, it begins again.
  * @param over Ends it.
- * @throws BusyError, LogitsError, and ContextOverflowError where the cache has no room for every beam.
+ * @throws BusyError, LogitsError, and ContextOverflowError where the cache has no room for a second token of every beam.
  */
 export async function searchBeams(asked: Search, over: AbortSignal): Promise<Found> {
   const { scheduler, count } = asked;
@@ -76,7 +77,7 @@ export async function searchBeams(asked: Search, over: AbortSignal): Promise<Fou
     broken = !(error instanceof ContextOverflowError);
     if (broken) throw error;
     throw new ContextOverflowError(
-      `The KV cache has no room for ${asked.num_beams} beams with ${beams.steps} tokens each behind the prompt's ${asked.prompt.length}; ask for fewer num_beams or max_tokens, or load the model with more cacheTokens (--kv-tokens).`,
+      `The KV cache has no room for ${asked.num_beams} beams behind the prompt's ${asked.prompt.length} tokens; ask for fewer num_beams, or load the model with more cacheTokens (--kv-tokens).`,
       { cause: error },
     );
   } finally {
@@ -113,6 +114,16 @@ class Beams {
 
   /** Runs a chunk of the prompt, or a token of each beam. */
   async advance(): Promise<void> {
+    try {
+      await (this.steps > 0 ? this.step() : this.prefill());
+    } catch (error) {
+      // A full cache ends a search as a full context ends an answer, if it came to anything.
+      if (!(error instanceof ContextOverflowError) || this.steps < 2) throw error;
+      this.search.cut();
+    }
+  }
+
+  private async prefill(): Promise<void> {
     const { model } = this;
     const { prompt, onPrefill } = this.asked;
     if (this.sequences.length === 0) {
@@ -120,11 +131,10 @@ class Beams {
       this.sequences = [sequence];
       this.cached = sequence.length;
     }
-    if (this.steps > 0) return this.step();
     const [sequence] = this.sequences;
     const first = sequence!.length;
     const left = prompt.length - first;
-    sequence!.reserve(left);
+    this.withRoom(() => sequence!.reserve(left));
     const chunk = left > 1 ? shareOut([left], model.rowsOf(left))[0]! : 1;
     const drawn = chunk === left ? 1 : 0;
     const parts = [{ sequence: sequence!, tokens: prompt, first, count: chunk, drawn }];
@@ -149,7 +159,7 @@ class Beams {
   }
 
   private async step(): Promise<void> {
-    for (const sequence of this.sequences) sequence.reserve(1);
+    for (const sequence of this.sequences) this.withRoom(() => sequence.reserve(1));
     const parts = this.search.beams.map(({ tokens }, i) => ({
       sequence: this.sequences[i]!,
       tokens,
@@ -182,11 +192,22 @@ class Beams {
     this.sequences = before.filter((_, i) => parents.includes(i));
     const after: Sequence[] = [];
     for (const [i, parent] of parents.entries()) {
-      const sequence = isFirst(parent, i) ? before[parent]! : before[parent]!.fork();
+      const sequence = isFirst(parent, i) ? before[parent]! : this.withRoom(() => before[parent]!.fork());
       after.push(sequence);
       if (!isFirst(parent, i)) this.sequences.push(sequence);
     }
     this.sequences = after;
+  }
+
+  /** Takes room in the cache, if need be that of others. @throws ContextOverflowError where there is none without them. */
+  private withRoom<Taken>(take: () => Taken): Taken {
+    for (;;) {
+      try {
+        return take();
+      } catch (error) {
+        if (!(error instanceof ContextOverflowError && this.asked.scheduler.yieldOne())) throw error;
+      }
+    }
   }
 }
 
