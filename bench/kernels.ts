@@ -89,7 +89,7 @@ function passRows(
 ): GPUBuffer {
   const ids = Array.from({ length: context }, (_, i) => (i * 9973) % vocab);
   const rows = new Rows(gpu, count);
-  const sequence = new KvCache({ context, page: context, pages: 1 }, { setPage() {}, copyPage() {} }).open();
+  const sequence = new KvCache({ context, page: context, pages: 1 }, { setPages() {}, copyPage() {} }).open();
   sequence.reserve(position + count);
   sequence.append(ids, 0, position);
   rows.add({ sequence, tokens: ids, first: position, count, drawn: 1 });

@@ -23,8 +23,8 @@ export function tableLines({ pages }: Pick<CacheShape, "pages">): number {
 
 /** What sequences ask of the GPU, in the order of the passes that were submitted before. */
 export interface PageTable {
-  /** Enters a page in the page table: the `index`-th of the sequence on a line. */
-  setPage(line: number, index: number, page: number): void;
+  /** Enters the pages of the sequence on a line in the page table, from the `first`-th of them on. */
+  setPages(line: number, pages: readonly number[], first: number): void;
   /** Copies what the first `positions` of a page hold to another page. */
   copyPage(from: number, to: number, positions: number): void;
 }
@@ -116,7 +116,7 @@ export class KvCache {
       known = Math.min(known, tail);
     }
     while (pages.length < Math.ceil(length / page)) pages.push(this.pages.take());
-    for (let i = known; i < pages.length; i++) this.table.setPage(line, i, pages[i]!);
+    if (known < pages.length) this.table.setPages(line, pages, known);
     return line;
   }
 

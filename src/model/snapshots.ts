@@ -55,13 +55,16 @@ export function snapshotsOf(gpu: Gpu, subject: Subject): Snapshots {
     const half = packedBytes(attention, count);
     const slices: Slice[] = [];
     for (let at = first; at < first + count; ) {
-      const inPage = Math.min(attention.page - (at % attention.page), first + count - at);
-      const range = { first: at - first, count: inPage, positions: count };
-      for (const { cached, packed, bytes } of cacheSlices(attention, sequence.placeOf(at), range)) {
+      const place = sequence.placeOf(at);
+      // Pages that follow one another in the cache too are one slice: most do.
+      let end = at + 1;
+      while (end < first + count && sequence.placeOf(end) === place + end - at) end++;
+      const range = { first: at - first, count: end - at, positions: count };
+      for (const { cached, packed, bytes } of cacheSlices(attention, place, range)) {
         slices.push({ buffer: keys, from: cached, to: packed, bytes });
         slices.push({ buffer: values, from: cached, to: half + packed, bytes });
       }
-      at += inPage;
+      at = end;
     }
     return slices;
   };

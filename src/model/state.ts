@@ -77,7 +77,7 @@ export function createState(gpu: Gpu, config: Config, attention: AttentionShape,
   queue.writeBuffer(table, 0, angles as Float32Array<ArrayBuffer>);
   const pages = gpu.buffer("page table", bytes.pages);
   const lineLength = sequencePages(attention);
-  const word = new Uint32Array(1);
+  const words = new Uint32Array(lineLength);
   const layerBytes = cacheBytes(attention);
   const layers = Array.from({ length: config.num_hidden_layers }, (_, l) => ({
     keys: gpu.buffer(`keys of layer ${l}`, layerBytes),
@@ -85,9 +85,9 @@ export function createState(gpu: Gpu, config: Config, attention: AttentionShape,
   }));
   const copied = gpu.buffer("copied page", bytes.copied);
   const cache = new KvCache(attention, {
-    setPage(line, index, page) {
-      word[0] = page;
-      queue.writeBuffer(pages, 4 * (line * lineLength + index), word);
+    setPages(line, held, first) {
+      for (let i = first; i < held.length; i++) words[i] = held[i]!;
+      queue.writeBuffer(pages, 4 * (line * lineLength + first), words, first, held.length - first);
     },
     copyPage: pageCopier(gpu, attention, layers, copied),
   });

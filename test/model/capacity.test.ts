@@ -26,7 +26,7 @@ test.each([1, 2, 32].flatMap(around).filter(Boolean))(
     const rows = new Rows(gpu, capacity);
     expect(sizes).toEqual([rowsBytes(capacity), rowsBytes(MOST_DRAWN)]);
     expect(rowsBytes(capacity)).toBe(4 * ROWS_HEADER + 16 * capacity);
-    const cache = new KvCache({ context: 64, page: 32, pages: 2 }, { setPage() {}, copyPage() {} });
+    const cache = new KvCache({ context: 64, page: 32, pages: 2 }, { setPages() {}, copyPage() {} });
     const sequence = cache.open();
     sequence.reserve(capacity);
     for (const count of [capacity - 1, capacity]) {

@@ -159,7 +159,7 @@ describe("a decode pass of several rows", () => {
       sequence.reserve(17);
       const rows = { sequence, tokens: BEGINNINGS[0]!, first: 0, count: 17, drawn: 0 };
       await expect(model.run([rows], "argmax", "decode")).rejects.toThrow("A pass takes 1 to 16 rows");
-      const others = new KvCache(model.state.cache.shape, { setPage() {}, copyPage() {} }).open();
+      const others = new KvCache(model.state.cache.shape, { setPages() {}, copyPage() {} }).open();
       others.reserve(1);
       const row = { ...rows, sequence: others, count: 1 };
       await expect(model.run([row], "argmax", "decode")).rejects.toThrow("sequences of its own model");

@@ -13,8 +13,8 @@ function cacheOf(pages: number, context = 100, page = 4) {
   const cache = new KvCache(
     { context, page, pages },
     {
-      setPage(line, index, number) {
-        table[line]![index] = number;
+      setPages(line, held, first) {
+        table[line]!.splice(first, held.length - first, ...held.slice(first));
       },
       copyPage(from, to, positions) {
         copies.push([from, to, positions]);

@@ -43,7 +43,7 @@ export class FakeModel implements EngineModel {
       page: 8,
       pages: options.pages ?? Math.ceil(this.contextLength / 8),
     };
-    this.cache = new KvCache(shape, { setPage() {}, copyPage() {} });
+    this.cache = new KvCache(shape, { setPages() {}, copyPage() {} });
   }
 
   open(like: readonly number[] = []): Sequence {
