@@ -9,6 +9,9 @@ import { chooseDecode, type Decode } from "../../src/model/decode.ts";
 import { CHUNK } from "../../src/model/load-model.ts";
 import { memoryOf, type Storage } from "../../src/model/memory.ts";
 import { LlamaModel } from "../../src/model/model.ts";
+import { rounds } from "../../src/model/passes.ts";
+import { knownPrefill, type Prefill } from "../../src/model/prefill.ts";
+import type { Timing } from "../../src/model/timing.ts";
 import { allocateWeights, destroyWeights, tensorShapes } from "../../src/model/weights.ts";
 import { showBytes } from "../../src/show.ts";
 import { GROUP_SIZE, storedBytes, WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
@@ -86,6 +89,8 @@ function examine(gpu: Gpu, adapters: readonly string[]) {
 interface Tried {
   /** What one layer of a 13B model in q4 is decoded with, timed on its matrices but on software; or why it is not told. */
   readonly decode: Decode | { readonly failed: string };
+  /** What its prompts are multiplied with, likewise. */
+  readonly prefill?: Prefill;
   /** How far off the kernels are; none on software, where compiling them takes longer than a doctor should. */
   readonly checked: readonly Checked[];
 }
@@ -101,11 +106,14 @@ export async function tryKernels(
         const options = { ...storage(config, "q4", "f16"), tokenCount: config.vocab_size, check: true };
         const model = await LlamaModel.create(gpu, config, options);
         model.destroy();
-        return { decode: model.decoding, checked: model.checked };
+        return { decode: model.decoding, prefill: model.prefilling, checked: model.checked };
       }
       const weights = gpu.allOrNone(() => allocateWeights(gpu, config, () => "q4"));
       try {
-        return { decode: await chooseDecode(gpu, config, weights), checked: [] };
+        const decode = await chooseDecode(gpu, config, weights);
+        const { gateUp, down } = weights.layers[0]!;
+        const sizes = { gateUp, down, rows: { capacity: CHUNK } };
+        return { decode, prefill: await knownPrefill(gpu, sizes, rounds(decode)), checked: [] };
       } finally {
         destroyWeights(weights);
       }
@@ -165,6 +173,7 @@ function describe(found: Findings): string {
       : "WebGPU does not tell how much memory an adapter has; compare with the graphics card's.",
     "",
     ...describeDecode(found.decode),
+    ...describePrefill(found.prefill),
     ...describeChecked(found.checked),
   ];
   return lines.join("\n");
@@ -194,14 +203,23 @@ export function describeChecked(checked: readonly Checked[]): string[] {
 export function describeDecode(decode: Findings["decode"]): string[] {
   if ("failed" in decode) return [`Its kernels could not be tried: ${decode.failed}`];
   const name = decode.set === "plain" ? "plain" : decode.way;
-  if (decode.set === "plain" || !decode.timings) {
-    return [`Stored as q4 it would decode with ${name}, by rule: nothing is timed on this adapter.`];
-  }
+  const timings = decode.set === "plain" ? undefined : decode.timings;
+  return describeChoice(`Stored as q4 it would decode with ${name}`, timings);
+}
+
+export function describePrefill(prefill: Prefill | undefined): string[] {
+  if (!prefill) return [];
+  return describeChoice(`Its prompts would be multiplied with ${prefill.way}`, prefill.timings);
+}
+
+function describeChoice(sentence: string, timings: readonly Timing[] | undefined): string[] {
+  if (!timings) return [`${sentence}, by rule: nothing is timed on this adapter.`];
+  const width = Math.max(...timings.map(({ way }) => way.length)) + 2;
   return [
-    `Stored as q4 it would decode with ${name}, by timing two of a layer's matrices`,
-    ...decode.timings.map(({ way, ms, dropped }) => {
+    `${sentence}, by timing two of a layer's matrices`,
+    ...timings.map(({ way, ms, dropped }) => {
       const time = ms === undefined ? "" : `${ms.toFixed(3)} ms`;
-      return `  ${way.padEnd(10)}${[time, dropped].filter(Boolean).join(", ")}`;
+      return `  ${way.padEnd(width)}${[time, dropped].filter(Boolean).join(", ")}`;
     }),
   ];
 }

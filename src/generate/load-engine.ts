@@ -10,6 +10,7 @@ import { CACHE_FORMATS } from "../kernels/cache.ts";
 import { DECODES } from "../model/decode.ts";
 import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load-model.ts";
 import type { LlamaModel } from "../model/model.ts";
+import { PREFILLS } from "../model/prefill.ts";
 import { snapshotsOf } from "../model/snapshots.ts";
 import { showBytes } from "../show.ts";
 import { WEIGHT_FORMATS } from "../stored.ts";
@@ -86,6 +87,14 @@ export const MODEL_OPTIONS = {
       `How a token is run: plain, or ARITHMETIC and TILE as in "f32 16x4". Default: auto, the fastest by timing.`,
     ],
   },
+  prefill: {
+    kind: "choice",
+    choices: PREFILLS,
+    flag: [
+      "KERNELS",
+      `How a prompt is multiplied: ARITHMETIC and WAY as in "i8 tiles". Default: auto, the fastest by timing; timed: on software too.`,
+    ],
+  },
   depth: {
     kind: "size",
     flag: ["N", "Passes of an answer submitted before the first is read, 1 to 8. Default: 4."],
@@ -148,7 +157,7 @@ async function loadFrom(
   const modelOptions = { ...options, tokenCount: tokenizer.size, rowsNeeded };
   const gpu = await openDevice(host, options);
   const { identity, placed } = await place(gpu, open, modelOptions);
-  const { decoding } = placed.model;
+  const { decoding, prefilling } = placed.model;
   // What an answer began with, and what it goes on with after a loss, is of the same kernels on the same adapter.
   const decode = decoding.set === "plain" ? "plain" : decoding.way;
   const adapter = describeAdapter(gpu.info);
@@ -166,7 +175,9 @@ async function loadFrom(
     async reopen(signal) {
       const gpu = await reopenDevice(host, { ...options, adapter }, signal);
       try {
-        return (await place(gpu, open, { ...modelOptions, decode, signal }, identity)).placed;
+        return (
+          await place(gpu, open, { ...modelOptions, decode, prefill: prefilling.way, signal }, identity)
+        ).placed;
       } catch (error) {
         if (error instanceof DeviceLostError) return error;
         throw error;

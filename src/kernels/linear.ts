@@ -11,7 +11,7 @@ import {
   weightBindings,
 } from "./matrix.ts";
 import { REDUCE_LANES, reducing } from "./reduce.ts";
-import { type Buffers, type Operation, prepare, type Way, waysFor } from "./way.ts";
+import { type Buffers, type Operation, prepare, type Way } from "./way.ts";
 
 /** A product of several rows, or of one, with a slab. */
 export type LinearShape = SlabShape & {
@@ -121,16 +121,6 @@ export function productConstants({ columns, rows, firstRow, accumulate, outputs 
     ACCUMULATE: accumulate,
     Y_COLUMNS: outputs,
   };
-}
-
-/**
- * Whether several rows go by subgroup matrices, rather than be rounded to 8 bits: on cards they are the quickest by count. On
- * processors "narrow" comes before them.
- */
-export function goesByMatrices(gpu: Gpu, matrix: Matrix): boolean {
-  const slab = slabShape(matrix, matrix.slabs[0]!);
-  const [best] = waysFor(gpu, LINEAR, { ...slab, outputs: matrix.rows, tokens: 2, accumulate: false });
-  return BY_MATRICES.includes(best!);
 }
 
 /** y = x Wᵀ for one matrix, or y += x Wᵀ: a dispatch a slab. */

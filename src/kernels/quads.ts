@@ -3,7 +3,7 @@ import { elementwise } from "./elementwise.ts";
 import { type Linear, type LinearShape, productConstants } from "./linear.ts";
 import { type Matrix, slabBuffers, slabShape, weightBindings } from "./matrix.ts";
 import { ARITHMETIC_NEEDS, canMultiply } from "./vector.ts";
-import { type Buffers, hasWay, type Operation, prepare, waysFor } from "./way.ts";
+import { type Buffers, type Operation, prepare } from "./way.ts";
 
 /** Rows of a quad. */
 const ROWS = 4;
@@ -80,17 +80,6 @@ export const LINEAR_OF_QUADS: Operation<LinearShape, Binding> = {
     },
   ],
 };
-
-/** Whether the GPU has a way to multiply a matrix with rows that are rounded to 8 bits. */
-export function canRoundFor(gpu: Gpu, matrix: Matrix): boolean {
-  const shape = {
-    ...slabShape(matrix, matrix.slabs[0]!),
-    outputs: matrix.rows,
-    tokens: 2,
-    accumulate: false,
-  };
-  return waysFor(gpu, LINEAR_OF_QUADS, shape).length > 0 && hasWay(gpu, QUANTISE);
-}
 
 /**
  * As linear(), of rows that are rounded to 8 bits first: one more dispatch.

@@ -6,9 +6,9 @@ import { GEMV_WAYS, type GemvWay } from "../kernels/gemv.ts";
 import type { Arithmetic } from "../kernels/vector.ts";
 import type { Config } from "./config.ts";
 import { canCompute, canFuse, describeUnsound } from "./sets/fused.ts";
-import { recall, remember } from "./store.ts";
+import { tunedOnce } from "./store.ts";
 import type { Timing } from "./timing.ts";
-import type { Subject } from "./trials.ts";
+import { type Subject, Trials } from "./trials.ts";
 import { type Tuned, tune } from "./tune.ts";
 import type { Weights } from "./weights.ts";
 
@@ -78,14 +78,14 @@ function decodeOf({ arithmetic, name }: GemvWay): Extract<Decode, { set: "fused"
 
 /** tune(), unless it is known of this device, or in the host's store of one like it. */
 export function tuneOnce(gpu: Gpu, subject: Subject, ways: readonly GemvWay[]): Promise<Tuned> {
-  const sizes = [subject.gateUp, subject.down].map(({ format, rows, columns }) => [format, rows, columns]);
   const names = ways.map(({ name }) => name);
-  const what = JSON.stringify([sizes, names]);
-  return gpu.once(`decode ${[...gpu.features].sort()} ${what}`, async () => {
-    const known = await recall(gpu, what, names);
-    if (known) return known;
-    const tuned = await tune(gpu, subject, ways);
-    await remember(gpu, what, tuned);
-    return tuned;
-  });
+  const what = JSON.stringify(sizesOf(subject));
+  return tunedOnce(gpu, "decode", what, names, () =>
+    tune(() => gpu.allOrNone(() => new Trials(gpu, subject)), ways, "one row"),
+  );
+}
+
+/** What a choice is for: formats and sizes of a layer's two matrices that are timed. */
+export function sizesOf({ gateUp, down }: Pick<Subject, "gateUp" | "down">): unknown[] {
+  return [gateUp, down].map(({ format, rows, columns }) => [format, rows, columns]);
 }

@@ -12,6 +12,7 @@ import { type Config, parseConfig, readConfigText } from "./config.ts";
 import { DECODES } from "./decode.ts";
 import { checkFit, describeNeed, type Storage } from "./memory.ts";
 import { DEPTH, LlamaModel } from "./model.ts";
+import { PREFILLS } from "./prefill.ts";
 import { expectTensors } from "./tensors.ts";
 import { uploadWeights } from "./upload.ts";
 
@@ -36,6 +37,11 @@ export interface LoadOptions {
    * are called by arithmetic and tile: "f32 16x4", "i8 16x4". Default "auto".
    */
   readonly decode?: string;
+  /**
+   * How a prompt's rows are multiplied: "auto" takes the fastest by timing, on software what is known to be; "timed" times there
+   * too; the others are called by arithmetic and way: "f32 matmul", "i8 tiles". Default "auto".
+   */
+  readonly prefill?: string;
   /** Passes of an answer that are submitted before the first of them is read, 1 to 8: 1 waits for each. Default 4. */
   readonly depth?: number;
   /**
@@ -88,10 +94,9 @@ export async function loadCheckpoint(
   signal?.throwIfAborted();
   checkOptions(config, context, chunk, asked, options.rowsNeeded ?? asked);
   expectWithin("cacheTokens", cacheTokens, Number.POSITIVE_INFINITY, context);
-  const { decode = "auto", depth = DEPTH, check = true } = options;
-  if (!DECODES.includes(decode)) {
-    throw new OptionError(`decode is ${show(decode)}; wanted ${DECODES.join(", ")}.`);
-  }
+  const { decode = "auto", prefill = "auto", depth = DEPTH, check = true } = options;
+  expectOneOf("decode", decode, DECODES);
+  expectOneOf("prefill", prefill, PREFILLS);
   expectWithin("depth", depth, 8);
   const tokenCount = Math.min(asked, config.vocab_size);
   const format = chooseFormat(checkpoint, options.weights);
@@ -103,7 +108,7 @@ export async function loadCheckpoint(
   const need = describeNeed(config, storage);
   const making = gpu.guarded(
     `Making room for ${need}`,
-    () => LlamaModel.create(gpu, config, { ...storage, tokenCount, decode, depth, check }),
+    () => LlamaModel.create(gpu, config, { ...storage, tokenCount, decode, prefill, depth, check }),
     (useless) => useless.destroy(),
   );
   const model = await (signal ? unlessAborted(signal, () => making) : making).catch((error: unknown) => {
@@ -147,6 +152,12 @@ function expectWithin(name: string, value: number, most: number, least = 1): voi
   if (!Number.isInteger(value) || value < least || value > most) {
     const wanted = most < Number.POSITIVE_INFINITY ? `from ${least} to ${most}` : `of at least ${least}`;
     throw new OptionError(`${name} is ${show(value)}; wanted an integer ${wanted}.`);
+  }
+}
+
+function expectOneOf(name: string, value: string, choices: readonly string[]): void {
+  if (!choices.includes(value)) {
+    throw new OptionError(`${name} is ${show(value)}; wanted ${choices.join(", ")}.`);
   }
 }
 

@@ -21,7 +21,8 @@ import type {
 import { record } from "./llama.ts";
 import { type Memory, memoryOf, type Storage } from "./memory.ts";
 import { Pacing } from "./pacing.ts";
-import { destroyParts, type Parts, type Passes } from "./passes.ts";
+import { destroyParts, type Parts, type Passes, type Wanted } from "./passes.ts";
+import type { Prefill } from "./prefill.ts";
 import { countRows, drawnAmong } from "./rows.ts";
 import { RunAhead } from "./run-ahead.ts";
 import type { Sequence } from "./sequence.ts";
@@ -29,11 +30,9 @@ import { soundParts } from "./sound.ts";
 import type { State } from "./state.ts";
 import type { Weights } from "./weights.ts";
 
-interface ModelOptions extends Storage {
+interface ModelOptions extends Storage, Wanted {
   /** The tokenizer's length: logits of rows above it are never returned. */
   readonly tokenCount: number;
-  /** The kernels of passes of one row, one of DECODES. Default: the fastest, by timing. */
-  readonly decode?: string;
   /** Passes of a run that are submitted before the first of them is read: 1 waits for each. Default 4. */
   readonly depth?: number;
   /** Whether the kernels are held to known results before the weights come. Default false. */
@@ -52,6 +51,8 @@ export class LlamaModel implements LanguageModel {
   readonly state: State;
   /** The kernels of passes of one row. */
   readonly decoding: Decode;
+  /** How its passes of several rows multiply. */
+  readonly prefilling: Prefill;
   /** What it takes on the adapter, in bytes. */
   readonly memory: Memory;
   /** What its kernels were found to be off, before the weights came: those that were wrong it does without. Empty where nothing was checked. */
@@ -87,6 +88,7 @@ export class LlamaModel implements LanguageModel {
     this.weights = parts.weights;
     this.state = parts.state;
     this.decoding = parts.decoding;
+    this.prefilling = parts.prefilling;
     this.passes = passes;
     this.checked = checked;
     this.readback = new Readback(gpu);

@@ -1,8 +1,13 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Part } from "../gpu/part.ts";
+import type { Matrix } from "../kernels/matrix.ts";
+import { packRows } from "../quantize/pack.ts";
+import { storedBytes } from "../stored.ts";
 
 /** Of the buffer that others are filled from: so large that few copies fill a matrix. */
 const SOURCE_BYTES = 2 ** 20;
+/** Distinct rows of a matrix of noise: no divisor of a workgroup's 32, so that rows that are mixed up show. */
+const NOISE_ROWS = 5;
 
 /** Noise that is the same in every run: a linear congruential generator's upper bits, in [-1, 1). */
 export class Noise {
@@ -50,4 +55,22 @@ export function fillRepeatedly(
   }
   device.queue.submit([encoder.finish()]);
   source.destroy();
+}
+
+/** Fills a matrix with noise in its format, of a size that keeps products near the input's. */
+export function fillMatrix(gpu: Gpu, { format, columns, slabs }: Matrix, values: Noise): void {
+  const packed = packRows(format, values.rows(NOISE_ROWS, columns), columns);
+  const stride = storedBytes(format, 1, columns);
+  for (const { weight, scales, rows } of slabs) {
+    fillRepeatedly(gpu, weight, packed.words, rows * stride.words);
+    if (scales) fillRepeatedly(gpu, scales, packed.scales!, rows * stride.scales);
+  }
+}
+
+/** Leaves a matrix as empty as it was. */
+export function clearMatrix(encoder: GPUCommandEncoder, { slabs }: Matrix): void {
+  for (const { weight, scales } of slabs) {
+    encoder.clearBuffer(weight.buffer, weight.offset, weight.size);
+    if (scales) encoder.clearBuffer(scales.buffer, scales.offset, scales.size);
+  }
 }

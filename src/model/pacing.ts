@@ -3,7 +3,7 @@ import type { Weights } from "./weights.ts";
 /** What one submit may take: a browser draws between two of them, and takes one of seconds for a hang. */
 const SUBMIT_MILLISECONDS = 100;
 /** Rows of the first pass of several, which tells how long others take; and the fewest that are worth a pass of their own. */
-const FEW_ROWS = 32;
+export const FEW_ROWS = 32;
 
 /**
  * How many rows of a prompt a pass takes and in how many submits, so that an adapter is never kept for long: by the time
@@ -49,4 +49,10 @@ export class Pacing {
   note(rows: number, milliseconds: number): void {
     this.millisecondsPerRow = Math.max(milliseconds / rows, 1e-6);
   }
+}
+
+/** Rows of a pass that is timed: all of a chunk, unless by what FEW_ROWS of it took they would keep the adapter for too long. */
+export function rowsToTime(capacity: number, milliseconds: number): number {
+  const isQuick = (milliseconds * capacity) / FEW_ROWS <= SUBMIT_MILLISECONDS;
+  return isQuick ? capacity : Math.min(FEW_ROWS, capacity);
 }

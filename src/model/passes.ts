@@ -14,19 +14,30 @@ import { chooseDecode, type Decode } from "./decode.ts";
 import { MAX_CANDIDATES, type Want } from "./language-model.ts";
 import { forward, type KernelSet, record } from "./llama.ts";
 import type { Storage } from "./memory.ts";
+import { choosePrefill, type Prefill } from "./prefill.ts";
 import { createFused, type FusedActivations, fused, gainsByWhole } from "./sets/fused.ts";
 import { type Activations, createActivations, destroyActivations, plain } from "./sets/plain.ts";
 import { attentionShape, createState, destroyState, type State } from "./state.ts";
 import { allocateWeights, destroyWeights, type Weights } from "./weights.ts";
 
-/** All buffers of a model, and which kernels its passes of one row run on. */
+/** All buffers of a model, and which kernels its passes run on. */
 export interface Parts {
   readonly weights: Weights;
   readonly state: State;
   readonly activations: Activations;
   readonly decoding: Decode;
+  /** How its passes of several rows multiply. */
+  readonly prefilling: Prefill;
   /** What goes between the kernels of `fused`, where it decodes. */
   readonly vectors: FusedActivations | undefined;
+}
+
+/** What a caller may ask for. */
+export interface Wanted {
+  /** The kernels of passes of one row, one of DECODES. Default: the fastest, by timing. */
+  readonly decode?: string | undefined;
+  /** The products of passes of several rows, one of PREFILLS. Default: the fastest, by timing but on software. */
+  readonly prefill?: string | undefined;
 }
 
 /** A pass of up to T rows as flat lists of dispatches: each list is all that is encoded. */
@@ -59,15 +70,12 @@ export interface Passes {
   destroy(): void;
 }
 
-/**
- * Allocates a model, its weights still empty.
- * @param decode The kernels of passes of one row, one of DECODES. Default: the fastest, by timing.
- */
+/** Allocates a model, its weights still empty. */
 export async function allocateParts(
   gpu: Gpu,
   config: Config,
   storage: Storage,
-  decode?: string,
+  wanted: Wanted = {},
 ): Promise<Parts> {
   const { formatOf, context, cacheTokens, cache, chunk } = storage;
   const attention = attentionShape(config, context, cache, cacheTokens);
@@ -77,40 +85,43 @@ export async function allocateParts(
     activations: createActivations(gpu, config, chunk),
   }));
   try {
-    return await chooseParts(gpu, config, parts, decode);
+    return await chooseParts(gpu, config, parts, wanted);
   } catch (error) {
     destroyParts({ ...parts, vectors: undefined });
     throw error;
   }
 }
 
-/** Chooses what a pass of one row runs on, and allocates what goes between its kernels. */
+/** Chooses what passes run on, and allocates what goes between the kernels of one row. */
 async function chooseParts(
   gpu: Gpu,
   config: Config,
-  parts: Omit<Parts, "decoding" | "vectors">,
-  decode: string | undefined,
+  { weights, state, activations }: Pick<Parts, "weights" | "state" | "activations">,
+  { decode, prefill }: Wanted,
 ): Promise<Parts> {
-  const decoding = await chooseDecode(gpu, config, parts.weights, decode);
+  const decoding = await chooseDecode(gpu, config, weights, decode);
+  const { gateUp, down } = weights.layers[0]!;
+  const subject = { gateUp, down, rows: state.rows, activations };
+  const prefilling = await choosePrefill(gpu, subject, rounds(decoding), prefill);
   const vectors =
     decoding.set === "fused"
-      ? gpu.allOrNone(() => createFused(gpu, config, parts.state.attention, decoding.arithmetic, 1))
+      ? gpu.allOrNone(() => createFused(gpu, config, state.attention, decoding.arithmetic, 1))
       : undefined;
-  return { ...parts, decoding, vectors };
+  return { weights, state, activations, decoding, prefilling, vectors };
 }
 
 /** As allocateParts(), of parts whose weights are empty still, after kernels were found wrong: on others. */
-export async function chooseAgain(
-  gpu: Gpu,
-  config: Config,
-  parts: Parts,
-  decode: string | undefined,
-): Promise<Parts> {
+export async function chooseAgain(gpu: Gpu, config: Config, parts: Parts, wanted: Wanted): Promise<Parts> {
   if (parts.vectors) destroyActivations(parts.vectors);
-  return chooseParts(gpu, config, parts, decode);
+  return chooseParts(gpu, config, parts, wanted);
 }
 
-export function destroyParts({ weights, state, activations, vectors }: Omit<Parts, "decoding">): void {
+export function destroyParts({
+  weights,
+  state,
+  activations,
+  vectors,
+}: Omit<Parts, "decoding" | "prefilling">): void {
   destroyActivations(activations);
   if (vectors) destroyActivations(vectors);
   destroyState(state);
@@ -118,7 +129,7 @@ export function destroyParts({ weights, state, activations, vectors }: Omit<Part
 }
 
 /** Whether a model rounds what it multiplies with to 8 bits. */
-function rounds(decoding: Decode): boolean {
+export function rounds(decoding: Decode): boolean {
   return decoding.set === "fused" && decoding.arithmetic === "i8";
 }
 
@@ -126,7 +137,7 @@ function rounds(decoding: Decode): boolean {
 export async function recordPasses(
   gpu: Gpu,
   config: Config,
-  { weights, state, activations, decoding, vectors }: Parts,
+  { weights, state, activations, decoding, prefilling, vectors }: Parts,
   tokenCount: number,
 ): Promise<Passes> {
   const chosen = { ...state, rows: state.rows.buffer };
@@ -147,8 +158,7 @@ export async function recordPasses(
     decoding.set === "fused" && gainsByWhole(gpu)
       ? fused(gpu, config, weights, state, vectors!, { ...decoding, whole: true })
       : undefined,
-    // Both kinds of passes round alike, so that a prompt leaves what its tokens one by one would.
-    plain(gpu, config, weights, state, activations, state.rows.capacity, rounds(decoding)),
+    plain(gpu, config, weights, state, activations, state.rows.capacity, prefilling.way),
     choosing(1),
     choosing(MOST_DRAWN),
     advancing(2),

@@ -3,11 +3,18 @@ import { wayLabel } from "../kernels/way.ts";
 import { type Checked, checkPasses, describeError, isWrong } from "./check/check.ts";
 import type { Config } from "./config.ts";
 import type { Storage } from "./memory.ts";
-import { allocateParts, chooseAgain, destroyParts, type Parts, type Passes, recordPasses } from "./passes.ts";
+import {
+  allocateParts,
+  chooseAgain,
+  destroyParts,
+  type Parts,
+  type Passes,
+  recordPasses,
+  type Wanted,
+} from "./passes.ts";
 
-interface PassOptions extends Storage {
+interface PassOptions extends Storage, Wanted {
   readonly tokenCount: number;
-  readonly decode?: string | undefined;
   /** Whether the kernels are held to known results first. */
   readonly check: boolean;
 }
@@ -26,8 +33,8 @@ interface SoundParts {
  * @throws DeviceError where a kernel has no way that is right, saying how far off it is.
  */
 export async function soundParts(gpu: Gpu, config: Config, options: PassOptions): Promise<SoundParts> {
-  const { tokenCount, decode } = options;
-  let parts = await allocateParts(gpu, config, options, decode);
+  const { tokenCount } = options;
+  let parts = await allocateParts(gpu, config, options, options);
   const checked: Checked[] = [];
   const known = new Set<string>();
   try {
@@ -39,7 +46,7 @@ export async function soundParts(gpu: Gpu, config: Config, options: PassOptions)
       if (wrong.length === 0) return { parts, passes, checked };
       for (const one of wrong) gpu.wrong.set(wayLabel(one.kernel, one.way), describeError(one));
       passes.destroy();
-      parts = await chooseAgain(gpu, config, parts, decode);
+      parts = await chooseAgain(gpu, config, parts, options);
     }
   } catch (error) {
     destroyParts(parts);

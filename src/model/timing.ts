@@ -1,4 +1,6 @@
-import type { GemvWay } from "../kernels/gemv.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { type Dispatch, encode } from "../gpu/kernel.ts";
+import type { Arithmetic } from "../kernels/vector.ts";
 
 /** A way of the products, how long it took, and why it was left, where it was. */
 export interface Timing {
@@ -6,6 +8,14 @@ export interface Timing {
   /** Of one run: the median. Left out, it was not timed. */
   readonly ms?: number;
   readonly dropped?: string;
+}
+
+/** A way that may be taken. */
+export interface Candidate {
+  readonly name: string;
+  readonly arithmetic: Arithmetic;
+  /** Ways of one tile are compiled together; where it is left out, all of them. */
+  readonly tile?: string;
 }
 
 /** A way that can be run. */
@@ -35,6 +45,17 @@ export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Milliseconds of one of `repeats` runs of dispatches, one after the other, from submit to done. */
+export async function timeRuns(gpu: Gpu, dispatches: readonly Dispatch[], repeats: number): Promise<number> {
+  const encoder = gpu.device.createCommandEncoder({ label: "trial" });
+  encode(encoder, Array.from({ length: repeats }, () => dispatches).flat(), "trial");
+  const commands = encoder.finish();
+  const start = performance.now();
+  gpu.device.queue.submit([commands]);
+  await gpu.finished();
+  return (performance.now() - start) / repeats;
 }
 
 /**
@@ -71,7 +92,10 @@ export async function timeWays(trials: readonly Trial[], elapsed: () => number):
 }
 
 /** The way to take of those that were timed; undefined where none was. */
-export function pickWay(ways: readonly GemvWay[], timings: readonly Timing[]): GemvWay | undefined {
+export function pickWay<Way extends Candidate>(
+  ways: readonly Way[],
+  timings: readonly Timing[],
+): Way | undefined {
   const left = ways.flatMap((way) => {
     const timing = timings.find((timing) => timing.way === way.name);
     return timing?.ms === undefined || timing.dropped ? [] : [{ way, ms: timing.ms }];

@@ -1,14 +1,24 @@
 import { DeviceError, ShaderError } from "../errors.ts";
-import type { Gpu } from "../gpu/device.ts";
-import type { GemvWay } from "../kernels/gemv.ts";
 import type { Arithmetic } from "../kernels/vector.ts";
-import { pickWay, type Timing, type Trial, timeWays } from "./timing.ts";
-import { type Subject, Trials } from "./trials.ts";
+import { type Candidate, pickWay, type Timing, type Trial, timeWays } from "./timing.ts";
 
 /** The way that was found to be the fastest, and all that were tried. */
 export interface Tuned {
   readonly way: string;
   readonly timings: readonly Timing[];
+}
+
+/** A way that can be run, and what comes of it. */
+export interface Tried extends Trial {
+  result(): Promise<Float32Array>;
+}
+
+/** Where ways are tried, one after the other. */
+export interface Tryout<Way> {
+  /** Compiles a way. @throws ShaderError where it does not compile. */
+  prepare(way: Way): Promise<Tried>;
+  /** Releases what was allocated, and leaves what is the model's as empty as it was. */
+  end(): void;
 }
 
 /** After so many milliseconds no further way is compiled: what is left of the budget is for timing. */
@@ -26,32 +36,37 @@ const ORDER = 2e-3;
 const ROUNDING = 0.04;
 
 /**
- * Times ways of the products on a subject, and holds each result to that of the first way.
+ * Times ways on a tryout, which it ends, and holds each result to that of the first way.
  * @param ways The candidates, the most promising first.
+ * @param what They are kernels of: for messages.
  * @throws DeviceError where none of them gives numbers.
  */
-export async function tune(gpu: Gpu, subject: Subject, ways: readonly GemvWay[]): Promise<Tuned> {
-  const start = performance.now();
-  const elapsed = () => performance.now() - start;
-  const trials = gpu.allOrNone(() => new Trials(gpu, subject));
+export async function tune<Way extends Candidate>(
+  start: () => Tryout<Way>,
+  ways: readonly Way[],
+  what: string,
+): Promise<Tuned> {
+  const began = performance.now();
+  const elapsed = () => performance.now() - began;
+  const tryout = start();
   try {
-    const { good, dropped } = await tryWays(trials, ways, elapsed);
+    const { good, dropped } = await tryWays(tryout, ways, elapsed);
     const timings = [...(await timeWays(good, elapsed)), ...dropped];
     const way = pickWay(ways, timings);
     if (!way) {
       const reasons = timings.map(({ way, dropped }) => `${way} ${dropped}`).join("; ");
-      throw new DeviceError(`No way of the kernels of one row works on this adapter: ${reasons}.`);
+      throw new DeviceError(`No way of the kernels of ${what} works on this adapter: ${reasons}.`);
     }
     return { way: way.name, timings };
   } finally {
-    trials.end();
+    tryout.end();
   }
 }
 
 /** Those that compile in time and agree with the first; why the others are dropped. */
-export async function tryWays(
-  trials: Pick<Trials, "prepare">,
-  ways: readonly GemvWay[],
+export async function tryWays<Way extends Candidate>(
+  tryout: Pick<Tryout<Way>, "prepare">,
+  ways: readonly Way[],
   elapsed: () => number,
 ): Promise<{ good: Trial[]; dropped: Timing[] }> {
   const good: Trial[] = [];
@@ -63,7 +78,7 @@ export async function tryWays(
       dropped.push(...batch.map(({ name }) => ({ way: name, dropped: "not compiled in time" })));
       continue;
     }
-    const compiled = await Promise.allSettled(batch.map((way) => trials.prepare(way)));
+    const compiled = await Promise.allSettled(batch.map((way) => tryout.prepare(way)));
     for (const [i, way] of batch.entries()) {
       const outcome = compiled[i]!;
       if (outcome.status === "rejected") {
@@ -83,7 +98,7 @@ export async function tryWays(
  * The ways of one tile are compiled together, and the f32 among them is looked at first: no way has less about it that an
  * adapter may get wrong, and the others are held to it.
  */
-function batches(ways: readonly GemvWay[]): GemvWay[][] {
+function batches<Way extends Candidate>(ways: readonly Way[]): Way[][] {
   const exactFirst = [...ways].sort(
     (a, b) => Number(a.arithmetic !== "f32") - Number(b.arithmetic !== "f32"),
   );

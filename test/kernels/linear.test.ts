@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { DAWN_SUBGROUP_MATRIX } from "../../node/host.ts";
 import { fromHalf, toHalf } from "../../src/f16.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { goesByMatrices, LINEAR, type Linear, linear } from "../../src/kernels/linear.ts";
+import { LINEAR, type Linear, linear } from "../../src/kernels/linear.ts";
 import { waysFor } from "../../src/kernels/way.ts";
 import { storedBytes, WEIGHT_FORMATS, type WeightFormat } from "../../src/stored.ts";
 import { matmulOracle } from "../oracle/linear.ts";
@@ -62,20 +62,6 @@ const SPLIT = { format: "q8", rows: 86, columns: 96, tokens: 34 } as const;
 /** A way that has to be there: whoever runs the tests for its sake is not to be told that all is well without it. */
 const { ZIYA_TEST_WAY: asked } = process.env;
 it.runIf(asked)(`linear has the way ${asked}`, () => expect(has(asked!)).toBe(true));
-
-it.each([
-  ["q4", ["subgroups", "f16", "matrix16"], true],
-  ["f16", ["subgroups", "f16", "matrix8"], true],
-  ["q4", ["subgroups", "dot", "f16"], false],
-  ["q4", ["subgroups", "matrix16"], false],
-  ["f32", ["subgroups", "f16", "matrix16"], false],
-  ["q4", ["subgroups", "narrow", "f16", "matrix8"], false],
-] as const)("linear of several rows of %s with %j goes by matrices: %s", (format, features, wanted) => {
-  const { matrix } = storeMatrix(gpu(), format, randomFloats(32, 1), 32);
-  expect(goesByMatrices(Object.create(gpu(), { features: { value: new Set(features) } }), matrix)).toBe(
-    wanted,
-  );
-});
 
 interface Case {
   readonly format: WeightFormat;

@@ -1,7 +1,7 @@
 import { expect, it, vi } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { LlamaModel } from "../../src/model/model.ts";
-import { Pacing } from "../../src/model/pacing.ts";
+import { Pacing, rowsToTime } from "../../src/model/pacing.ts";
 import { uploadWeights } from "../../src/model/upload.ts";
 import type { Weights } from "../../src/model/weights.ts";
 import { randomFolder } from "../support/checkpoint.ts";
@@ -34,6 +34,12 @@ it("fills passes on a quick adapter, and submits them at once", () => {
   expect(pacing.rowsOf(1500, 128)).toBe(128);
   expect(pacing.rowsOf(90, 128)).toBe(90);
   expect(pacing.submitsOf(128)).toBe(1);
+});
+
+it("times a whole chunk where that does not keep an adapter for a tenth of a second", () => {
+  expect(rowsToTime(128, 25)).toBe(128);
+  expect(rowsToTime(128, 26)).toBe(32);
+  expect(rowsToTime(16, 1000)).toBe(16);
 });
 
 it("takes more submits on a slow one, and fewer rows where a dispatch alone would take longer", () => {

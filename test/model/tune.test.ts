@@ -9,7 +9,7 @@ import { GEMV_WAYS, type GemvWay } from "../../src/kernels/gemv.ts";
 import { allocateMatrix, slabBuffers } from "../../src/kernels/matrix.ts";
 import { ARITHMETIC_NEEDS, ARITHMETICS, vectorBytes, vectorOf } from "../../src/kernels/vector.ts";
 import { chooseDecode, type Decode, tuneOnce } from "../../src/model/decode.ts";
-import type { Subject } from "../../src/model/trials.ts";
+import { type Subject, Trials } from "../../src/model/trials.ts";
 import { type Tuned, tryWays, tune } from "../../src/model/tune.ts";
 import { allocateWeights, destroyWeights } from "../../src/model/weights.ts";
 import type { WeightFormat } from "../../src/stored.ts";
@@ -40,7 +40,7 @@ describe("tune", () => {
   it("times what agrees, keeps no buffer and leaves the weights empty", async () => {
     const on = subject("q4");
     const before = gpu().allocated;
-    const { way, timings } = await tune(gpu(), on, shortWays());
+    const { way, timings } = await tune(() => new Trials(gpu(), on), shortWays(), "one row");
     const names = shortWays().map(({ name }) => name);
     expect(names).toContain(way);
     expect(timings.map(({ way }) => way).sort()).toEqual([...names].sort());

@@ -99,6 +99,7 @@ describe("the command line", () => {
     [["chat", "hi", "--weights", "q5"], 'weights is "q5"; wanted '],
     [["chat", "hi", "--depth", "9"], "depth is 9; wanted an integer from 1 to 8."],
     [["chat", "hi", "--decode", "fast"], 'decode is "fast"; wanted auto, plain, i8 16x4, '],
+    [["chat", "hi", "--prefill", "fast"], 'prefill is "fast"; wanted auto, timed, i8 narrow, '],
     [["chat", "hi", "--kv", "q5"], 'cache is "q5"; wanted f16, f32, q8, q4.'],
   ])("refuses %j with exit code 2", async (args, message) => {
     const { code, out, err } = await run(args);
@@ -296,6 +297,7 @@ describe("with the embedded model", () => {
     expect(found.decode.timings === undefined).toBe(found.software);
     const text = (await run(["doctor", ...DEVICE_FLAGS])).out;
     expect(text).toContain(`Stored as q4 it would decode with ${found.decode.way}, by `);
+    expect(text).toContain(`Its prompts would be multiplied with ${found.prefill.way}, by `);
     expect(text).toContain(found.adapter);
     expect(text).toContain("Ziya-LLaMA-13B with a full KV cache of 2048 tokens");
     expect(text).toContain("The cache as f16 1.68 GB, f32 3.36 GB, q8 0.944 GB, q4 0.524 GB: --kv chooses.");

@@ -16,8 +16,10 @@ test("doctor holds kernels to known results, but on software", async () => {
   const checked = [{ kernel: "rope", way: "pairs", error: 1e-7, allowed: 2 ** -12 }];
   const create = vi.spyOn(LlamaModel, "create");
   try {
-    create.mockResolvedValueOnce({ decoding: { set: "plain" }, checked, destroy } as unknown as LlamaModel);
-    expect(await tryKernels(card)).toEqual({ decode: { set: "plain" }, checked });
+    const prefilling = { way: "f32 matmul" };
+    const made = { decoding: { set: "plain" }, prefilling, checked, destroy } as unknown as LlamaModel;
+    create.mockResolvedValueOnce(made);
+    expect(await tryKernels(card)).toEqual({ decode: { set: "plain" }, prefill: prefilling, checked });
     expect(create).toHaveBeenCalledWith(card, expect.anything(), expect.objectContaining({ check: true }));
     expect(destroy).toHaveBeenCalledOnce();
     create.mockRejectedValueOnce(new DeviceError('The kernel "rope" is computed wrong.'));

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { describeChecked, describeDecode } from "../../node/commands/doctor.ts";
+import { describeChecked, describeDecode, describePrefill } from "../../node/commands/doctor.ts";
 import { cacheFolder, fileStore } from "../../node/store.ts";
 
 let folder = "";
@@ -59,6 +59,10 @@ test("doctor tells each way's time, and why it was dropped", () => {
     "  i8 8x4    does not compile",
   ]);
   expect(describeDecode({ set: "plain" })[0]).toContain("with plain, by rule");
+  expect(describePrefill({ way: "f16 matrix 16", timings: [{ way: "i8 tiles", ms: 2 }] })).toEqual([
+    "Its prompts would be multiplied with f16 matrix 16, by timing two of a layer's matrices",
+    "  i8 tiles  2.000 ms",
+  ]);
   expect(describeDecode({ failed: "No room." })).toEqual(["Its kernels could not be tried: No room."]);
 });
 

@@ -2,11 +2,12 @@ import type { Gpu } from "../../gpu/device.ts";
 import { ATTENTION } from "../../kernels/attention.ts";
 import { isMixed } from "../../kernels/cache.ts";
 import { embed } from "../../kernels/embed.ts";
-import { goesByMatrices, linear } from "../../kernels/linear.ts";
+import { linear } from "../../kernels/linear.ts";
 import type { Matrix } from "../../kernels/matrix.ts";
 import { MIX } from "../../kernels/mix.ts";
 import { PICK } from "../../kernels/pick.ts";
-import { canRoundFor, linearOfQuads, quadsBytes } from "../../kernels/quads.ts";
+import { product } from "../../kernels/product.ts";
+import { quadsBytes } from "../../kernels/quads.ts";
 import { RMSNORM } from "../../kernels/rmsnorm.ts";
 import { ROPE } from "../../kernels/rope.ts";
 import { MOST_DRAWN } from "../../kernels/rows.ts";
@@ -69,8 +70,7 @@ export function destroyActivations<T extends { readonly [Name in keyof T]: GPUBu
 /**
  * The set that is always right: one kernel an idea, f32, on any features, for any slab and any mix of rows. Passes of
  * different T share the activations of the largest.
- * @param rounded Whether rows are rounded to 8 bits where they are multiplied with a matrix that canRoundFor(), unless
- * that goesByMatrices().
+ * @param way How several rows are multiplied: one of PRODUCT_WAYS. Left out, exactly, as one row is.
  */
 export async function plain(
   gpu: Gpu,
@@ -86,7 +86,7 @@ export async function plain(
   }: State,
   { x, h, drawn, qkv, attended, gateUp, gated, quads }: Activations,
   tokens: number,
-  rounded = false,
+  way?: string,
 ): Promise<KernelSet<GPUBuffer>> {
   const { hidden_size: dim, rms_norm_eps: eps, intermediate_size: hidden } = config;
   const pass = { ...attention, tokens };
@@ -100,9 +100,9 @@ export async function plain(
     return productWith(matrix, tokens, accumulate).then((product) => [matrix, product] as const);
   }
   function productWith(matrix: Matrix, count: number, accumulate = false) {
-    return rounded && canRoundFor(gpu, matrix) && !goesByMatrices(gpu, matrix)
-      ? linearOfQuads(gpu, matrix, count, quads, { accumulate })
-      : linear(gpu, matrix, count, { accumulate });
+    return way === undefined
+      ? linear(gpu, matrix, count, { accumulate })
+      : product(gpu, matrix, count, way, quads, accumulate);
   }
   const [linears, lookUp, normalise, rotate, attend, mixBack, activate, pick, headOfDrawn, headOfAll] =
     await Promise.all([
