@@ -12,8 +12,19 @@ function crossOriginStorage(): CrossOriginStorage | undefined {
   return (navigator as { crossOriginStorage?: CrossOriginStorage }).crossOriginStorage;
 }
 
-/** The file of a SHA-256 that some site has left, or undefined: then it is fetched, whatever the reason was. */
-export async function findShared(sha256: string, size: number): Promise<Blob | undefined> {
+/** The bytes of a file of which the SHA-256 is known, where some site has left it. If not, it is fetched, whatever the reason was. */
+export async function* sharedChunks(
+  sha256: string,
+  size: number,
+): AsyncGenerator<{ readonly at: number; readonly chunk: Uint8Array }, void> {
+  const reader = (await findShared(sha256, size))?.stream().getReader();
+  for (let at = 0, next = await reader?.read(); next?.value; next = await reader?.read()) {
+    yield { at, chunk: next.value };
+    at += next.value.length;
+  }
+}
+
+async function findShared(sha256: string, size: number): Promise<Blob | undefined> {
   try {
     const handle = await crossOriginStorage()?.requestFileHandle({ algorithm: "SHA-256", value: sha256 });
     const file = await handle?.getFile();

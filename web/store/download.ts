@@ -1,15 +1,8 @@
-import {
-  type ByteSource,
-  checkFileName,
-  checkRange,
-  type OpenFile,
-  TEXT_FILES,
-  TEXT_LIMIT,
-  unlessAborted,
-} from "../../src/checkpoint/source.ts";
+import { checkFileName, type OpenFile, TEXT_FILES, TEXT_LIMIT } from "../../src/checkpoint/source.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import type { StoredModel } from "../api.ts";
 import { shareFile } from "./cross-origin.ts";
+import { type Entry, earlySource, entryOf, waitFor } from "./entry.ts";
 import { type Explain, namesIn, openFolder } from "./folder.ts";
 import type { StateKeeper } from "./keeper.ts";
 import type { Meter } from "./meter.ts";
@@ -37,21 +30,8 @@ export interface DownloadOptions {
   others(): Promise<readonly StoredModel[]>;
 }
 
-/** A file that is planned, or there. */
-interface Entry {
-  readonly size: number;
-  readonly shard: Shard | undefined;
-  /** Resolves when it is there and right. */
-  readonly ready: Promise<void>;
-  settle(error?: unknown): void;
-  isDone: boolean;
-}
-
 /** Of each shard, so many bytes come first: the headers of all are read before the first weight is. */
 const HEAD_BYTES = 128 * 1024;
-/** A safetensors file begins with the length of its header. */
-const LENGTH_BYTES = 8;
-
 /** A model on its way, by one worker that holds its write lock. */
 export class Download {
   readonly #options: DownloadOptions;
@@ -88,47 +68,20 @@ export class Download {
   readonly open: OpenFile = async (name, signal) => {
     checkFileName(name, "The checkpoint");
     this.#hasReader = true;
-    const wait = (promise: Promise<void>, signal?: AbortSignal) =>
-      signal ? unlessAborted(signal, () => promise) : promise;
-    await wait(this.#planned.ready, signal);
+    await waitFor(this.#planned.ready, signal);
     const entry = this.#entries.get(name);
     if (!entry) return undefined;
-    const { size, shard } = entry;
+    const { shard } = entry;
     if (!shard) {
-      await wait(entry.ready, signal);
+      await waitFor(entry.ready, signal);
       return storedFile(this.#options.folder, name);
     }
-    let early: Uint8Array | undefined;
-    let opened: Promise<ByteSource> | undefined;
-    const source: ByteSource = {
-      name,
-      size,
-      read: async (offset, length, signal) => {
-        checkRange(source, offset, length);
-        if (!entry.isDone && isHeader(offset, length, early)) {
-          const head = await Promise.race([shard.head(offset + length), entry.ready.then(() => undefined)]);
-          if (head) {
-            early = head;
-            return head.slice(offset);
-          }
-        }
-        await wait(entry.ready, signal);
-        opened ??= this.#openStored(name, size, early);
-        return (await opened).read(offset, length);
-      },
-    };
-    return source;
+    const { folder, remote } = this.#options;
+    return earlySource(name, entry, shard, {
+      address: remote.address(name),
+      open: () => storedFile(folder, name),
+    });
   };
-
-  /** @throws CheckpointError where what was read early is not what has come in the end. */
-  async #openStored(name: string, size: number, early: Uint8Array | undefined): Promise<ByteSource> {
-    const source = await storedFile(this.#options.folder, name);
-    const head = source?.size === size ? await source.read(0, early?.length ?? 0) : undefined;
-    if (source && head?.every((byte, i) => byte === early![i])) return source;
-    throw new CheckpointError(
-      `${this.#options.remote.address(name)} changed while it was read: load the model again.`,
-    );
-  }
 
   async #run(): Promise<void> {
     const { remote, name, folder, meter, explain, others } = this.#options;
@@ -284,28 +237,6 @@ export class Download {
       }
     }
   }
-}
-
-function isHeader(offset: number, length: number, early: Uint8Array | undefined): boolean {
-  if (offset === 0) return length === LENGTH_BYTES;
-  if (!early || early.length < LENGTH_BYTES) return false;
-  const announced = new DataView(early.buffer, early.byteOffset).getBigUint64(0, true);
-  return offset === LENGTH_BYTES && BigInt(length) === announced;
-}
-
-function entryOf(size: number, shard: Shard | undefined): Entry {
-  let settle: Entry["settle"] = () => {};
-  const ready = new Promise<void>((resolve, reject) => {
-    settle = (error) => {
-      if (error !== undefined) return reject(error);
-      entry.isDone = true;
-      resolve();
-    };
-  });
-  // Whoever waits for it hears of it, and nobody need.
-  ready.catch(() => {});
-  const entry: Entry = { size, shard, ready, settle: (error) => settle(error), isDone: false };
-  return entry;
 }
 
 /** After a failure, which is what is to be heard of. */

@@ -77,8 +77,22 @@ export class Pieces {
     return Math.min(this.size, (piece + 1) * this.#head.piece);
   }
 
-  pieceAt(offset: number): number {
-    return Math.floor(offset / this.#head.piece);
+  /** Pieces of which bytes are missing, in their order. */
+  *incomplete(): Generator<number, void> {
+    for (let piece = 0; piece < this.count; piece++) {
+      if (this.missingFrom(piece) < this.endOf(piece)) yield piece;
+    }
+  }
+
+  /** Of bytes of the whole file from `at` on those that are not there, by piece; each to be appended before the next is asked for. */
+  *missingOf(at: number, bytes: Uint8Array): Generator<[piece: number, bytes: Uint8Array], void> {
+    for (let done = 0; done < bytes.length; ) {
+      const piece = Math.floor((at + done) / this.#head.piece);
+      const end = Math.min(bytes.length, this.endOf(piece) - at);
+      const first = Math.max(done, this.missingFrom(piece) - at);
+      if (first < end) yield [piece, bytes.subarray(first, end)];
+      done = end;
+    }
   }
 
   /** Bytes that follow those of their piece; no more than it has room for. */

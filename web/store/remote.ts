@@ -1,17 +1,20 @@
-import {
-  absolute,
-  contentRange,
-  forbidden,
-  missingBy,
-  sizeOf,
-  versionOf,
-} from "../../src/checkpoint/http.ts";
+import { absolute, contentRange, forbidden, missingBy, sizeOf } from "../../src/checkpoint/http.ts";
 import { discard, type Fetch, request, unexpected } from "../../src/checkpoint/http-body.ts";
 import { PassingError, retried } from "../../src/checkpoint/retry.ts";
-import { TEXT_LIMIT } from "../../src/checkpoint/source.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import type { RemoteModel } from "../api.ts";
 import type { Version } from "./pieces.ts";
+import {
+  aboutFile,
+  chunksOf,
+  expectFound,
+  expectWhole,
+  gather,
+  type RangeResponse,
+  type Sent,
+  sumIn,
+  versionIn,
+} from "./response.ts";
 import { whenOnline } from "./retry.ts";
 import { withoutWithheld } from "./withheld.ts";
 
@@ -28,27 +31,6 @@ export interface RemoteFile {
   readonly version: Version | undefined;
   /** As a hub's ETag has it. */
   readonly sha256: string | undefined;
-}
-
-/** A response to a request for a range, its bytes as they come. */
-export interface RangeResponse {
-  /** That of the file it is of. */
-  readonly version: Version | undefined;
-  /** Of the whole file, where the response tells. */
-  readonly size: number | undefined;
-  /** Whether it is the whole file, because the server does no ranges or the file is another one. */
-  readonly whole: boolean;
-  readonly sha256: string | undefined;
-  readonly chunks: AsyncIterable<Uint8Array>;
-  /** Ends it, where its bytes are not wanted. */
-  discard(): Promise<void>;
-}
-
-/** A response whose bytes may not stop coming for too long. */
-interface Sent {
-  readonly response: Response;
-  readonly chunks: AsyncIterable<Uint8Array>;
-  discard(): Promise<void>;
 }
 
 /** Least bytes that are asked for: some servers take "bytes=0-0" for the whole file. */
@@ -246,83 +228,6 @@ export class Remote {
   }
 }
 
-function aboutFile({ response, chunks, discard }: Sent) {
-  return { version: versionIn(response), sha256: sumIn(response), chunks, discard };
-}
-
-async function expectWhole(url: string, sent: Sent): Promise<Sent> {
-  const { status, statusText } = sent.response;
-  if (status === 200) return sent;
-  await sent.discard();
-  throw new CheckpointError(`${url} answered ${status} ${statusText}; wanted 200.`);
-}
-
-/** Of a file that was there before. */
-async function expectFound(url: string, { response, discard }: Sent): Promise<void> {
-  const missing = missingBy(response);
-  if (!missing) return;
-  await discard();
-  if (missing.forbidden) throw forbidden(url);
-  throw new CheckpointError(
-    `${url} was there and is not any more (${missing.missing}): begin again, and what is there is kept.`,
-  );
-}
-
-async function* chunksOf(
-  url: string,
-  response: Response,
-  signal: AbortSignal,
-  beat: () => void,
-  end: () => void,
-): AsyncGenerator<Uint8Array> {
-  const reader = response.body?.getReader();
-  try {
-    for (;;) {
-      beat();
-      const chunk = await reader?.read();
-      if (!chunk || chunk.done) return;
-      yield chunk.value;
-    }
-  } catch (cause) {
-    signal.throwIfAborted();
-    throw new PassingError(`The connection to ${url} broke: check it, and begin again.`, true, { cause });
-  } finally {
-    end();
-    await reader?.cancel().catch(() => undefined);
-  }
-}
-
-async function gather(url: string, chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const parts: Uint8Array<ArrayBuffer>[] = [];
-  let length = 0;
-  for await (const part of chunks) {
-    parts.push(new Uint8Array(part));
-    length += part.length;
-    if (length > TEXT_LIMIT) {
-      throw new CheckpointError(
-        `${url} has more than ${TEXT_LIMIT} bytes, the most that a text file of a checkpoint has: this is not one.`,
-      );
-    }
-  }
-  return new Uint8Array(await new Blob(parts).arrayBuffer());
-}
-
 function rangeHeader(first: number, length: number): Record<string, string> {
   return { range: `bytes=${first}-${first + length - 1}` };
-}
-
-/** What tells one version of a file from another; undefined where the server says nothing that does. */
-function versionIn(response: Response): Version | undefined {
-  const { headers } = response;
-  const [etag, modified] = [headers.get("etag"), headers.get("last-modified")];
-  if (etag === null && modified === null) return undefined;
-  // A weak ETag promises no more than the same meaning.
-  const validator = etag?.startsWith('"') ? etag : modified;
-  return { name: versionOf(response), ...(validator && { validator }) };
-}
-
-/** The SHA-256 that a hub of models gives a large file's ETag, its own or that of where it is redirected. */
-function sumIn({ headers }: Response): string | undefined {
-  const etag = headers.get("x-linked-etag") ?? headers.get("etag") ?? "";
-  return /^(?:W\/)?"?([0-9a-f]{64})"?$/i.exec(etag)?.[1]?.toLowerCase();
 }

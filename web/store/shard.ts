@@ -1,14 +1,15 @@
-import { PassingError } from "../../src/checkpoint/retry.ts";
 import { CheckpointError } from "../../src/errors.ts";
-import { findShared } from "./cross-origin.ts";
+import { sharedChunks } from "./cross-origin.ts";
 import { fault } from "./fault.ts";
 import { hashPieces } from "./hash.ts";
 import type { Meter } from "./meter.ts";
 import { Pieces } from "./pieces.ts";
-import { type RangeResponse, type Remote, WrongRangeError } from "./remote.ts";
+import { type Remote, WrongRangeError } from "./remote.ts";
+import { endedEarly, type RangeResponse } from "./response.ts";
 import { retriedWhile } from "./retry.ts";
 import type { FileState, ModelFolder } from "./state.ts";
 import { openSync, removeEntry, type SyncFile } from "./sync-file.ts";
+import { Tries } from "./tries.ts";
 
 export interface ShardOptions {
   readonly remote: Remote;
@@ -25,10 +26,6 @@ export interface ShardOptions {
 
 /** What the first lane claims of a file that comes as a whole. */
 const WHOLE = -1;
-/** How often a file with a wrong SHA-256 is fetched again; the last time as a whole, in case it is the ranges. */
-const MOST_BAD = 2;
-/** How often a file may change on the server while it is fetched. */
-const MOST_RESTARTS = 3;
 /** Ends the requests for bytes that are not wanted any more. */
 class Superseded extends Error {}
 
@@ -46,8 +43,7 @@ export class Shard {
   /** Replaced when what is under way is not wanted any more. */
   #stop = new AbortController();
   #whole = false;
-  #restarts = 0;
-  #bad = 0;
+  readonly #tries: Tries;
   #finishing = false;
   #waiting: (() => void)[] = [];
 
@@ -57,6 +53,7 @@ export class Shard {
     this.#sha256 = file.sha256;
     this.#promised = promised;
     this.#options = options;
+    this.#tries = new Tries(options.remote.address(file.name), promised);
   }
 
   get size(): number {
@@ -94,15 +91,10 @@ export class Shard {
   claim(): number | undefined {
     const pieces = this.#pieces;
     if (!pieces || this.#finishing) return undefined;
-    if (this.#whole) {
-      if (this.#claims.size > 0) return undefined;
-      this.#claims.add(WHOLE);
-      return WHOLE;
-    }
-    for (let piece = 0; piece < pieces.count; piece++) {
-      if (this.#claims.has(piece) || pieces.missingFrom(piece) === pieces.endOf(piece)) continue;
-      this.#claims.add(piece);
-      return piece;
+    for (const claim of this.#whole ? [WHOLE] : pieces.incomplete()) {
+      if (this.#claims.has(claim)) continue;
+      this.#claims.add(claim);
+      return claim;
     }
     return undefined;
   }
@@ -172,7 +164,7 @@ export class Shard {
             this.#append(pieces, piece, chunk.subarray(0, end - pieces.missingFrom(piece)));
             if (pieces.missingFrom(piece) === end) return;
           }
-          throw this.#broken();
+          throw endedEarly(this.#address);
         },
       );
     }
@@ -194,23 +186,12 @@ export class Shard {
                 `${this.#address} has more than the ${pieces.size} bytes that it is said to have: fetch it from elsewhere.`,
               );
             }
-            this.#appendNew(pieces, at, chunk);
+            for (const [piece, bytes] of pieces.missingOf(at, chunk)) this.#append(pieces, piece, bytes);
             at += chunk.length;
           }
-          if (at < pieces.size) throw this.#broken();
+          if (at < pieces.size) throw endedEarly(this.#address);
         },
       );
-    }
-  }
-
-  /** Of bytes of the whole file from `at`, those that are not there. */
-  #appendNew(pieces: Pieces, at: number, bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.length; ) {
-      const piece = pieces.pieceAt(at + done);
-      const end = Math.min(bytes.length, pieces.endOf(piece) - at);
-      const first = Math.max(done, pieces.missingFrom(piece) - at);
-      if (first < end) this.#append(pieces, piece, bytes.subarray(first, end));
-      done = end;
     }
   }
 
@@ -234,13 +215,7 @@ export class Shard {
   }
 
   async #restart(pieces: Pieces, { size, sha256 }: RangeResponse): Promise<never> {
-    const stale = this.#promised && size !== undefined && size !== pieces.size;
-    if (stale || ++this.#restarts > MOST_RESTARTS) {
-      const found = stale
-        ? `has ${size} bytes, and the index says ${pieces.size}`
-        : "changes while it is fetched";
-      throw new CheckpointError(`${this.#address} ${found}: begin again once its folder is complete.`);
-    }
+    this.#tries.noteChange(size, pieces.size);
     const { remote, meter, signal } = this.#options;
     // Nobody writes bytes of the old file any more.
     this.#supersede();
@@ -282,14 +257,7 @@ export class Shard {
       fault("shard-bad");
       this.#options.meter.correct(-pieces.size);
       pieces.reset();
-      if (++this.#bad > MOST_BAD) {
-        const says = this.#promised ? "the index" : "the server";
-        throw new CheckpointError(
-          `${this.#address} has the SHA-256 ${found}; ${says} says ${wanted}: it was fetched ${this.#bad} times, so it is ` +
-            `damaged there, or on the way. Put it there again, or fetch it from elsewhere.`,
-        );
-      }
-      this.#whole = this.#bad === MOST_BAD;
+      this.#whole = this.#tries.noteBad(found, wanted);
       this.#finishing = false;
       return;
     }
@@ -310,22 +278,13 @@ export class Shard {
 
   async #takeShared(pieces: Pieces): Promise<void> {
     if (!this.#sha256 || pieces.done === pieces.size) return;
-    const blob = await findShared(this.#sha256, this.#size);
-    if (!blob) return;
-    this.#options.meter.correct(-pieces.done);
-    pieces.reset();
-    const reader = blob.stream().getReader();
-    for (let at = 0, next = await reader.read(); !next.done; next = await reader.read()) {
-      this.#appendNew(pieces, at, next.value);
-      at += next.value.length;
+    for await (const { at, chunk } of sharedChunks(this.#sha256, this.#size)) {
+      if (at === 0) {
+        this.#options.meter.correct(-pieces.done);
+        pieces.reset();
+      }
+      for (const [piece, bytes] of pieces.missingOf(at, chunk)) this.#append(pieces, piece, bytes);
     }
-  }
-
-  #broken(): PassingError {
-    return new PassingError(
-      `${this.#address} ended before its end: check the connection, and begin again.`,
-      true,
-    );
   }
 
   get #address(): string {
