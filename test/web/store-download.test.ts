@@ -139,7 +139,7 @@ describe.skipIf(!hasBrowser)("a download", () => {
   });
 
   test("asks again where the server is busy", async () => {
-    server.wrong = { fails: { status: 503, times: 2 } };
+    server.wrong = { fails: { status: 503, times: 1 } };
     expect((await download()).failure).toBeUndefined();
     await expectWhole();
   });
