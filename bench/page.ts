@@ -26,7 +26,7 @@ const CHROMIUM = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
 const SWIFTSHADER = "/usr/lib/chromium/vk_swiftshader_icd.json";
 
 /** Kernels that both have: a browser may offer other features than Dawn does, and others round a draw otherwise. */
-const LOADING = JSON.stringify({ decode: "f32 4x2" });
+const LOADING = JSON.stringify({ decode: "f32 4x2", prefill: "f32 matmul" });
 const PROMPT = JSON.stringify("苹果");
 /** An answer that does not end before its 300 tokens: drawn wildly, by a seed, so that both have the same one. */
 const LONG = { temperature: 30, top_k: 64, top_p: 1, seed: 2, max_tokens: 300 };

@@ -21,7 +21,7 @@ expectBrowser();
 const SWIFTSHADER = process.env.SWIFTSHADER_ICD ?? "/usr/lib/chromium/vk_swiftshader_icd.json";
 
 /** Kernels of one row that are fused, and those of prompts. */
-const OPTIONS = { decode: "f32 4x2", context: 32, chunk: 4, check: false };
+const OPTIONS = { decode: "f32 4x2", prefill: "f32 matmul", context: 32, chunk: 4, check: false };
 const PROMPT = "Hello";
 const SEEDED = { temperature: 3, top_p: 1, seed: 7, max_tokens: 8 };
 const SCORED = [1, 300, 301, 302, 303];
