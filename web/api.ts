@@ -3,6 +3,7 @@ import type {
   BenchmarkOptions,
   BenchmarkReport,
   Conversation,
+  EngineOptions,
   GenerationDefaults,
   GenerationOptions,
   Message,
@@ -180,15 +181,10 @@ export interface WebEngine {
   destroy(): void;
 }
 
-/** How a model is loaded into a page's worker. */
-export interface WebOptions extends TransferOptions {
-  readonly context?: number;
-  readonly cache?: string;
-  readonly weights?: string;
-  readonly decode?: string;
-  readonly rung?: string;
-  readonly adapter?: string;
-  readonly parallel?: number;
+/** How a model is loaded into a page's worker: as `loadEngine` of the package has it. */
+export interface WebOptions
+  extends TransferOptions,
+    Omit<EngineOptions, keyof TransferOptions | "onDeviceLost"> {
   /** Whether a model with a URL is kept in the browser's storage. Default true; else its server is asked each time. */
   readonly keep?: boolean;
   /** For pages whose policy allows no worker that the package would start: one that runs the package's `worker.js`. */
