@@ -22,7 +22,7 @@ export type { DeviceOptions } from "./gpu/device.ts";
 export { RUNGS, type Rung } from "./gpu/features.ts";
 export type { Host, Store } from "./host.ts";
 export type { Importance } from "./model/calibrate.ts";
-export type { Checked } from "./model/check/check.ts";
+export type { Checked } from "./model/check/checked.ts";
 export type { Config } from "./model/config.ts";
 export type { Candidates, LanguageModel, Want } from "./model/language-model.ts";
 export type { LlamaModel } from "./model/model.ts";

@@ -3,7 +3,7 @@ import { describeAdapter, listAdapters } from "../../src/gpu/adapter.ts";
 import { type Gpu, openDevice } from "../../src/gpu/device.ts";
 import { presetOf } from "../../src/gpu/features.ts";
 import { CACHE_FORMATS, type CacheFormat } from "../../src/kernels/cache.ts";
-import { type Checked, describeWrongWays } from "../../src/model/check/check.ts";
+import { type Checked, describeWrongWays } from "../../src/model/check/checked.ts";
 import { type Config, parseConfig } from "../../src/model/config.ts";
 import { chooseDecode, type Decode } from "../../src/model/decode.ts";
 import { CHUNK } from "../../src/model/load-model.ts";

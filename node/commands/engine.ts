@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import { DEVICE_OPTIONS, MODEL_OPTIONS } from "../../src/generate/load-engine.ts";
-import { describeWrongWays } from "../../src/model/check/check.ts";
+import { describeWrongWays } from "../../src/model/check/checked.ts";
 import {
   type DeviceOptions,
   type Engine,

@@ -1,5 +1,6 @@
 import { type ByteSource, blobSource } from "../checkpoint/source.ts";
 import { ContextOverflowError, OptionError } from "../errors.ts";
+import type { CalibrationOptions, Importance } from "../model/calibrate.ts";
 import { show } from "../show.ts";
 import type { StreamDecoder } from "../tokenizer/decoder.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -147,6 +148,20 @@ export class Engine<Model extends EngineModel = EngineModel> {
    */
   async *logits(tokens: readonly number[]): AsyncGenerator<Float32Array> {
     yield* score(this.scheduler, this.checkIds(tokens));
+  }
+
+  /**
+   * As `EngineModel.calibrate`, between two passes of those who are answered; begun again where the device is lost in it.
+   * @throws OptionError when there are no tokens, ContextOverflowError.
+   */
+  async calibrate(
+    windows: Iterable<readonly number[]>,
+    options: CalibrationOptions = {},
+  ): Promise<Importance> {
+    const all = Array.from(windows, (window) => this.checkIds(window));
+    const importance = await this.retried(() => this.scheduler.run(() => this.model.calibrate(all, options)));
+    this.scheduler.noteProgress();
+    return importance;
   }
 
   /** Runs what needs the model for itself, between two passes of those who are answered. */

@@ -1,5 +1,6 @@
 import { DeviceError, DeviceLostError } from "../errors.ts";
 import type { Loss } from "../gpu/device.ts";
+import type { CalibrationOptions, Importance } from "../model/calibrate.ts";
 import type { LanguageModel } from "../model/language-model.ts";
 import type { Snapshots } from "../model/snapshots.ts";
 
@@ -10,6 +11,8 @@ export interface EngineModel extends LanguageModel {
    * rows. In a sequence of its own.
    */
   logits(tokens: readonly number[]): AsyncGenerator<Float32Array>;
+  /** The importance of every matrix's columns over all tokens of `windows`, each run in a sequence of its own. */
+  calibrate(windows: Iterable<readonly number[]>, options?: CalibrationOptions): Promise<Importance>;
   destroy(): void;
 }
 

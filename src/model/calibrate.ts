@@ -1,7 +1,7 @@
 import { OptionError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
-import type { Readback } from "../gpu/readback.ts";
+import { Readback } from "../gpu/readback.ts";
 import type { Matrix } from "../kernels/matrix.ts";
 import { COLUMN_MOMENTS } from "../kernels/moments.ts";
 import { prepare } from "../kernels/way.ts";
@@ -77,28 +77,52 @@ interface Subject {
   readonly set: KernelSet<GPUBuffer>;
   readonly weights: Weights;
   readonly state: State;
-  readonly readback: Readback;
+  /** Whether dispatches give right results; where they do not, none is made of their ways again. Default: nobody looks. */
+  readonly holds?: ((dispatches: readonly Dispatch[]) => Promise<boolean>) | undefined;
 }
 
-interface Running {
-  readonly signal: AbortSignal | undefined;
-  readonly onProgress: ((tokens: number) => void) | undefined;
+/** How a calibration is stopped, and what it tells. */
+export interface CalibrationOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called with the tokens run so far. */
+  readonly onProgress?: ((tokens: number) => void) | undefined;
+}
+
+interface Running extends CalibrationOptions {
   /** Makes room for the tokens of a window, or refuses them. */
   readonly admit: (sequence: Sequence, window: readonly number[]) => void;
   readonly run: (part: PassPart, dispatches: readonly Dispatch[]) => Promise<void>;
 }
 
+function release({ sums }: CalibrationPass): void {
+  for (const buffer of sums.values()) buffer.destroy();
+}
+
+/** A pass whose sums are right, as far as somebody looks. @throws DeviceError where there is none. */
+async function soundPass({ gpu, set, weights, state, holds }: Subject): Promise<CalibrationPass> {
+  for (;;) {
+    const record = () => recordCalibration(gpu, set, weights, state.rows.buffer);
+    const pass = await gpu.guarded("Calibrating", record, release);
+    try {
+      const own = pass.dispatches.filter(({ made }) => made?.operation === COLUMN_MOMENTS.name);
+      if (!holds || (await holds(own))) return pass;
+    } catch (error) {
+      release(pass);
+      throw error;
+    }
+    release(pass);
+  }
+}
+
 /** See LlamaModel.calibrate(). */
 export async function calibrate(
-  { gpu, set, weights, state, readback }: Subject,
+  subject: Subject,
   windows: Iterable<readonly number[]>,
   { signal, onProgress, admit, run }: Running,
 ): Promise<Importance> {
-  const { capacity, buffer: rows } = state.rows;
-  const release = ({ sums }: CalibrationPass) => {
-    for (const buffer of sums.values()) buffer.destroy();
-  };
-  const pass = await gpu.guarded("Calibrating", () => recordCalibration(gpu, set, weights, rows), release);
+  const { gpu, state } = subject;
+  const { capacity } = state.rows;
+  const pass = await soundPass(subject);
   try {
     let total = 0;
     for (const window of windows) {
@@ -117,26 +141,26 @@ export async function calibrate(
       }
     }
     if (total === 0) throw new OptionError("Calibration needs at least one token: give it a longer text.");
-    return await meansOf(gpu, readback, pass.sums, total);
+    return await meansOf(gpu, pass.sums, total);
   } finally {
     release(pass);
   }
 }
 
 /** The sums of a calibration's passes over so many tokens, as means. */
-async function meansOf(
-  { device }: Gpu,
-  readback: Readback,
-  sums: ReadonlyMap<string, GPUBuffer>,
-  tokens: number,
-): Promise<Importance> {
+async function meansOf(gpu: Gpu, sums: ReadonlyMap<string, GPUBuffer>, tokens: number): Promise<Importance> {
+  const readback = new Readback(gpu);
   const importance = new Map<string, Float32Array>();
-  for (const [name, buffer] of sums) {
-    const means = new Float32Array(buffer.size / 4);
-    const encoder = device.createCommandEncoder({ label: "column moments" });
-    await readback.submitAndRead(encoder, buffer, new Uint32Array(means.buffer));
-    for (let i = 0; i < means.length; i++) means[i]! /= tokens;
-    importance.set(name, means);
+  try {
+    for (const [name, buffer] of sums) {
+      const means = new Float32Array(buffer.size / 4);
+      const encoder = gpu.device.createCommandEncoder({ label: "column moments" });
+      await readback.submitAndRead(encoder, buffer, new Uint32Array(means.buffer));
+      for (let i = 0; i < means.length; i++) means[i]! /= tokens;
+      importance.set(name, means);
+    }
+  } finally {
+    readback.destroy();
   }
   return importance;
 }

@@ -23,8 +23,6 @@ export interface KernelSet<Tensor> {
   gate(h: Tensor, weights: Matrix): Steps<Tensor>;
   /** Logits of the rows asked for, into the state's [MOST_DRAWN, vocab]. */
   head(h: Tensor): Steps<void>;
-  /** Logits of every row, into `logits` [T, vocab]. */
-  headOfAll(h: Tensor, logits: GPUBuffer): Steps<void>;
 }
 
 /**

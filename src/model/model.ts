@@ -1,11 +1,11 @@
-import { BusyError, OptionError } from "../errors.ts";
+import { OptionError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Feature } from "../gpu/features.ts";
-import { type Dispatch, encodeParts } from "../gpu/kernel.ts";
-import { Readback } from "../gpu/readback.ts";
+import type { Dispatch } from "../gpu/kernel.ts";
 import { ReadbackRing } from "../gpu/readback-ring.ts";
-import { calibrate, type Importance } from "./calibrate.ts";
-import type { Checked } from "./check/check.ts";
+import { type CalibrationOptions, calibrate, type Importance } from "./calibrate.ts";
+import type { Inspector } from "./check/check.ts";
+import type { Checked } from "./check/checked.ts";
 import type { Config } from "./config.ts";
 import type { Decode } from "./decode.ts";
 import { drawnOf } from "./drawn.ts";
@@ -18,13 +18,12 @@ import type {
   PassPart,
   Want,
 } from "./language-model.ts";
-import { record } from "./llama.ts";
 import { type Memory, memoryOf, type Storage } from "./memory.ts";
-import { Pacing } from "./pacing.ts";
-import { destroyParts, type Parts, type Passes, type Wanted } from "./passes.ts";
+import { destroyParts, type FewPass, type Parts, type Passes, type Wanted } from "./passes.ts";
 import type { Prefill } from "./prefill.ts";
 import { countRows, drawnAmong } from "./rows.ts";
 import { RunAhead } from "./run-ahead.ts";
+import { PassRunner } from "./runner.ts";
 import type { Sequence } from "./sequence.ts";
 import { soundParts } from "./sound.ts";
 import type { State } from "./state.ts";
@@ -55,17 +54,14 @@ export class LlamaModel implements LanguageModel {
   readonly prefilling: Prefill;
   /** What it takes on the adapter, in bytes. */
   readonly memory: Memory;
-  /** What its kernels were found to be off, before the weights came: those that were wrong it does without. Empty where nothing was checked. */
-  readonly checked: readonly Checked[];
   readonly gpu: Gpu;
   /** The dispatches of its passes, for those who time them. */
   readonly passes: Passes;
   private readonly parts: Parts;
-  private readonly readback: Readback;
+  private readonly inspector: Inspector | undefined;
+  private readonly runner: PassRunner;
   private readonly ring: ReadbackRing;
   private readonly drawn: ReturnType<typeof drawnOf>;
-  private readonly pacing: Pacing;
-  private busy = false;
 
   /** Allocates, compiles and records. The weights are empty: uploadWeights() fills them. */
   static async create(gpu: Gpu, config: Config, options: ModelOptions): Promise<LlamaModel> {
@@ -77,7 +73,7 @@ export class LlamaModel implements LanguageModel {
     gpu: Gpu,
     config: Config,
     options: ModelOptions,
-    { parts, passes, checked }: Awaited<ReturnType<typeof soundParts>>,
+    { parts, passes, inspector }: Awaited<ReturnType<typeof soundParts>>,
   ) {
     const { tokenCount, depth = DEPTH } = options;
     this.gpu = gpu;
@@ -90,11 +86,18 @@ export class LlamaModel implements LanguageModel {
     this.decoding = parts.decoding;
     this.prefilling = parts.prefilling;
     this.passes = passes;
-    this.checked = checked;
-    this.readback = new Readback(gpu);
+    this.inspector = inspector;
+    this.runner = new PassRunner(gpu, parts.state, parts.weights);
     this.drawn = drawnOf(parts.state, tokenCount);
-    this.pacing = new Pacing(parts.weights);
     this.ring = new ReadbackRing(gpu, depth, this.drawn.chosen.words.at(-1)!.byteLength);
+  }
+
+  /**
+   * What its kernels were found to be off, before the weights came, and those that are compiled later as they are: those that were
+   * wrong it does without. Empty where nothing was checked.
+   */
+  get checked(): readonly Checked[] {
+    return this.inspector?.checked ?? [];
   }
 
   /** What it runs on. */
@@ -142,36 +145,63 @@ export class LlamaModel implements LanguageModel {
   }
 
   rowsOf(left: number): number {
-    return this.pacing.rowsOf(left, this.state.rows.capacity);
+    return this.runner.rowsOf(left);
   }
 
   async run(parts: readonly PassPart[], want: Want, kind: PassKind): Promise<readonly Candidates[]> {
     const { cache, rows: made } = this.state;
     const [rows, draws] = countRows(parts, kind, made.capacity, cache);
     const { decodeAt, prefill } = this.passes;
-    const few = kind === "decode" && rows > 1 ? await this.passes.few(rows) : undefined;
+    const several = kind === "decode" && rows > 1 ? this.few(rows) : undefined;
+    const few = await several;
+    if (several && !few) return this.oneByOne(parts, want);
     const alone = kind === "decode" && rows === 1 ? decodeAt(parts[0]!.sequence.length) : prefill;
     const lists = few ?? alone;
     const run = few && draws > 0 ? parts.map((part) => ({ ...part, drawn: part.count })) : parts;
     const { source, words, candidates } = this.drawn[want];
-    if (draws === 0) await this.pass(parts, lists.append, undefined, undefined, kind);
-    else await this.pass(run, lists.draw[want], source, words[(few ? rows : draws) - 1], kind);
+    if (draws === 0) await this.runner.run(parts, lists.append, { kind });
+    else {
+      const read = { source, words: words[(few ? rows : draws) - 1]! };
+      await this.runner.run(run, lists.draw[want], { kind, read });
+    }
     return drawnAmong(candidates, run, parts);
   }
 
+  /** As run() of a decode, a pass a row: what each gives is the same. */
+  private async oneByOne(parts: readonly PassPart[], want: Want): Promise<readonly Candidates[]> {
+    const drawn: Candidates[] = [];
+    for (const { sequence, tokens, first, count, drawn: asked } of parts) {
+      for (let i = 0; i < count; i++) {
+        const isDrawn = i >= count - asked;
+        const part = { sequence, tokens, first: first + i, count: 1, drawn: isDrawn ? 1 : 0 };
+        // The next pass fills the same copy.
+        const left = await this.run([part], want, "decode");
+        drawn.push(...left.map(({ ids, logits }) => ({ ids: ids.slice(), logits: logits.slice() })));
+      }
+    }
+    return drawn;
+  }
+
+  /** The pass of several rows, which may be compiled and checked now; nothing where there is none, or none that is right. */
+  private few(rows: number): Promise<FewPass | undefined> | undefined {
+    if (this.decoding.set === "plain") return undefined;
+    return this.runner.exclusively(async () => this.passes.few(rows));
+  }
+
   async ahead(rows: readonly AheadRow[], most: number): Promise<Ahead | undefined> {
-    const few = rows.length > 1 ? await this.passes.few(rows.length) : undefined;
+    const few = rows.length > 1 ? await this.few(rows.length) : undefined;
     if (rows.length > 1 && !few) return undefined;
-    this.acquire();
+    const { runner } = this;
+    runner.acquire();
     try {
       for (const { sequence, token } of rows) this.admit(sequence, [token]);
       const { gpu, state, ring, passes, drawn } = this;
       const kind = rows.some(({ draws }) => draws) ? "candidates" : "argmax";
       const dispatchesAt = (position: number) => (few ?? passes.decodeAt(position)).ahead[kind];
       const parts = { gpu, state, dispatchesAt, chosen: drawn.chosen, ring };
-      return new RunAhead(parts, rows, most, this.release);
+      return new RunAhead(parts, rows, most, runner.release);
     } catch (error) {
-      this.release();
+      runner.release();
       throw error;
     }
   }
@@ -182,35 +212,18 @@ export class LlamaModel implements LanguageModel {
    */
   async *logits(tokens: readonly number[]): AsyncGenerator<Float32Array> {
     const { vocab_size: vocab } = this.config;
-    const rows = Math.min(
-      this.state.rows.capacity,
-      tokens.length,
-      Math.max(1, Math.floor(this.gpu.bindingLimit / 4 / vocab)),
-    );
+    const { capacity } = this.state.rows;
     const sequence = this.open();
-    let buffer: GPUBuffer | undefined;
     try {
       this.admit(sequence, tokens);
-      buffer = await this.gpu.guarded(
-        "Scoring",
-        async () => this.gpu.buffer("logits of every token", 4 * rows * vocab),
-        (useless) => useless.destroy(),
-      );
-      const late = this.passes.decodeAt(this.contextLength - 1);
-      const [one, several] = [late, this.passes.prefill].map(({ set, h, append }) => [
-        ...append,
-        ...record(set.headOfAll(h, buffer!)).dispatches,
-      ]);
-      for (let at = 0; at < tokens.length; at += rows) {
-        const count = Math.min(rows, tokens.length - at);
-        const list = count === 1 ? one! : several!;
+      for (let at = 0; at < tokens.length; at += capacity) {
+        const count = Math.min(capacity, tokens.length - at);
         const logits = new Float32Array(count * vocab);
         const part = { sequence, tokens, first: at, count, drawn: 0 };
-        await this.pass([part], list, buffer, new Uint32Array(logits.buffer));
+        await this.runner.score(part, this.passes, vocab, new Uint32Array(logits.buffer));
         yield logits;
       }
     } finally {
-      buffer?.destroy();
       sequence.discard();
     }
   }
@@ -222,22 +235,26 @@ export class LlamaModel implements LanguageModel {
    */
   async calibrate(
     windows: Iterable<readonly number[]>,
-    { signal, onProgress }: { signal?: AbortSignal; onProgress?: (tokens: number) => void } = {},
+    { signal, onProgress }: CalibrationOptions = {},
   ): Promise<Importance> {
     // Before it compiles: the pass may be over by then.
-    this.expectIdle();
-    const { gpu, state, weights, readback, passes } = this;
-    return calibrate({ gpu, set: passes.prefill.set, weights, state, readback }, windows, {
+    this.runner.expectIdle();
+    const { gpu, state, weights, passes } = this;
+    const { runner, inspector } = this;
+    const holds =
+      inspector &&
+      ((dispatches: readonly Dispatch[]) => runner.exclusively(() => inspector.hold(dispatches)));
+    return calibrate({ gpu, set: passes.prefill.set, weights, state, holds }, windows, {
       signal,
       onProgress,
       admit: (sequence, window) => this.admit(sequence, window),
-      run: (part, dispatches) => this.pass([part], dispatches),
+      run: (part, dispatches) => runner.run([part], dispatches),
     });
   }
 
   /** Releases every buffer; the device stays open. */
   destroy(): void {
-    for (const part of [this.readback, this.ring, this.passes]) part.destroy();
+    for (const part of [this.runner, this.ring, this.passes]) part.destroy();
     destroyParts(this.parts);
   }
 
@@ -247,53 +264,5 @@ export class LlamaModel implements LanguageModel {
     const wrong = tokens.find((id) => !Number.isInteger(id) || id < 0 || id >= vocab);
     if (wrong !== undefined) throw new OptionError(`Token id ${wrong} is not in the vocabulary of ${vocab}.`);
     sequence.reserve(tokens.length);
-  }
-
-  /** @throws BusyError when a pass or a run is under way: its rows and what is read back have one place. */
-  private expectIdle(): void {
-    if (this.busy) {
-      throw new BusyError("The model runs a pass; await it before the next one, or end the run ahead.");
-    }
-  }
-
-  private acquire(): void {
-    this.expectIdle();
-    this.busy = true;
-  }
-
-  private readonly release = (): void => {
-    this.busy = false;
-  };
-
-  /** Runs a pass of tokens for which their sequences have room, and fills `words` with what it leaves in `source`. */
-  private async pass(
-    parts: readonly PassPart[],
-    dispatches: readonly Dispatch[],
-    source?: GPUBuffer,
-    words?: Uint32Array,
-    kind: PassKind = "prefill",
-  ): Promise<void> {
-    this.acquire();
-    try {
-      const { device } = this.gpu;
-      const { rows } = this.state;
-      rows.clear();
-      for (const part of parts) rows.add(part);
-      rows.write(device.queue);
-      const { count } = rows;
-      const isPrompt = kind === "prefill" && count > 1;
-      const started = performance.now();
-      const submits = isPrompt ? this.pacing.partsOf(dispatches, count) : [dispatches];
-      const encoder = encodeParts(device, submits, isPrompt ? "prefill" : "decode");
-      if (source && words) await this.readback.submitAndRead(encoder, source, words);
-      else {
-        device.queue.submit([encoder.finish()]);
-        await this.gpu.finished();
-      }
-      if (isPrompt) this.pacing.note(count, performance.now() - started);
-      for (const { sequence, tokens, first, count } of parts) sequence.append(tokens, first, count);
-    } finally {
-      this.release();
-    }
   }
 }

@@ -43,10 +43,10 @@ export interface Wanted {
 /** A pass of up to T rows as flat lists of dispatches: each list is all that is encoded. */
 export interface Pass {
   readonly set: KernelSet<GPUBuffer>;
-  /** The head's input of every row, as the set stores it. */
-  readonly h: GPUBuffer;
   /** Up to h: the tokens are in the cache then. */
   readonly append: readonly Dispatch[];
+  /** Behind `append`: the logits of the rows asked for. */
+  readonly head: readonly Dispatch[];
   /** As `append`, and what is wanted of the rows asked for. */
   readonly draw: Readonly<Record<Want, readonly Dispatch[]>>;
 }
@@ -57,15 +57,21 @@ interface RowPass extends Pass {
   readonly ahead: Readonly<Record<"argmax" | "candidates", readonly Dispatch[]>>;
 }
 
+/** A pass of several rows, of which it draws from all. */
+export interface FewPass extends RowPass {
+  /** Rows that it has room for, one of FEW. */
+  readonly tokens: number;
+}
+
 /** A model's passes: of one row at a position, and of up to T rows. */
 export interface Passes {
   readonly decodeAt: (position: number) => RowPass;
   readonly prefill: Pass;
   /**
    * For 2 to MOST_DRAWN rows, all of which it draws from: each gives to the bit what it gives alone. Compiled when it is needed;
-   * there is none where one row runs on `plain`.
+   * there is none where one row runs on `plain`, and undefined comes where its kernels are wrong. Nothing else may run meanwhile.
    */
-  few(rows: number): Promise<RowPass> | undefined;
+  few(rows: number): Promise<FewPass | undefined> | undefined;
   /** Releases what was allocated for several rows. */
   destroy(): void;
 }
@@ -133,12 +139,16 @@ export function rounds(decoding: Decode): boolean {
   return decoding.set === "fused" && decoding.arithmetic === "i8";
 }
 
-/** Compiles and records the passes. */
+/**
+ * Compiles and records the passes.
+ * @param holds Whether the kernels of a pass that is compiled later are right. Default: nobody looks.
+ */
 export async function recordPasses(
   gpu: Gpu,
   config: Config,
   { weights, state, activations, decoding, prefilling, vectors }: Parts,
   tokenCount: number,
+  holds?: (few: FewPass, one: Pass) => Promise<boolean>,
 ): Promise<Passes> {
   const chosen = { ...state, rows: state.rows.buffer };
   const choosing = async (drawn: number) => {
@@ -166,13 +176,14 @@ export async function recordPasses(
   ]);
   const passOf = (set: KernelSet<GPUBuffer>, choose: typeof chooseOne): Pass => {
     const { dispatches: append, result: h } = record(forward(set, weights));
-    const head = [...append, ...record(set.head(h)).dispatches];
+    const head = record(set.head(h)).dispatches;
+    const logits = [...append, ...head];
     const draw = {
-      argmax: [...head, ...choose.argmax],
-      candidates: [...head, ...choose.candidates],
-      logits: head,
+      argmax: [...logits, ...choose.argmax],
+      candidates: [...logits, ...choose.candidates],
+      logits,
     };
-    return { set, h, append, draw };
+    return { set, append, head, draw };
   };
   const rowPassOf = (set: KernelSet<GPUBuffer>, choose: typeof chooseOne): RowPass => {
     const pass = passOf(set, choose);
@@ -186,14 +197,17 @@ export async function recordPasses(
   };
   const decode = rowPassOf(one, chooseOne);
   const early = short && rowPassOf(short, chooseOne);
-  const few = new Map<number, Promise<RowPass>>();
+  const few = new Map<number, Promise<FewPass | undefined>>();
   const allocated: FusedActivations[] = [];
   const compileFew = async (arithmetic: Arithmetic, tokens: number) => {
     const between = gpu.allOrNone(() => createFused(gpu, config, state.attention, arithmetic, tokens));
     try {
       const set = await fused(gpu, config, weights, state, between, { ...decoding, arithmetic, tokens });
-      allocated.push(between);
-      return rowPassOf(set, chooseSeveral);
+      const pass = { ...rowPassOf(set, chooseSeveral), tokens };
+      const isRight = holds ? await holds(pass, decode) : true;
+      if (isRight) allocated.push(between);
+      else destroyActivations(between);
+      return isRight ? pass : undefined;
     } catch (error) {
       destroyActivations(between);
       throw error;

@@ -85,6 +85,15 @@ export class Rows {
     }
   }
 
+  /** Has `count` other ones drawn of the rows that the queue has, from `first` on. */
+  redraw(queue: GPUQueue, first: number, count: number): void {
+    this.drawnCount = count;
+    for (let d = 0; d < count; d++) this.words[DRAWN + d] = first + d;
+    this.words[1] = count;
+    queue.writeBuffer(this.buffer, 0, this.words, 0, ROWS_HEADER);
+    queue.writeBuffer(this.drawnBuffer, 0, this.words, 1, 1);
+  }
+
   /** Hands the rows to the queue. */
   write(queue: GPUQueue): void {
     this.words[0] = this.count;

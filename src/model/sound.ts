@@ -1,13 +1,14 @@
 import type { Gpu } from "../gpu/device.ts";
-import { wayLabel } from "../kernels/way.ts";
-import { type Checked, checkPasses, describeError, isWrong } from "./check/check.ts";
+import { Inspector } from "./check/check.ts";
 import type { Config } from "./config.ts";
 import type { Storage } from "./memory.ts";
 import {
   allocateParts,
   chooseAgain,
   destroyParts,
+  type FewPass,
   type Parts,
+  type Pass,
   type Passes,
   recordPasses,
   type Wanted,
@@ -23,8 +24,8 @@ interface PassOptions extends Storage, Wanted {
 interface SoundParts {
   readonly parts: Parts;
   readonly passes: Passes;
-  /** What was checked: those that were wrong too, of which the passes have none. */
-  readonly checked: readonly Checked[];
+  /** Has what was checked: those that were wrong too, of which the passes have none. */
+  readonly inspector: Inspector | undefined;
 }
 
 /**
@@ -35,16 +36,12 @@ interface SoundParts {
 export async function soundParts(gpu: Gpu, config: Config, options: PassOptions): Promise<SoundParts> {
   const { tokenCount } = options;
   let parts = await allocateParts(gpu, config, options, options);
-  const checked: Checked[] = [];
-  const known = new Set<string>();
+  const inspector = options.check ? new Inspector(gpu, config, parts.state) : undefined;
+  const holds = inspector && ((few: FewPass, one: Pass) => inspector.fewHold(few, one));
   try {
     for (;;) {
-      const passes = await recordPasses(gpu, config, parts, tokenCount);
-      const found = options.check ? await checkPasses(gpu, config, parts.state, passes, known) : [];
-      checked.push(...found);
-      const wrong = found.filter(isWrong);
-      if (wrong.length === 0) return { parts, passes, checked };
-      for (const one of wrong) gpu.wrong.set(wayLabel(one.kernel, one.way), describeError(one));
+      const passes = await recordPasses(gpu, config, parts, tokenCount, holds);
+      if (!inspector || (await inspector.passesHold(passes))) return { parts, passes, inspector };
       passes.destroy();
       parts = await chooseAgain(gpu, config, parts, options);
     }

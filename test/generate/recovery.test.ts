@@ -290,6 +290,24 @@ test("logits of every token come once each, from another model after a loss", as
   expect(recovering.model).toBe(first);
 });
 
+test("a calibration begins again on another device, three times at most", async () => {
+  const windows = ["ab", "cdef", "gh"].map((text) => ToyTokenizer.characters(text));
+  function* once() {
+    yield* windows;
+  }
+  const whole = await losing().engine.calibrate(windows);
+  expect([...whole.values()].map(([count]) => count)).toEqual([2, 4, 2]);
+  const { engine, models } = losing({ lostAt: [3, 2] });
+  expect(await engine.calibrate(once())).toEqual(whole);
+  expect(models.map(({ passes }) => passes.length)).toEqual([3, 2, 3]);
+  const hopeless = losing({ lostAt: [3, 3, 3] }).engine;
+  await expect(hopeless.calibrate(windows)).rejects.toThrow("lost 3 times without a token in between");
+  expect(await hopeless.calibrate(windows)).toEqual(whole);
+  const stopped = { signal: AbortSignal.abort(new Error("enough")) };
+  await expect(hopeless.calibrate(windows, stopped)).rejects.toThrow("enough");
+  await expect(hopeless.calibrate([[-1]])).rejects.toThrow("token id -1");
+});
+
 test("conversations are saved and restored across a loss", async () => {
   const whole = losing().engine.conversation();
   const told: string[] = [];

@@ -5,7 +5,7 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import type { Bound } from "../../src/gpu/kernel.ts";
 import type { CacheFormat } from "../../src/kernels/cache.ts";
 import { OPERATIONS } from "../../src/kernels/operations.ts";
-import { isWrong } from "../../src/model/check/check.ts";
+import { isWrong } from "../../src/model/check/checked.ts";
 import { DRAW } from "../../src/model/check/drawing.ts";
 import { parseConfig } from "../../src/model/config.ts";
 import { type LoadOptions, loadModel } from "../../src/model/load-model.ts";
@@ -207,6 +207,25 @@ describe.runIf(TRIED.length > 0)("a kernel that is wrong", () => {
     expect(refused).toBeInstanceOf(DeviceError);
     expect(String(refused)).toContain(`The kernel "${kernel}" is computed wrong by `);
     expect(String(refused)).toMatch(/\((off by [\d.]+ %|no number.*), where [\d.]+ % is allowed\)/);
+  });
+
+  it.runIf(!rung)("is told before calibration needs it first", async () => {
+    const before = gpu().allocated;
+    const on = breaking(gpu(), { moments: ["squares += value * value", "squares += value"] });
+    for (const [device, isBroken] of [
+      [gpu(), false],
+      [on, true],
+    ] as const) {
+      const model = await create(device, changes, { ...options, decode });
+      const calibrating = model.calibrate([[1, 2, 3]]);
+      if (isBroken) {
+        await expect(calibrating).rejects.toThrow('The kernel "column moments" is computed wrong by ');
+      } else expect((await calibrating).size).toBeGreaterThan(0);
+      const found = model.checked.filter(({ kernel }) => kernel === "column moments");
+      expect(found.map(isWrong)).toEqual([isBroken]);
+      model.destroy();
+    }
+    expect(gpu().allocated).toBe(before);
   });
 
   it("is one that writes past its rows", async () => {

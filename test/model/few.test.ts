@@ -1,7 +1,9 @@
 import { describe, expect, it, vi } from "vitest";
+import { isWrong } from "../../src/model/check/checked.ts";
 import type { Candidates, PassPart } from "../../src/model/language-model.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
 import { KvCache, type Sequence } from "../../src/model/sequence.ts";
+import { breaking, type Changes } from "../support/broken.ts";
 import { randomFolder } from "../support/checkpoint.ts";
 import { expectClose } from "../support/close.ts";
 import { useGpu } from "../support/gpu.ts";
@@ -20,9 +22,14 @@ const FOLLOWING = [
   [105, 6, 77],
 ];
 
-async function withModel<T>(decode: string | undefined, work: (model: LlamaModel) => Promise<T>): Promise<T> {
+async function withModel<T>(
+  decode: string | undefined,
+  work: (model: LlamaModel) => Promise<T>,
+  { on = gpu(), check = false } = {},
+): Promise<T> {
   const { open } = randomFolder({ num_key_value_heads: 2 }, 7);
-  const model = await loadModel(gpu(), open, {
+  const model = await loadModel(on, open, {
+    check,
     weights: "q4",
     cache: "q8",
     chunk: 32,
@@ -164,5 +171,66 @@ describe("a decode pass of several rows", () => {
       const row = { ...rows, sequence: others, count: 1 };
       await expect(model.run([row], "argmax", "decode")).rejects.toThrow("sequences of its own model");
     });
+  });
+});
+
+/** What the rows of the first pass of each of these give: of three sequences, of one of them three tokens in a row. */
+function several([a, b, c]: readonly Sequence[]): PassPart[] {
+  return [part(a!, 0, 1, 1), part(b!, 1, 3, 3), part(c!, 2, 1, 1)];
+}
+
+describe("the check of a decode pass of several rows", () => {
+  /** Where a row of several goes wrong that alone does not, and the kernels that it shows in. */
+  const WRONG: Record<string, Changes> = {
+    "embed group": { embed_group: ["rows.row[token]", "rows.row[0u]"] },
+    qkv: { qkv: ["let token = firstToken + t;", "let token = firstToken;"] },
+  };
+
+  it("finds nothing wrong, and leaves the cache as it was", async () => {
+    await withModel(
+      undefined,
+      async (model) => {
+        const wanted = await alone(model);
+        const sequences = await begin(model);
+        const before = model.checked.length;
+        const five = logitsOf(await model.run(several(sequences), "logits", "decode"));
+        expect(five).toEqual([wanted[0]![0], ...wanted[1]!, wanted[2]![0]]);
+        const found = model.checked.slice(before);
+        expect(found.filter(isWrong)).toEqual([]);
+        const kernels = ["embed group", "qkv", "attention split", "attention merge", "add", "gate", "head"];
+        expect(new Set(found.map(({ kernel }) => kernel))).toEqual(
+          new Set([...kernels, "sample", "advance"]),
+        );
+        expect(new Set(found.map(({ way }) => way.endsWith(", 8 rows")))).toEqual(new Set([true]));
+        // What was compiled before is not looked at again.
+        await model.run([part(sequences[0]!, 0, 1, 1), part(sequences[2]!, 2, 1, 1)], "logits", "decode");
+        const seen = model.checked.length;
+        await model.run([part(sequences[2]!, 2, 1, 1)], "logits", "decode");
+        expect(model.checked.length).toBe(seen);
+      },
+      { check: true },
+    );
+  });
+
+  it.each(Object.keys(WRONG))("does without one that is wrong in %s: rows go one by one", async (kernel) => {
+    const on = breaking(gpu(), WRONG[kernel]!);
+    const allocated = gpu().allocated;
+    await withModel(
+      undefined,
+      async (model) => {
+        const wanted = await alone(model);
+        const sequences = await begin(model);
+        const five = logitsOf(await model.run(several(sequences), "logits", "decode"));
+        expect(five).toEqual([wanted[0]![0], ...wanted[1]!, wanted[2]![0]]);
+        const wrong = model.checked.filter(isWrong);
+        expect(wrong.map((one) => one.kernel)).toContain(kernel);
+        expect(wrong.filter(({ way }) => !way.endsWith(", 8 rows"))).toEqual([]);
+        expect(on.wrong.size).toBe(0);
+        const rows = sequences.map((sequence) => ({ sequence, token: 5, draws: undefined }));
+        expect(await model.ahead([...rows, ...rows].slice(0, 5), 4)).toBeUndefined();
+      },
+      { on, check: true },
+    );
+    expect(gpu().allocated).toBe(allocated);
   });
 });

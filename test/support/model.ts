@@ -1,4 +1,5 @@
 import type { EngineModel } from "../../src/generate/recovery.ts";
+import type { CalibrationOptions, Importance } from "../../src/model/calibrate.ts";
 import { type Candidates, MAX_CANDIDATES, type PassPart, type Want } from "../../src/model/language-model.ts";
 import { KvCache, type Sequence } from "../../src/model/sequence.ts";
 import type { Identity, Snapshots } from "../../src/model/snapshots.ts";
@@ -71,6 +72,22 @@ export class FakeModel implements EngineModel {
 
   async *logits(tokens: readonly number[]): AsyncGenerator<Float32Array> {
     for (let count = 1; count <= tokens.length; count++) yield this.logitsAfter(tokens.slice(0, count));
+  }
+
+  /** Of each window how many tokens it has. */
+  async calibrate(
+    windows: Iterable<readonly number[]>,
+    { signal }: CalibrationOptions = {},
+  ): Promise<Importance> {
+    const importance = new Map<string, Float32Array>();
+    for (const window of windows) {
+      signal?.throwIfAborted();
+      this.passes.push([[...window]]);
+      this.onPass();
+      await new Promise((resolve) => setTimeout(resolve));
+      importance.set(`window ${importance.size}`, Float32Array.of(window.length));
+    }
+    return importance;
   }
 
   destroy(): void {

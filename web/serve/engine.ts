@@ -9,7 +9,7 @@ import {
   OptionError,
 } from "../../src/index.ts";
 import { wayLabel } from "../../src/kernels/way.ts";
-import { describeError, isWrong } from "../../src/model/check/check.ts";
+import { describeError, isWrong } from "../../src/model/check/checked.ts";
 import type { EngineInfo } from "../api.ts";
 import { webHost } from "../host.ts";
 import type { LossEvent } from "../protocol.ts";

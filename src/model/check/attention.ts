@@ -87,34 +87,39 @@ function sharesError(words: Uint32Array, headDim: number, wanted: readonly (read
 
 /** Attention, and what turns queries and keys and fills the cache. */
 export const ATTENTION_CHECKS: readonly Check[] = [
-  check(ROPE, (shape, { rows }, stage) => {
-    const { heads, kvHeads, headDim } = shape;
-    const { scene } = stage;
-    const count = stage.countOf(rows);
-    const width = (heads + 2 * kvHeads) * headDim;
-    const qkv = repeatedNoise(count * width, 7);
-    const head = (t: number, h: number) =>
-      Float64Array.from(qkv.subarray(t * width + h * headDim, t * width + (h + 1) * headDim));
-    const angles = scene.rows.map(({ position }) => anglesAt(shape, stage.config, position));
-    const rotated = (t: number, h: number) => turned(shape, head(t, h), angles[t]!);
-    const all = (headOf: (h: number) => Float64Array) =>
-      Float64Array.from(Array.from({ length: kvHeads }, (_, h) => [...headOf(h)]).flat());
-    const wanted = Float64Array.from(qkv);
-    for (let t = 0; t < count; t++) {
-      for (let h = 0; h < heads; h++) wanted.set(rotated(t, h), t * width + h * headDim);
-    }
-    const some = [...new Set([...scene.drawn, count - 1])].filter((t) => t < count).slice(0, CACHED_ROWS);
-    return {
-      inputs: {},
-      outputs: {
-        qkv: floats(wanted, qkv),
-        keys: appended(shape, scene, some, (t) => all((h) => rotated(t, heads + h))),
-        values: appended(shape, scene, some, (t) => all((h) => stayed(shape, head(t, heads + kvHeads + h)))),
-      },
-      allowed: F32,
-      writesCache: true,
-    };
-  }),
+  check(
+    ROPE,
+    (shape, { rows }, stage) => {
+      const { heads, kvHeads, headDim } = shape;
+      const { scene } = stage;
+      const count = stage.countOf(rows);
+      const width = (heads + 2 * kvHeads) * headDim;
+      const qkv = repeatedNoise(count * width, 7);
+      const head = (t: number, h: number) =>
+        Float64Array.from(qkv.subarray(t * width + h * headDim, t * width + (h + 1) * headDim));
+      const angles = scene.rows.map(({ position }) => anglesAt(shape, stage.config, position));
+      const rotated = (t: number, h: number) => turned(shape, head(t, h), angles[t]!);
+      const all = (headOf: (h: number) => Float64Array) =>
+        Float64Array.from(Array.from({ length: kvHeads }, (_, h) => [...headOf(h)]).flat());
+      const wanted = Float64Array.from(qkv);
+      for (let t = 0; t < count; t++) {
+        for (let h = 0; h < heads; h++) wanted.set(rotated(t, h), t * width + h * headDim);
+      }
+      const some = [...new Set([...scene.drawn, count - 1])].filter((t) => t < count).slice(0, CACHED_ROWS);
+      return {
+        inputs: {},
+        outputs: {
+          qkv: floats(wanted, qkv),
+          keys: appended(shape, scene, some, (t) => all((h) => rotated(t, heads + h))),
+          values: appended(shape, scene, some, (t) =>
+            all((h) => stayed(shape, head(t, heads + kvHeads + h))),
+          ),
+        },
+        allowed: F32,
+      };
+    },
+    { writesCache: true },
+  ),
   check(ATTENTION, (shape, buffers, stage, way) => {
     const { heads, kvHeads, headDim } = shape;
     const count = stage.countOf(buffers.rows);

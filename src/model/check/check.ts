@@ -3,44 +3,27 @@ import type { Dispatch } from "../../gpu/kernel.ts";
 import { SPLIT_POSITIONS } from "../../kernels/attention-split.ts";
 import { wayLabel } from "../../kernels/way.ts";
 import type { Config } from "../config.ts";
-import type { Passes } from "../passes.ts";
+import type { FewPass, Pass, Passes } from "../passes.ts";
 import type { State } from "../state.ts";
 import { ATTENTION_CHECKS } from "./attention.ts";
+import { type Checked, describeError, isWrong } from "./checked.ts";
 import { DRAWING_CHECKS } from "./drawing.ts";
 import { ELEMENTWISE_CHECKS } from "./elementwise.ts";
+import { checkFew } from "./few.ts";
 import { FUSED_CHECKS } from "./fused.ts";
 import { PRODUCT_CHECKS } from "./products.ts";
 import { type Run, runTrials } from "./run.ts";
 import { Scene } from "./scene.ts";
 import { Stage } from "./stage.ts";
+import type { Check } from "./trial.ts";
 
-/** A way of a kernel that was held to known results. */
-export interface Checked {
-  readonly kernel: string;
-  readonly way: string;
-  /** How far its results were off, the worst of all shapes: a share, infinite where some were no numbers or stood where none should. */
-  readonly error: number;
-  /** What it may be off. */
-  readonly allowed: number;
-}
-
-const CHECKS = [
+const CHECKS: readonly Check[] = [
   ...PRODUCT_CHECKS,
   ...FUSED_CHECKS,
   ...ATTENTION_CHECKS,
   ...ELEMENTWISE_CHECKS,
   ...DRAWING_CHECKS,
 ];
-
-/** For people: a sentence for each way that was wrong, of a model that does without it. */
-export function describeWrongWays(checked: readonly Checked[]): string[] {
-  return checked
-    .filter(isWrong)
-    .map(
-      (one) =>
-        `The kernel "${one.kernel}" is computed wrong here as "${one.way}" (${describeError(one)}): another way takes its place.`,
-    );
-}
 
 /** Rows of a prompt: a tile of 64 and a part of another; on software, where they cost time, no whole tile of the largest. */
 const [ROWS, SOFTWARE_ROWS] = [67, 11];
@@ -49,59 +32,102 @@ const FIRST_POSITION = 21;
 /** Where a token is decoded: in the second of several splits, and where nothing is split. */
 const [LATE, EARLY] = [SPLIT_POSITIONS + 44, 99];
 
-export function isWrong({ error, allowed }: Checked): boolean {
-  return error > allowed;
-}
+/** The kernels of a model, held to known results; where some were is told once. */
+export class Inspector {
+  /** What was checked: those that were wrong too. */
+  readonly checked: Checked[] = [];
+  private readonly gpu: Gpu;
+  private readonly config: Config;
+  private readonly state: State;
+  private readonly known = new Set<string>();
 
-/** For messages, behind "is": "off by 12 %, where 0.024 % is allowed". */
-export function describeError({ error, allowed }: Checked): string {
-  const percent = (share: number) => `${Number((100 * share).toPrecision(2))} %`;
-  const found = Number.isFinite(error)
-    ? `off by ${percent(error)}`
-    : "no number, or leaves some where none belong";
-  return `${found}, where ${percent(allowed)} is allowed`;
+  constructor(gpu: Gpu, config: Config, state: State) {
+    this.gpu = gpu;
+    this.config = config;
+    this.state = state;
+  }
+
+  /**
+   * Runs each kernel of passes once, on noise in the model's own buffers, which are empty still and are again after it, and
+   * compares all that it leaves with the operation in float64. Nobody takes a wrong way again on this device.
+   * @returns whether none is wrong.
+   */
+  async passesHold(passes: Passes): Promise<boolean> {
+    const { attention } = this.state;
+    const { vocab_size: vocab } = this.config;
+    return this.scenesHold([
+      [Scene.one(attention, vocab, LATE), decodeOf(passes, LATE)],
+      [Scene.one(attention, vocab, EARLY), decodeOf(passes, EARLY)],
+      [this.several(), [...passes.prefill.draw.argmax, ...passes.prefill.draw.candidates]],
+    ]);
+  }
+
+  /** As passesHold(), of some dispatches of a pass of several rows, none of which reads weights or the cache. */
+  async hold(dispatches: readonly Dispatch[]): Promise<boolean> {
+    return this.scenesHold([[this.several(), dispatches]]);
+  }
+
+  /**
+   * As passesHold(), of a pass of several rows of a model that may have its weights. What is wrong with it is not told of its ways:
+   * they are those of one row, which are right.
+   */
+  async fewHold(few: FewPass, one: Pass): Promise<boolean> {
+    const found = await checkFew(this.gpu, this.config, this.state, few, one);
+    this.checked.push(...found);
+    return !found.some(isWrong);
+  }
+
+  private async scenesHold(scenes: readonly [Scene, readonly Dispatch[]][]): Promise<boolean> {
+    const planned = scenes.flatMap(([scene, dispatches]) =>
+      dispatches.flatMap((dispatch) => {
+        const check = CHECKS.find(({ operation }) => operation === dispatch.made?.operation);
+        const key = JSON.stringify([dispatch.made, dispatch.workgroups]);
+        if (!check || this.known.has(key)) return [];
+        this.known.add(key);
+        return [{ dispatch, check, scene }];
+      }),
+    );
+    if (planned.length === 0) return true;
+    const found = await checkAll(this.gpu, new Stage(this.gpu, this.config, this.state), planned);
+    this.checked.push(...found);
+    const wrong = found.filter(isWrong);
+    for (const one of wrong) this.gpu.wrong.set(wayLabel(one.kernel, one.way), describeError(one));
+    return wrong.length === 0;
+  }
+
+  private several(): Scene {
+    const { attention, rows } = this.state;
+    const most = this.gpu.info.isFallbackAdapter ? SOFTWARE_ROWS : ROWS;
+    return Scene.several(attention, this.config.vocab_size, Math.min(rows.capacity, most), FIRST_POSITION);
+  }
 }
 
 /**
- * Runs each kernel of a model's passes once, on noise in the model's own buffers, which are empty still and are again
- * after it, and compares all that it leaves with the operation in float64.
- * @param known Dispatches that were checked before, by checkKey(): those that are checked are added.
+ * Runs checks of dispatches, those that write to the cache last, since others read it.
+ * @param planned Each with the rows of its pass.
+ * @returns of each way the worst.
  */
-export async function checkPasses(
+async function checkAll(
   gpu: Gpu,
-  config: Config,
-  state: State,
-  passes: Passes,
-  known: Set<string>,
+  stage: Stage,
+  planned: readonly { readonly dispatch: Dispatch; readonly check: Check; readonly scene: Scene }[],
 ): Promise<Checked[]> {
-  const { attention } = state;
-  const rows = Math.min(state.rows.capacity, gpu.info.isFallbackAdapter ? SOFTWARE_ROWS : ROWS);
-  const { vocab_size: vocab } = config;
-  const scenes: [Scene, readonly Dispatch[]][] = [
-    [Scene.one(attention, vocab, LATE), decodeOf(passes, LATE)],
-    [Scene.one(attention, vocab, EARLY), decodeOf(passes, EARLY)],
-    [
-      Scene.several(attention, vocab, rows, FIRST_POSITION),
-      [...passes.prefill.draw.argmax, ...passes.prefill.draw.candidates],
-    ],
-  ];
-  const stage = new Stage(gpu, config, state, scenes[0]![0]);
-  const runs: Run[] = [];
-  for (const [scene, dispatches] of scenes) {
-    stage.scene = scene;
-    for (const dispatch of dispatches) {
-      const { made, buffers } = dispatch;
-      const check = CHECKS.find(({ operation }) => operation === made?.operation);
-      const key = JSON.stringify([made, dispatch.workgroups]);
-      if (!made || !check || known.has(key)) continue;
-      known.add(key);
-      runs.push({ dispatch, trial: check.trialOf(made, buffers, stage), scene });
+  const done: Run[] = [];
+  function* runs() {
+    const writers = planned.filter(({ check }) => check.writesCache);
+    for (const { dispatch, check, scene } of [
+      ...planned.filter(({ check }) => !check.writesCache),
+      ...writers,
+    ]) {
+      stage.scene = scene;
+      const run = { dispatch, trial: check.trialOf(dispatch.made!, dispatch.buffers, stage), scene };
+      done.push(run);
+      yield run;
     }
   }
-  runs.sort((a, b) => Number(a.trial.writesCache ?? false) - Number(b.trial.writesCache ?? false));
-  const errors = await runTrials(gpu, state, stage, runs);
+  const errors = await runTrials(gpu, stage.state, runs(), (encoder) => stage.clear(encoder));
   const found = new Map<string, Checked>();
-  for (const [i, { dispatch, trial }] of runs.entries()) {
+  for (const [i, { dispatch, trial }] of done.entries()) {
     const { operation: kernel, way } = dispatch.made!;
     const checked = { kernel, way, error: errors[i]!, allowed: trial.allowed };
     const label = wayLabel(kernel, way);

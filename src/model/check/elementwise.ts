@@ -1,4 +1,5 @@
 import { EMBED } from "../../kernels/embed.ts";
+import { COLUMN_MOMENTS } from "../../kernels/moments.ts";
 import { PICK } from "../../kernels/pick.ts";
 import { RMSNORM } from "../../kernels/rmsnorm.ts";
 import { SWIGLU } from "../../kernels/swiglu.ts";
@@ -6,7 +7,7 @@ import { dot, gated, inverseRms, repeatedNoise } from "./numbers.ts";
 import { F32 } from "./tolerance.ts";
 import { type Check, check, exactly, floats } from "./trial.ts";
 
-/** What `plain` does to rows one by one. */
+/** What `plain` does to rows one by one, and calibration to all of them. */
 export const ELEMENTWISE_CHECKS: readonly Check[] = [
   check(EMBED, (shape, buffers, stage) => {
     const { columns, rows, firstRow } = shape;
@@ -47,5 +48,16 @@ export const ELEMENTWISE_CHECKS: readonly Check[] = [
     const bits = new Uint32Array(x.buffer);
     const wanted = drawn.flatMap((t) => [...bits.subarray(t * dim, (t + 1) * dim)]);
     return { inputs: { x }, outputs: { y: exactly(wanted) }, allowed: 0 };
+  }),
+  check(COLUMN_MOMENTS, ({ columns }, { rows }, stage) => {
+    const count = stage.countOf(rows);
+    const [x, before] = [repeatedNoise(count * columns, 12), repeatedNoise(2 * columns, 13)];
+    const wanted = Float64Array.from(before);
+    for (let at = 0; at < x.length; at++) {
+      const k = at % columns;
+      wanted[k]! += x[at]! ** 2;
+      wanted[columns + k]! += x[at]!;
+    }
+    return { inputs: { x }, outputs: { sums: floats(wanted, before) }, allowed: F32 };
   }),
 ];

@@ -22,30 +22,33 @@ export const FUSED_CHECKS: readonly Check[] = [
     });
     return { inputs: { norm }, outputs: { x: floats(x), stored }, allowed: F32 };
   }),
-  check(QKV, (shape, buffers, stage) => {
-    const { columns, attention, arithmetic, eps } = shape;
-    const { heads, kvHeads, headDim } = attention;
-    const { quants, scaleOf, values, squares } = activations(columns)(0);
-    const factor = inverseRms(squares, columns, eps);
-    const product = stage.products(shape, buffers, (weights) => factor * dot(weights, values));
-    const angles = anglesAt(attention, stage.config, stage.scene.rows[0]!.position);
-    const head = (h: number) => Float64Array.from({ length: headDim }, (_, i) => product(h * headDim + i));
-    const all = (count: number, headOf: (h: number) => Float64Array) =>
-      Float64Array.from(Array.from({ length: count }, (_, h) => [...headOf(h)]).flat());
-    const rotated = (h: number) => turned(attention, head(h), angles);
-    return {
-      inputs: { input: vectorOf(arithmetic, quants, scaleOf) },
-      outputs: {
-        q: floats(all(heads, rotated)),
-        keys: appended(attention, stage.scene, [0], () => all(kvHeads, (h) => rotated(heads + h))),
-        values: appended(attention, stage.scene, [0], () =>
-          all(kvHeads, (h) => stayed(attention, head(heads + kvHeads + h))),
-        ),
-      },
-      allowed: PRODUCTS[arithmetic],
-      writesCache: true,
-    };
-  }),
+  check(
+    QKV,
+    (shape, buffers, stage) => {
+      const { columns, attention, arithmetic, eps } = shape;
+      const { heads, kvHeads, headDim } = attention;
+      const { quants, scaleOf, values, squares } = activations(columns)(0);
+      const factor = inverseRms(squares, columns, eps);
+      const product = stage.products(shape, buffers, (weights) => factor * dot(weights, values));
+      const angles = anglesAt(attention, stage.config, stage.scene.rows[0]!.position);
+      const head = (h: number) => Float64Array.from({ length: headDim }, (_, i) => product(h * headDim + i));
+      const all = (count: number, headOf: (h: number) => Float64Array) =>
+        Float64Array.from(Array.from({ length: count }, (_, h) => [...headOf(h)]).flat());
+      const rotated = (h: number) => turned(attention, head(h), angles);
+      return {
+        inputs: { input: vectorOf(arithmetic, quants, scaleOf) },
+        outputs: {
+          q: floats(all(heads, rotated)),
+          keys: appended(attention, stage.scene, [0], () => all(kvHeads, (h) => rotated(heads + h))),
+          values: appended(attention, stage.scene, [0], () =>
+            all(kvHeads, (h) => stayed(attention, head(heads + kvHeads + h))),
+          ),
+        },
+        allowed: PRODUCTS[arithmetic],
+      };
+    },
+    { writesCache: true },
+  ),
   check(ADD, (shape, buffers, stage) => {
     const { columns, rows, firstRow, storedColumns, arithmetic } = shape;
     const { quants, scaleOf, values } = activations(columns)(0);

@@ -3,6 +3,9 @@ import { Noise } from "../noise.ts";
 /** Distinct rows of activations: a prime, so that the rows of a tile differ. */
 export const ACTIVATIONS = 5;
 
+/** Of groups in turns. */
+const SCALES = [6, 7, 8].map((power) => 2 ** -power);
+
 /** One row of activations, which every arithmetic can say exactly: scales of groups of 32 times integers of eight bits. */
 export interface Row {
   readonly quants: Int8Array; // [columns], in each group one of the largest
@@ -26,7 +29,7 @@ function rowOf(columns: number, index: number): Row {
   const noise = new Noise(17 + index);
   const quants = new Int8Array(columns);
   const values = new Float64Array(columns);
-  const scaleOf = (group: number) => 2 ** -(6 + ((group + index) % 3));
+  const scaleOf = (group: number) => SCALES[(group + index) % SCALES.length]!;
   let squares = 0;
   for (let k = 0; k < columns; k++) {
     const value = noise.next();

@@ -67,8 +67,17 @@ export function appended(
   };
 }
 
-/** Numbers as a cache has them: within its rounding. */
-function noteCached(worst: Worst, { cache }: AttentionShape, words: Uint32Array, wanted: Float64Array): void {
+/**
+ * Numbers as a cache has them: within its rounding.
+ * @param times How often that may have been: twice where what is wanted was read from a cache too.
+ */
+export function noteCached(
+  worst: Worst,
+  { cache }: AttentionShape,
+  words: Uint32Array,
+  wanted: Float64Array,
+  times = 1,
+): void {
   const got = unpackCache(cache, words, wanted.length);
   const size = sizeOf(wanted);
   const largest = isMixed(cache) ? codesOf(cache).largest : 0;
@@ -82,7 +91,7 @@ function noteCached(worst: Worst, { cache }: AttentionShape, words: Uint32Array,
   };
   let rounding = 0;
   for (let k = 0; k < wanted.length; k++) {
-    if (largest === 0 || k % 32 === 0) rounding = roundingOf(k);
+    if (largest === 0 || k % 32 === 0) rounding = times * roundingOf(k);
     worst.note(got[k]!, wanted[k]!, size, rounding);
   }
 }

@@ -12,27 +12,34 @@ interface SceneRow {
 
 type Words = Uint32Array<ArrayBuffer>;
 
-/** The rows of a pass: of one sequence, whose pages stand in falling order, and where there is room of a second one. */
+/** Which page an index of a sequence's line in the page table has. */
+type PageOf = (sequence: number, index: number) => number;
+
+/** The rows of a pass, and the pages of their sequences. */
 export class Scene {
   readonly rows: readonly SceneRow[];
   /** Rows that are drawn. */
   readonly drawn: readonly number[];
   private readonly shape: AttentionShape;
+  private readonly pageOf: PageOf;
 
-  private constructor(
+  /** @param rows Their place in the cache is by default that of their position. */
+  constructor(
     shape: AttentionShape,
-    rows: readonly Omit<SceneRow, "place">[],
+    rows: readonly (Omit<SceneRow, "place"> & { readonly place?: number })[],
     drawn: readonly number[],
+    pageOf: PageOf,
   ) {
     this.shape = shape;
     this.drawn = drawn;
-    this.rows = rows.map((row) => ({ ...row, place: this.placeOf(row.sequence, row.position) }));
+    this.pageOf = pageOf;
+    this.rows = rows.map((row) => ({ place: this.placeOf(row.sequence, row.position), ...row }));
   }
 
   /** A row at a position, or at the last that the context has. */
   static one(shape: AttentionShape, vocab: number, position: number): Scene {
     const row = { token: vocab - 1, position: Math.min(position, shape.context - 1), sequence: 0 };
-    return new Scene(shape, [row], [0]);
+    return new Scene(shape, [row], [0], backward(shape));
   }
 
   /** `count` rows or what the context allows: the first sequence's from `position` on, and three of another's beginning. */
@@ -43,13 +50,12 @@ export class Scene {
     const own = Math.min(count - others, shape.context);
     const first = Math.min(position, shape.context - own);
     const rows = Array.from({ length: own + others }, (_, t) => ({
-      // Distinct ones: the last row of the vocabulary's matrices is among them.
-      token: (vocab - 1 + 7919 * t) % vocab,
+      token: tokenOf(vocab, t),
       position: t < own ? first + t : t - own,
       sequence: t < own ? 0 : 1,
     }));
     const drawn = [...new Set([0, own - 1, own + others - 1])];
-    return new Scene(shape, rows, drawn);
+    return new Scene(shape, rows, drawn, backward(shape));
   }
 
   placeOf(sequence: number, position: number): number {
@@ -81,8 +87,14 @@ export class Scene {
       this.pageOf(Math.floor(i / width), i % width),
     );
   }
+}
 
-  private pageOf(sequence: number, index: number): number {
-    return sequence === 0 ? this.shape.pages - 1 - index : index;
-  }
+/** Distinct ones, the last row of the vocabulary's matrices among them. */
+export function tokenOf(vocab: number, t: number): number {
+  return (vocab - 1 + 7919 * t) % vocab;
+}
+
+/** A sequence's pages in falling order; a second one's from the first on, where there is room. */
+function backward({ pages }: AttentionShape): PageOf {
+  return (sequence, index) => (sequence === 0 ? pages - 1 - index : index);
 }

@@ -30,7 +30,7 @@ export class Stage {
   readonly config: Config;
   readonly state: State;
   /** The rows of the pass at hand. */
-  scene: Scene;
+  scene!: Scene;
   private readonly gpu: Gpu;
   private readonly values = new Noise();
   /** By what is bound. */
@@ -38,11 +38,10 @@ export class Stage {
   private readonly caches = new Map<Bound, Float32Array>();
   private readonly filled: Part[] = [];
 
-  constructor(gpu: Gpu, config: Config, state: State, scene: Scene) {
+  constructor(gpu: Gpu, config: Config, state: State) {
     this.gpu = gpu;
     this.config = config;
     this.state = state;
-    this.scene = scene;
   }
 
   /** Rows of a pass that a kernel is told of by `rows`: all of them, or those that are drawn. */
@@ -91,7 +90,8 @@ export class Stage {
     const distinct = { ...shape, kvHeads: 1 };
     let stored = this.caches.get(buffer);
     if (!stored) {
-      const packed = this.noisyCache(
+      const packed = noisyCache(
+        this.values,
         cache,
         packedBytes(distinct, DISTINCT_ROWS) / 4,
         DISTINCT_ROWS * headDim,
@@ -126,16 +126,15 @@ export class Stage {
     fillRepeatedly(this.gpu, part, pattern, bytes);
     this.filled.push(part);
   }
+}
 
-  /** Words of a cache that stand for `count` numbers from -1 to 1. */
-  private noisyCache(cache: CacheFormat, length: number, count: number): Words {
-    const { values } = this;
-    if (cache === "f32") return new Uint32Array(values.take(count).buffer);
-    if (cache === "f16") return new Uint32Array(Uint16Array.from(values.take(count), toHalf).buffer);
-    const words = Uint32Array.from({ length }, () => Math.floor((values.next() + 1) * 2 ** 31));
-    const group = toHalf(2 / codesOf(cache).largest) + 0x10000 * toHalf(-1);
-    return words.fill(group, (count * codesOf(cache).bits) / 32);
-  }
+/** Words of a cache that stand for `count` numbers from -1 to 1: all codes first, then the words of their groups. */
+export function noisyCache(values: Noise, cache: CacheFormat, length: number, count: number): Words {
+  if (cache === "f32") return new Uint32Array(values.take(count).buffer);
+  if (cache === "f16") return new Uint32Array(Uint16Array.from(values.take(count), toHalf).buffer);
+  const words = Uint32Array.from({ length }, () => Math.floor((values.next() + 1) * 2 ** 31));
+  const group = toHalf(2 / codesOf(cache).largest) + 0x10000 * toHalf(-1);
+  return words.fill(group, (count * codesOf(cache).bits) / 32);
 }
 
 /** Of the cache's formats with codes: their bits, and the largest. */

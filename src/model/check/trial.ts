@@ -24,8 +24,6 @@ export interface Trial {
   /** By binding. */
   readonly outputs: Readonly<Record<string, Output>>;
   readonly allowed: number;
-  /** Whether it changes the KV cache, which others read: it runs after them. */
-  readonly writesCache?: boolean;
 }
 
 type Buffers = Readonly<Record<string, Bound>>;
@@ -33,6 +31,8 @@ type Buffers = Readonly<Record<string, Bound>>;
 /** How the dispatches of one operation are tried. */
 export interface Check {
   readonly operation: string;
+  /** Whether it changes the KV cache, which others read: it runs after them. */
+  readonly writesCache: boolean;
   trialOf(made: Made, buffers: Buffers, stage: Stage): Trial;
 }
 
@@ -40,9 +40,11 @@ export interface Check {
 export function check<Shape, Binding extends string>(
   { name }: Operation<Shape, Binding>,
   trialOf: (shape: Shape, buffers: Readonly<Record<Binding, Bound>>, stage: Stage, way: string) => Trial,
+  { writesCache = false } = {},
 ): Check {
   return {
     operation: name,
+    writesCache,
     // Whoever made a dispatch of this name had a shape and buffers of these types: see prepare() in kernels/way.ts.
     trialOf: ({ shape, way }, buffers, stage) =>
       trialOf(shape as Shape, buffers as Readonly<Record<Binding, Bound>>, stage, way),

@@ -209,8 +209,5 @@ export async function fused(
     *head(h) {
       yield* head({ input: h, logits });
     },
-    *headOfAll(h, logits) {
-      yield* head({ input: h, logits });
-    },
   };
 }

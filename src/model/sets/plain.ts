@@ -104,22 +104,19 @@ export async function plain(
       ? linear(gpu, matrix, count, { accumulate })
       : product(gpu, matrix, count, way, quads, accumulate);
   }
-  const [linears, lookUp, normalise, rotate, attend, mixBack, activate, pick, headOfDrawn, headOfAll] =
-    await Promise.all([
-      Promise.all(products).then((all) => new Map(all)),
-      embed(gpu, weights.embed, tokens),
-      prepare(gpu, RMSNORM, { dim, eps, tokens }),
-      prepare(gpu, ROPE, pass),
-      prepare(gpu, ATTENTION, pass),
-      isMixed(attention.cache)
-        ? prepare(gpu, MIX, { width: attention.heads * attention.headDim, tokens })
-        : undefined,
-      prepare(gpu, SWIGLU, { hidden, tokens }),
-      prepare(gpu, PICK, { dim }),
-      // Few rows or all, of one row the logits are the same.
-      productWith(weights.head, tokens > 1 ? MOST_DRAWN : 1),
-      productWith(weights.head, tokens),
-    ]);
+  const [linears, lookUp, normalise, rotate, attend, mixBack, activate, pick, head] = await Promise.all([
+    Promise.all(products).then((all) => new Map(all)),
+    embed(gpu, weights.embed, tokens),
+    prepare(gpu, RMSNORM, { dim, eps, tokens }),
+    prepare(gpu, ROPE, pass),
+    prepare(gpu, ATTENTION, pass),
+    isMixed(attention.cache)
+      ? prepare(gpu, MIX, { width: attention.heads * attention.headDim, tokens })
+      : undefined,
+    prepare(gpu, SWIGLU, { hidden, tokens }),
+    prepare(gpu, PICK, { dim }),
+    productWith(weights.head, tokens > 1 ? MOST_DRAWN : 1),
+  ]);
   const multiply = (matrix: Matrix, x: GPUBuffer, y: GPUBuffer) => linears.get(matrix)!({ x, y, rows });
   return {
     *embed(norm) {
@@ -149,10 +146,7 @@ export async function plain(
     },
     *head(h) {
       if (tokens > 1) yield pick({ x: h, y: drawn, rows });
-      yield* headOfDrawn(tokens > 1 ? { x: drawn, y: logits, rows: drawnRows } : { x: h, y: logits, rows });
-    },
-    *headOfAll(h, y) {
-      yield* headOfAll({ x: h, y, rows });
+      yield* head(tokens > 1 ? { x: drawn, y: logits, rows: drawnRows } : { x: h, y: logits, rows });
     },
   };
 }
