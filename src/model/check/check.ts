@@ -78,17 +78,7 @@ export class Inspector {
   }
 
   private async scenesHold(scenes: readonly [Scene, readonly Dispatch[]][]): Promise<boolean> {
-    const planned = scenes.flatMap(([scene, dispatches]) =>
-      dispatches.flatMap((dispatch) => {
-        const check = CHECKS.find(({ operation }) => operation === dispatch.made?.operation);
-        const key = JSON.stringify([dispatch.made, dispatch.workgroups]);
-        if (!check || this.known.has(key)) return [];
-        this.known.add(key);
-        return [{ dispatch, check, scene }];
-      }),
-    );
-    if (planned.length === 0) return true;
-    const found = await checkAll(this.gpu, new Stage(this.gpu, this.config, this.state), planned);
+    const found = await checkScenes(this.gpu, this.config, this.state, scenes, this.known);
     this.checked.push(...found);
     const wrong = found.filter(isWrong);
     for (const one of wrong) this.gpu.wrong.set(wayLabel(one.kernel, one.way), describeError(one));
@@ -103,15 +93,28 @@ export class Inspector {
 }
 
 /**
- * Runs checks of dispatches, those that write to the cache last, since others read it.
- * @param planned Each with the rows of its pass.
+ * Checks dispatches, each with the rows of its pass; those that write to the cache last, since others read it.
+ * @param known Those that were checked before: these are added.
  * @returns of each way the worst.
  */
-async function checkAll(
+export async function checkScenes(
   gpu: Gpu,
-  stage: Stage,
-  planned: readonly { readonly dispatch: Dispatch; readonly check: Check; readonly scene: Scene }[],
+  config: Config,
+  state: State,
+  scenes: readonly [Scene, readonly Dispatch[]][],
+  known = new Set<string>(),
 ): Promise<Checked[]> {
+  const planned = scenes.flatMap(([scene, dispatches]) =>
+    dispatches.flatMap((dispatch) => {
+      const check = CHECKS.find(({ operation }) => operation === dispatch.made?.operation);
+      const key = JSON.stringify([dispatch.made, dispatch.workgroups]);
+      if (!check || known.has(key)) return [];
+      known.add(key);
+      return [{ dispatch, check, scene }];
+    }),
+  );
+  if (planned.length === 0) return [];
+  const stage = new Stage(gpu, config, state);
   const done: Run[] = [];
   function* runs() {
     const writers = planned.filter(({ check }) => check.writesCache);
@@ -125,7 +128,7 @@ async function checkAll(
       yield run;
     }
   }
-  const errors = await runTrials(gpu, stage.state, runs(), (encoder) => stage.clear(encoder));
+  const errors = await runTrials(gpu, state, runs(), (encoder) => stage.clear(encoder));
   const found = new Map<string, Checked>();
   for (const [i, { dispatch, trial }] of done.entries()) {
     const { operation: kernel, way } = dispatch.made!;

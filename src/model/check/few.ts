@@ -31,8 +31,8 @@ export async function checkFew(
   gpu: Gpu,
   config: Config,
   state: State,
-  few: FewPass,
-  one: Pass,
+  few: Pick<FewPass, "append" | "head" | "ahead" | "tokens">,
+  one: Pick<Pass, "append" | "head">,
 ): Promise<Checked[]> {
   const { attention } = state;
   const pages = Math.min(PAGES, attention.pages);
