@@ -5,7 +5,7 @@ import { packRows } from "../quantize/pack.ts";
 import { storedBytes } from "../stored.ts";
 
 /** Of the buffer that others are filled from: so large that few copies fill a matrix. */
-const SOURCE_BYTES = 2 ** 20;
+const SOURCE_BYTES = 2 ** 18;
 /** Distinct rows of a matrix of noise: no divisor of a workgroup's 32, so that rows that are mixed up show. */
 const NOISE_ROWS = 5;
 

@@ -47,9 +47,9 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
   hadamard: ["mix", "countOneBits(lane & j)", "(lane & j)"],
   head: ["head", "= products[i] *", "= products[i ^ 1u] *"],
   input_f16: ["head", "array(input[at + 4u], input[at + 5u]", "array(input[at + 5u], input[at + 4u]"],
-  input_f32: ["head", "input[at + 16u].xy", "input[at + 16u].yx"],
+  input_f32: ["head", "+ group / 4u][group % 4u]", "+ group / 4u][0u]"],
   input_i8: ["head", "token * VECTOR + PAIRS * RECORD + group / 4u", "token * VECTOR + group / 4u"],
-  input_norm: ["head", "group += NORM_LANES", "group += 2u * NORM_LANES"],
+  input_norm: ["head", "sum / f32(COLUMNS)", "sum / f32(COLUMNS + 1u)"],
   leave_share: [
     "attentionSplit",
     "parts[into + 2u * lane + 1u] = high",
@@ -60,20 +60,20 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
   matmul_matrix: ["linear", "halves(w.low, w.high)", "halves(w.high, w.low)"],
   matmul_narrow: ["linearOfQuads", "sums1.w += dotPair(weights1, d)", "sums1.w += dotPair(weights1, c)"],
   matmul_narrow_f32: ["linear", "dot(a, w3.low)", "dot(b, w3.low)"],
-  matmul_tiles: ["linearOfQuads", "- own.y * minima", ""],
+  matmul_tiles: ["linearOfQuads", "scales * vec4f(dots[t])", "scales.yxzw * vec4f(dots[t])"],
   matvec: ["linear", "dot(w.high, high)", "dot(w.high, low)"],
   merged_mixed: ["attentionMerge", "let back = hadamard(four, lane);", "let back = four;"],
   merged_plain: ["attentionMerge", "return y;", "return 1.01 * y;"],
   mix: ["mix", "let mixed = hadamard(y[at], lane)", "let mixed = 2.0 * hadamard(y[at], lane)"],
   moments: ["squares", "squares += value * value", "squares += value"],
   narrow: ["head", "subgroupShuffle(odd, 3u)", "subgroupShuffle(odd, 2u)"],
-  octet_f16: ["attention", "unpack2x16float(words.w)", "unpack2x16float(words.z)"],
-  octet_f32: ["attention", "values[2u * at + 1u]", "values[2u * at]"],
-  octet_q4: ["attention", "lift(codes >> 4u)", "lift(codes >> 3u)"],
-  octet_q8: ["attention", "lift(codes.y >> 8u)", "lift(codes.y >> 7u)"],
-  pages: ["rope", "position / PAGE] * PAGE", "position / PAGE / 2u] * PAGE"],
+  octet_f16: ["attentionSplit", "unpack2x16float(words.w)", "unpack2x16float(words.z)"],
+  octet_f32: ["attentionSplit", "values[2u * at + 1u]", "values[2u * at]"],
+  octet_q4: ["attentionSplit", "lift(codes >> 4u)", "lift(codes >> 3u)"],
+  octet_q8: ["attentionSplit", "lift(codes.y >> 8u)", "lift(codes.y >> 7u)"],
+  pages: ["rope", "pages[sequence * SEQUENCE_PAGES", "pages[0u * SEQUENCE_PAGES"],
   pick: ["pick", "rows.drawn[d / 4u][d % 4u]", "rows.drawn[d / 4u][0u]"],
-  put_mixed: ["qkv", "keys[FIRST_WORD + group]", "keys[FIRST_WORD + row]"],
+  put_mixed: ["qkv", "keys[FIRST_WORD + group] = rounded.group", "keys[FIRST_WORD + group] = rounded.codes"],
   put_plain: ["qkv", "select(0u, HEAD_DIM / 8u, lane >= 4u)", "select(4u, HEAD_DIM / 8u, lane >= 4u)"],
   qkv: ["qkv", "select(sine, -sine, lane < 4u)", "select(-sine, sine, lane < 4u)"],
   quantise: ["quantise", "round(x[first + i] * inverse)", "trunc(x[first + i] * inverse)"],
@@ -112,12 +112,19 @@ function filesOf({ way, shape }: Subject): readonly string[] {
   return way.files(shape);
 }
 
+/** Of the ways of a product of one row, the least to compile come first. */
+const SMALLEST = ["narrow", "8x1"];
+
 function subjectWith(file: string, name: Name): Subject | undefined {
-  for (const subject of subjectsOf(name)) {
-    if (allows(gpu(), subject) && filesOf(subject).includes(file)) return subject;
-  }
-  return undefined;
+  const possible = [...subjectsOf(name)].filter(
+    (subject) => allows(gpu(), subject) && filesOf(subject).includes(file),
+  );
+  const small = SMALLEST.map((end) => possible.find(({ way }) => way.name.endsWith(end)));
+  return small.find((subject) => subject) ?? possible[0];
 }
+
+/** What takes long to compile, and is right as test/kernels has it. */
+const LONG = ["attention_tiles"];
 
 /** The scene that a subject's check is of. */
 function sceneOf(subject: Subject, state: ReturnType<typeof stateOf>): Scene {
@@ -153,7 +160,7 @@ describe.runIf(!rung && !limits)("the check of a kernel", () => {
       expect(found).toMatchObject({ kernel: subject.operation.name, way: subject.way.name });
       return found!;
     };
-    expect(isWrong(await errorOn(gpu()))).toBe(false);
+    if (!LONG.includes(file)) expect(isWrong(await errorOn(gpu()))).toBe(false);
     const wrong = await errorOn(breaking(gpu(), { [file]: [find, replace] }));
     expect(wrong.error).toBeGreaterThan(wrong.allowed);
     expect(gpu().allocated).toBe(before);

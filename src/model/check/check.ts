@@ -26,9 +26,9 @@ const CHECKS: readonly Check[] = [
 ];
 
 /** Rows of a prompt: a tile of 64 and a part of another; on software, where they cost time, no whole tile of the largest. */
-const [ROWS, SOFTWARE_ROWS] = [67, 11];
+const [ROWS, SOFTWARE_ROWS] = [67, 9];
 /** Where a prompt's rows begin: they go on in another page. */
-const FIRST_POSITION = 21;
+const FIRST_POSITION = 29;
 /** Where a token is decoded: in the second of several splits, and where nothing is split. */
 const [LATE, EARLY] = [SPLIT_POSITIONS + 44, 99];
 

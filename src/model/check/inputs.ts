@@ -1,7 +1,7 @@
 import { Noise } from "../noise.ts";
 
 /** Distinct rows of activations: a prime, so that the rows of a tile differ. */
-export const ACTIVATIONS = 5;
+export const ACTIVATIONS = 3;
 
 /** Of groups in turns. */
 const SCALES = [6, 7, 8].map((power) => 2 ** -power);

@@ -21,7 +21,7 @@ import type { Scene } from "./scene.ts";
  * Distinct rows of a slab of noise, and of a KV cache. What is wanted of every row of a product takes so many sums. A prime, so
  * that the rows of a workgroup, tile or page differ.
  */
-const DISTINCT_ROWS = 7;
+const DISTINCT_ROWS = 5;
 
 type Words = Uint32Array<ArrayBuffer>;
 
