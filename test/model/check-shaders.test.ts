@@ -30,11 +30,17 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
   codes_q4: ["rope", "own.w << 12u", "own.w << 11u"],
   codes_q8: ["rope", "own.w << 24u", "own.w << 23u"],
   dot_f16_f32: ["head", "unpack2x16float(words.w)", "unpack2x16float(words.z)"],
+  dot_q4: ["head", "f32(minimum) * sums.y", "f32(minimum) * sums.x"],
   dot_q4_f16: ["head", "fma(low(odd), bitcast<vec2<f16>>(x.y)", "fma(low(odd), bitcast<vec2<f16>>(x.x)"],
   dot_q4_f32: ["head", "lift(word >> 8u)", "lift(word >> 4u)"],
   dot_q4_i8: ["head", "dot4I8Packed(high.w, x[1].w)", "dot4I8Packed(high.w, x[1].z)"],
   dot_q4_narrow: ["head", "(codes.y >> 4u) & 12u", "(codes.y >> 4u) & 4u"],
-  dot_q8_f16: ["head", "scale.y * (step.sums.z", "scale.x * (step.sums.z"],
+  dot_q8: ["head", "scale.y * groups.y", "scale.x * groups.y"],
+  dot_q8_f16: [
+    "head",
+    "step.sums.z * dotGroup(c, d, step.second)",
+    "step.sums.x * dotGroup(c, d, step.second)",
+  ],
   dot_q8_f32: ["head", "dot(fourOf(b.w), input[x + 7u])", "dot(fourOf(b.w), input[x + 6u])"],
   dot_q8_i8: ["head", "dot4I8Packed(b.w, x[1].w)", "dot4I8Packed(b.w, x[1].z)"],
   dot_q8_narrow: ["head", "w.scale.y * (x.sums.z", "w.scale.x * (x.sums.z"],
@@ -73,10 +79,12 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
   octet_q8: ["attentionSplit", "lift(codes.y >> 8u)", "lift(codes.y >> 7u)"],
   pages: ["rope", "pages[sequence * SEQUENCE_PAGES", "pages[0u * SEQUENCE_PAGES"],
   pick: ["pick", "rows.drawn[d / 4u][d % 4u]", "rows.drawn[d / 4u][0u]"],
+  product: ["linear", "Y_COLUMNS + FIRST_ROW + row", "Y_COLUMNS + FIRST_ROW + (row ^ 1u)"],
   put_mixed: ["qkv", "keys[FIRST_WORD + group] = rounded.group", "keys[FIRST_WORD + group] = rounded.codes"],
   put_plain: ["qkv", "select(0u, HEAD_DIM / 8u, lane >= 4u)", "select(4u, HEAD_DIM / 8u, lane >= 4u)"],
   qkv: ["qkv", "select(sine, -sine, lane < 4u)", "select(-sine, sine, lane < 4u)"],
   quantise: ["quantise", "round(x[first + i] * inverse)", "trunc(x[first + i] * inverse)"],
+  queries: ["attention", "GROUP + query % GROUP)", "GROUP + (query + 1u) % GROUP)"],
   quartet_f16: ["attention", "unpack2x16float(words.y)", "unpack2x16float(words.x)"],
   quartet_f32: ["attention", "return values[at];", "return values[at].yxzw;"],
   quartet_q4: ["attention", "at % 2u * 16u", "0u"],
@@ -89,9 +97,11 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
   round_group: ["rope", "round((y - m) * factor)", "floor((y - m) * factor)"],
   rows: ["embed", "  padding1: u32,\n", "  padding1: u32,\n  padding2: vec4u,\n"],
   sample: ["sample", "sum <= drawn", "2u * sum <= drawn"],
-  store_f16: ["attentionMerge", "bitcast<u32>(scale * sums.y)", "bitcast<u32>(sums.y)"],
+  store_f16: ["attentionMerge", "return halves.x + halves.y;", "return halves.x;"],
   store_f32: ["attentionMerge", "sums += fourSums[8u * lane + i];", "sums = fourSums[8u * lane + i];"],
-  store_i8: ["attentionMerge", "bitcast<u32>(scale * f32(sum))", "bitcast<u32>(f32(sum))"],
+  store_i8: ["attentionMerge", "quants.x + quants.y + quants.z + quants.w", "quants.x + quants.y + quants.z"],
+  store_rounded: ["attentionMerge", "sum += fourSums[8u * lane + i]", "sum = fourSums[8u * lane + i]"],
+  stored_group: ["attentionMerge", "storedTile[i] = value", "storedTile[i] = 1.01 * value"],
   swiglu: ["swiglu", "1.0 + exp(-gate)", "1.0 + exp(gate)"],
   tile_q4: ["linearOfQuads", "words.y, words.y >> 4u", "words.x, words.y >> 4u"],
   tile_q8: ["linearOfQuads", "vec4f(scale.x, 0.0, scale.y, 0.0)", "vec4f(scale.x, 0.0, scale.x, 0.0)"],
@@ -103,7 +113,7 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
 };
 
 /** Nothing but names and sizes, which do not compile, or of which a kernel is told, when they are others. */
-const DECLARED = ["columns", "matrix_8", "matrix_16", "tokens_1"];
+const DECLARED = ["columns", "heads", "matrix_8", "matrix_16", "tokens_1"];
 
 const gpu = useGpu(testDeviceOptions(), [DAWN_SUBGROUP_MATRIX]);
 const { rung, limits } = testDeviceOptions();
