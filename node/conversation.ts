@@ -1,3 +1,4 @@
+import { writeAll } from "../src/convert/output.ts";
 import type { Conversation } from "../src/generate/conversation.ts";
 import { createFile } from "./convert/output.ts";
 
@@ -7,12 +8,5 @@ import { createFile } from "./convert/output.ts";
  * @throws StorageError when the file cannot be written, and what save() throws.
  */
 export async function saveConversation(conversation: Conversation, path: string): Promise<void> {
-  const file = await createFile(path);
-  try {
-    for await (const bytes of conversation.bytes()) await file.write(bytes);
-    await file.finish();
-  } catch (error) {
-    await file.discard();
-    throw error;
-  }
+  await writeAll(await createFile(path), conversation.bytes());
 }

@@ -4,13 +4,8 @@ export type { BenchmarkOptions, BenchmarkReport } from "./benchmark/report.ts";
 export { httpFolder, httpSource } from "./checkpoint/http.ts";
 export { type ByteSource, blobSource, bytesSource, type OpenFile } from "./checkpoint/source.ts";
 export * from "./errors.ts";
-export type {
-  AnswerStream,
-  FinishReason,
-  FoundAnswer,
-  GenerationResult,
-  GenerationStream,
-} from "./generate/answer.ts";
+export type { GenerationStream } from "./generate/answer.ts";
+export type { AnswerStream, FinishReason, FoundAnswer, GenerationResult } from "./generate/answer-stream.ts";
 export { ChatFormat } from "./generate/chat.ts";
 export type { Conversation } from "./generate/conversation.ts";
 export { Engine, type EngineParts } from "./generate/engine.ts";

@@ -35,7 +35,7 @@ export type LossEvent =
   | { readonly kind: "gone"; readonly failure: Failure };
 
 /** Of how many tokens a conversation is, and what the model is to be packed as, where that is not as it is. */
-export interface InspectedAs {
+interface InspectedAs {
   readonly context?: number;
   readonly pack?: string;
 }

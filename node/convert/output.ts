@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { access, type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
-import type { PendingFile } from "../../src/convert/output.ts";
+import { type PendingFile, writeAll } from "../../src/convert/output.ts";
 import { StorageError } from "../../src/errors.ts";
 
 /** Written bytes after which the disk is asked to begin with them, so that the end need not wait for all. */
@@ -64,14 +64,8 @@ export async function expectWritable(path: string): Promise<void> {
 
 /** A small file at once, in place of what had its name. */
 export async function replaceFile(path: string, contents: string | Uint8Array): Promise<void> {
-  const file = await createFile(path);
-  try {
-    await file.write(typeof contents === "string" ? new TextEncoder().encode(contents) : contents);
-    await file.finish();
-  } catch (error) {
-    await file.discard();
-    throw error;
-  }
+  const bytes = typeof contents === "string" ? new TextEncoder().encode(contents) : contents;
+  await writeAll(await createFile(path), [bytes]);
 }
 
 /** @throws StorageError when the folder for a result is not there and cannot be made, or cannot be read. */

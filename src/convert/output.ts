@@ -9,6 +9,20 @@ export interface PendingFile {
   discard(): Promise<void>;
 }
 
+/** Writes a file as a whole: what fails leaves nothing of it. */
+export async function writeAll(
+  file: PendingFile,
+  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<void> {
+  try {
+    for await (const bytes of pieces) await file.write(bytes);
+    await file.finish();
+  } catch (error) {
+    await file.discard();
+    throw error;
+  }
+}
+
 /** The folder that a conversion writes to, by plain names. What cannot be done is a StorageError that tells the path. */
 export interface OutputFolder {
   /** For messages, as the words below are. */

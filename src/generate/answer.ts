@@ -1,45 +1,10 @@
 import type { StreamDecoder } from "../tokenizer/decoder.ts";
+import { type FinishReason, type FoundAnswer, type GenerationResult, PulledAnswer } from "./answer-stream.ts";
 import type { Hypothesis } from "./beams.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { type Found, type Search, searchBeams } from "./search.ts";
 import { type Released, StopFilter } from "./stop.ts";
 import type { Request, Ticket } from "./ticket.ts";
-
-/** An answer of a beam search. */
-export interface FoundAnswer {
-  readonly text: string;
-  /** Log probability / tokens ** length_penalty, of all its tokens: those behind a stop string too. */
-  readonly score: number;
-  readonly finish_reason: FinishReason;
-}
-
-/** "stop": the model ended its answer, or a stop string came; "length": max_tokens, or a full context, or for the beams of a search a full cache. */
-export type FinishReason = "stop" | "length" | "abort";
-
-export interface GenerationResult {
-  /** The answer: every piece that was given out. */
-  readonly text: string;
-  readonly finish_reason: FinishReason;
-  /** Of a beam search the `num_return_sequences` best answers, the best first; fewer when it was ended early. */
-  readonly sequences?: readonly FoundAnswer[];
-  /** The seed that gives the same answer again. */
-  readonly seed: number;
-  readonly usage: {
-    readonly prompt_tokens: number;
-    /** Sampled tokens, the one that ended the answer included; of a beam search those of all `sequences`. */
-    readonly completion_tokens: number;
-    /** Tokens of the prompt that were still in the KV cache. */
-    readonly cached_tokens: number;
-  };
-  readonly timings: {
-    /** From the first pull to the first token, which a beam search gives out at its end only; null when none came. */
-    readonly time_to_first_token_ms: number | null;
-    /** Prompt tokens that were not cached, over the time to the first token, waiting included. */
-    readonly prefill_tokens_per_second: number | null;
-    /** Tokens after the first (of a beam search, of one beam), over the time the model took for them; null when there was but one. */
-    readonly decode_tokens_per_second: number | null;
-  };
-}
 
 /** One answer to be generated. */
 export interface Job extends Request {
@@ -55,28 +20,14 @@ export interface Job extends Request {
   readonly signal: AbortSignal | undefined;
 }
 
-/** What an answer is to whoever reads it, here or in a page whose engine runs in a worker. */
-export interface AnswerStream extends AsyncIterable<string> {
-  /** As that of a GenerationStream. */
-  readonly result: Promise<GenerationResult>;
-  /** The whole answer at once. */
-  complete(): Promise<GenerationResult>;
-}
-
 /**
  * An answer as it comes: `for await (const piece of stream)` yields text in whole characters. Nothing runs before the
  * first piece is asked for, and then only a few passes ahead of what is read: leaving the loop cancels, as does the signal.
  * It can be iterated once.
  */
-export class GenerationStream implements AnswerStream {
-  /**
-   * Settles when the iteration ends, however it does; rejects with the error that the iteration throws. It does not
-   * start anything: use `complete()` to have the whole answer at once.
-   */
-  readonly result: Promise<GenerationResult>;
+export class GenerationStream extends PulledAnswer {
   private readonly job: Job;
   private readonly pieces: AsyncGenerator<string, void>;
-  private settle!: { resolve: (result: GenerationResult) => void; reject: (error: unknown) => void };
   private text = "";
   private finish: FinishReason = "abort";
   private sampled = 0;
@@ -89,13 +40,9 @@ export class GenerationStream implements AnswerStream {
   private readonly over = new AbortController();
 
   constructor(job: Job) {
+    super();
     this.job = job;
     this.pieces = this.run();
-    this.result = new Promise((resolve, reject) => {
-      this.settle = { resolve, reject };
-    });
-    // Whoever iterates has the error from the iteration; an unread `result` must not end the process.
-    this.result.catch(() => {});
   }
 
   [Symbol.asyncIterator](): AsyncIterator<string, void> {
@@ -109,12 +56,6 @@ export class GenerationStream implements AnswerStream {
         return end;
       },
     };
-  }
-
-  /** Generates the whole answer without giving it out piece by piece. */
-  async complete(): Promise<GenerationResult> {
-    for await (const _ of this);
-    return this.result;
   }
 
   /** Puts the request into the scheduler's hands for decode(), and takes it back however that ends. */

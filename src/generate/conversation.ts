@@ -1,4 +1,4 @@
-import type { AnswerStream } from "./answer.ts";
+import type { AnswerStream } from "./answer-stream.ts";
 import type { GenerationOptions } from "./options.ts";
 import type { Message } from "./template.ts";
 

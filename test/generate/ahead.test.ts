@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Engine, type GenerationOptions, type LlamaModel, load } from "../../node/index.ts";
-import type { GenerationResult } from "../../src/generate/answer.ts";
+import type { GenerationResult } from "../../src/generate/answer-stream.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 
 /** The longest prompt and answer together: four pages. */

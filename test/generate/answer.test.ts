@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { type FinishReason, GenerationStream, type Job } from "../../src/generate/answer.ts";
+import { GenerationStream, type Job } from "../../src/generate/answer.ts";
+import type { FinishReason } from "../../src/generate/answer-stream.ts";
 import { Recovery } from "../../src/generate/recovery.ts";
 import { makeSampler, type Sampler } from "../../src/generate/sampler.ts";
 import { Scheduler } from "../../src/generate/scheduler.ts";

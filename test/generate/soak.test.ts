@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { load } from "../../node/index.ts";
-import type { GenerationResult } from "../../src/generate/answer.ts";
+import type { GenerationResult } from "../../src/generate/answer-stream.ts";
 import { FEW } from "../../src/kernels/gemv.ts";
 import { MOST_DRAWN } from "../../src/kernels/rows.ts";
 import { fusedBytes } from "../../src/model/sets/fused.ts";

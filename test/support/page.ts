@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { build, type Plugin } from "vite";
-import { vi } from "vitest";
+import { afterAll, afterEach, beforeAll, vi } from "vitest";
 import { packageRoot } from "../../node/host.ts";
+import { launchBrowser } from "./browser.ts";
 import type { Fake } from "./fake-engine.ts";
 
 /** Where the page lies on its server: never at the root, so that an address that is not relative fails. */
@@ -123,12 +124,14 @@ export async function buildPage(engine: "real" | "fake"): Promise<BuiltPage> {
 /** Errors that a page threw or complained of, its policy's among them. */
 export const complaints: string[] = [];
 
+type PageOptions = BrowserContextOptions & { readonly hash?: string };
+
 /** Opens the page with the engine that stands in, in a window of its own with nothing stored. */
 export async function openFake(
   browser: Browser,
   { address }: BuiltPage,
   fake: Fake = {},
-  options: BrowserContextOptions & { readonly hash?: string } = {},
+  options: PageOptions = {},
 ): Promise<Page> {
   const { hash = "", ...rest } = options;
   const context = await browser.newContext({ locale: "en-US", serviceWorkers: "block", ...rest });
@@ -140,6 +143,29 @@ export async function openFake(
   await page.goto(address + hash);
   await page.locator("#question").waitFor();
   return page;
+}
+
+/** What the tests of a file share, each of which has a page of its own with the engine that stands in. */
+export function useFakePages() {
+  let built: BuiltPage;
+  let browser: Browser;
+  let page: Page | undefined;
+  beforeAll(async () => {
+    built = await buildPage("fake");
+    browser = await launchBrowser();
+  });
+  afterEach(() => page?.context().close());
+  afterAll(async () => {
+    await browser?.close();
+    await built?.close();
+  });
+  return {
+    address: () => built.address,
+    async open(fake: Fake = {}, options: PageOptions = {}): Promise<Page> {
+      page = await openFake(browser, built, fake, options);
+      return page;
+    },
+  };
 }
 
 export function watch(page: Page): void {

@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
-import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { expectBrowser, hasBrowser, launchBrowser } from "../support/browser.ts";
+import type { Page } from "playwright-core";
+import { describe, expect, test } from "vitest";
+import { expectBrowser, hasBrowser } from "../support/browser.ts";
 import type { Fake } from "../support/fake-engine.ts";
-import { answered, type BuiltPage, buildPage, callsOf, complaints, openFake, say } from "../support/page.ts";
+import { answered, callsOf, complaints, say, useFakePages } from "../support/page.ts";
 
 expectBrowser();
 
@@ -37,24 +37,11 @@ const ATTACK = `<img src=x onerror="window.broken = 1"> <script>window.broken = 
 [data](data:text/html,<script>window.broken=1</script>)`;
 
 describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
-  let built: BuiltPage;
-  let browser: Browser;
+  const pages = useFakePages();
   let page: Page;
 
-  beforeAll(async () => {
-    built = await buildPage("fake");
-    browser = await launchBrowser();
-  });
-
-  afterEach(() => page?.context().close());
-
-  afterAll(async () => {
-    await browser?.close();
-    await built?.close();
-  });
-
   const open = async (fake: Fake = {}, options = {}) => {
-    page = await openFake(browser, built, fake, options);
+    page = await pages.open(fake, options);
     return page;
   };
   const box = () => page.locator("#question");
@@ -205,7 +192,7 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
   test("shows in one tab what is said in another", async () => {
     await open();
     const other = await page.context().newPage();
-    await other.goto(built.address);
+    await other.goto(pages.address());
     await other.locator("#question").fill("from the other tab");
     await other.locator("#question").press("Enter");
     await page.locator(".talk", { hasText: "from the other tab" }).click();

@@ -1,8 +1,8 @@
-import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { expectBrowser, hasBrowser, launchBrowser } from "../support/browser.ts";
+import type { Page } from "playwright-core";
+import { describe, expect, test } from "vitest";
+import { expectBrowser, hasBrowser } from "../support/browser.ts";
 import type { Fake } from "../support/fake-engine.ts";
-import { type BuiltPage, buildPage, callsOf, complaints, openFake, say } from "../support/page.ts";
+import { callsOf, complaints, say, useFakePages } from "../support/page.ts";
 
 expectBrowser();
 
@@ -17,24 +17,11 @@ const STORED = [
 const HUB = "https://huggingface.co/me/Ziya-13B-q4/resolve/main";
 
 describe.skipIf(!hasBrowser)("the page's models, in Chromium", () => {
-  let built: BuiltPage;
-  let browser: Browser;
+  const pages = useFakePages();
   let page: Page;
 
-  beforeAll(async () => {
-    built = await buildPage("fake");
-    browser = await launchBrowser();
-  });
-
-  afterEach(() => page?.context().close());
-
-  afterAll(async () => {
-    await browser?.close();
-    await built?.close();
-  });
-
   const open = async (fake: Fake = {}, options = {}) => {
-    page = await openFake(browser, built, fake, options);
+    page = await pages.open(fake, options);
     return page;
   };
   const openDialog = async (fake: Fake = {}) => {

@@ -1,31 +1,18 @@
 import { readFile } from "node:fs/promises";
-import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { expectBrowser, hasBrowser, launchBrowser } from "../support/browser.ts";
+import type { Page } from "playwright-core";
+import { describe, expect, test } from "vitest";
+import { expectBrowser, hasBrowser } from "../support/browser.ts";
 import type { Fake } from "../support/fake-engine.ts";
-import { answered, type BuiltPage, buildPage, callsOf, complaints, openFake, say } from "../support/page.ts";
+import { answered, callsOf, complaints, say, useFakePages } from "../support/page.ts";
 
 expectBrowser();
 
 describe.skipIf(!hasBrowser)("the page's settings and figures, in Chromium", () => {
-  let built: BuiltPage;
-  let browser: Browser;
+  const pages = useFakePages();
   let page: Page;
 
-  beforeAll(async () => {
-    built = await buildPage("fake");
-    browser = await launchBrowser();
-  });
-
-  afterEach(() => page?.context().close());
-
-  afterAll(async () => {
-    await browser?.close();
-    await built?.close();
-  });
-
   const open = async (fake: Fake = {}, options = {}) => {
-    page = await openFake(browser, built, fake, options);
+    page = await pages.open(fake, options);
     return page;
   };
   /** Options of the chats that the engine was asked for. */

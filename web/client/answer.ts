@@ -1,26 +1,22 @@
-import type { AnswerStream, GenerationOptions, GenerationResult } from "../../src/index.ts";
+import { PulledAnswer } from "../../src/generate/answer-stream.ts";
+import type { GenerationOptions, GenerationResult } from "../../src/index.ts";
 import type { AnswerEvent, Prompt } from "../protocol.ts";
 import type { Link } from "./link.ts";
 
 /** An answer that comes from the worker. As in a GenerationStream, nothing runs before the first piece is asked for. */
-export class RemoteAnswer implements AnswerStream {
-  readonly result: Promise<GenerationResult>;
+export class RemoteAnswer extends PulledAnswer {
   private readonly pieces: AsyncGenerator<string, void>;
   private readonly begin: () => AsyncGenerator<AnswerEvent, GenerationResult>;
   private readonly onPrefill: GenerationOptions["onPrefill"];
-  private settle!: { resolve: (result: GenerationResult) => void; reject: (error: unknown) => void };
   private readonly leaving = new AbortController();
   private begun = false;
 
   constructor(link: Link, prompt: Prompt, { signal, onPrefill, ...options }: GenerationOptions) {
+    super();
     this.onPrefill = onPrefill;
     const ends = signal ? AbortSignal.any([signal, this.leaving.signal]) : this.leaving.signal;
     this.begin = () => link.stream("answer", [prompt, options], ends);
     this.pieces = this.run();
-    this.result = new Promise((resolve, reject) => {
-      this.settle = { resolve, reject };
-    });
-    this.result.catch(() => {});
   }
 
   [Symbol.asyncIterator](): AsyncIterator<string, void> {
@@ -34,11 +30,6 @@ export class RemoteAnswer implements AnswerStream {
         return { done: true, value: undefined };
       },
     };
-  }
-
-  async complete(): Promise<GenerationResult> {
-    for await (const _ of this);
-    return this.result;
   }
 
   private async *run(): AsyncGenerator<string, void> {

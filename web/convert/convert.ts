@@ -16,7 +16,7 @@ import { openSources } from "./sources.ts";
 const MOST_WORKERS = 4;
 
 /** What the worker that asks for it has. */
-export interface TabParts {
+interface TabParts {
   /** Where the model runs over a calibration text. */
   host(): Host;
   /** A worker that runs `servePacking()`. */

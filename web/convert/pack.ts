@@ -10,7 +10,7 @@ import { openOutput } from "./output.ts";
 import { openSources } from "./sources.ts";
 
 /** The first message to a worker that packs; jobs are what follows. */
-export interface PackingTask extends WorkerTask {
+interface PackingTask extends WorkerTask {
   readonly source: ConversionSource;
   readonly calibration?: File | undefined;
   /** The model's folder in the browser's storage, and what messages call it. */

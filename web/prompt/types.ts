@@ -35,7 +35,7 @@ export type EngineLoader = (options: {
  * The shape of Chrome's Prompt API from here on, after the draft at https://webmachinelearning.github.io/prompt-api.
  * Types are as wide as those of `@types/dom-chromium-ai`, which a page may have beside these.
  */
-export interface PromptContent {
+interface PromptContent {
   /** "text"; others are refused. */
   readonly type: string;
   readonly value: unknown;
@@ -61,7 +61,7 @@ export interface PromptOptions extends AbortOptions {
   readonly omitResponseConstraintInput?: boolean;
 }
 
-export interface ExpectedContent {
+interface ExpectedContent {
   readonly type: string;
   /** BCP 47 tags. Any are taken; which languages a model knows, it does not tell. */
   readonly languages?: readonly string[];

@@ -2,7 +2,7 @@ import { failureOf, revive } from "../../src/failure.ts";
 import type { Calls, Name, Reply, Request } from "../protocol.ts";
 
 /** What a call's handler has beside its arguments. */
-export interface Serving<Event> {
+interface Serving<Event> {
   /** Aborted when the page wants the result no more. */
   readonly signal: AbortSignal;
   /** Sends an event at once. */

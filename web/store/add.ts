@@ -1,4 +1,5 @@
 import { type OpenFile, refusePointers } from "../../src/checkpoint/source.ts";
+import { writeAll } from "../../src/convert/output.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import type { FolderFiles } from "../api.ts";
 import { listModels } from "./describe.ts";
@@ -77,18 +78,14 @@ async function copyFile(
 ) {
   const source = await open(name);
   if (!source) throw new CheckpointError(`${name} is not there any more: choose the folder again.`);
-  const copy = await files.create(name);
-  try {
+  const copied = async function* () {
     for (let at = 0; at < source.size; at += COPY_BYTES) {
       signal?.throwIfAborted();
       const bytes = await source.read(at, Math.min(COPY_BYTES, source.size - at));
-      await copy.write(bytes);
+      yield bytes;
       meter.add(bytes.length, name);
     }
-    await copy.finish();
-  } catch (error) {
-    await copy.discard();
-    throw error;
-  }
+  };
+  await writeAll(await files.create(name), copied());
   return hashStored((await storedFile(folder, name))!, signal);
 }

@@ -14,7 +14,7 @@ import { expectRoom } from "./space.ts";
 import type { FileState, ModelFolder } from "./state.ts";
 import { removeEntry } from "./sync-file.ts";
 
-export interface DownloadOptions {
+interface DownloadOptions {
   readonly remote: Remote;
   readonly name: string;
   readonly folder: ModelFolder;

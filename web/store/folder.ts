@@ -1,4 +1,5 @@
 import { type ByteSource, blobSource, checkFileName } from "../../src/checkpoint/source.ts";
+import { writeAll } from "../../src/convert/output.ts";
 import { StorageError, ZiyaError } from "../../src/errors.ts";
 import { fault } from "./fault.ts";
 import { ifThere, isNamed, onceReleased, openSync, removeEntry, writeFully } from "./sync-file.ts";
@@ -85,14 +86,8 @@ export async function openFolder(
   return {
     create,
     async replace(name, contents) {
-      const file = await create(name);
-      try {
-        await file.write(typeof contents === "string" ? new TextEncoder().encode(contents) : contents);
-        await file.finish();
-      } catch (error) {
-        await file.discard();
-        throw error;
-      }
+      const bytes = typeof contents === "string" ? new TextEncoder().encode(contents) : contents;
+      await writeAll(await create(name), [bytes]);
     },
     open: (name) =>
       attempt(name, async () => {

@@ -5,7 +5,7 @@ export type Release = () => void;
  * What is locked of a model. "write" has one holder, who adds to it; whoever reads or writes shares "use", which who deletes
  * it must have alone; "state" is held for the moment in which the state is read or written.
  */
-export type LockKind = "write" | "use" | "state";
+type LockKind = "write" | "use" | "state";
 
 /**
  * Waits for a lock of a model. The browser takes it back when the worker or its tab ends, however that comes.

@@ -26,7 +26,7 @@ export interface RemoteOptions {
 }
 
 /** What a server tells of a file. */
-export interface RemoteFile {
+interface RemoteFile {
   readonly size: number;
   readonly version: Version | undefined;
   /** As a hub's ETag has it. */

@@ -35,7 +35,7 @@ import { ifThere, removeEntry } from "./sync-file.ts";
 import { verifyFiles } from "./verify.ts";
 import { beginWriting, expectSameSource } from "./writer.ts";
 
-export interface StoreOptions extends RemoteOptions {
+interface StoreOptions extends RemoteOptions {
   /** Bytes of a request. Default 8 MiB. */
   readonly piece?: number;
   /** Requests at a time: browsers make six of one server. Default 4. */
@@ -43,13 +43,13 @@ export interface StoreOptions extends RemoteOptions {
 }
 
 /** A stored model's files, which nobody deletes until they are closed. */
-export interface HeldFiles {
+interface HeldFiles {
   (name: string, signal?: AbortSignal): Promise<ByteSource | undefined>;
   close(): void;
 }
 
 /** The files of a model that may be on its way: each opens as soon as it is there and right. */
-export interface RemoteFiles extends HeldFiles {
+interface RemoteFiles extends HeldFiles {
   /** Resolves when the model is whole. Rejected, what is there is kept. */
   readonly finished: Promise<void>;
 }

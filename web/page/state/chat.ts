@@ -10,7 +10,7 @@ import { newId, newTalk, type Talk, type Turn, titleOf } from "./talk.ts";
 const SAVE_MS = 1000;
 
 /** What the page is at. */
-export type Activity =
+type Activity =
   | { readonly kind: "idle" }
   /** Asked, and the model is not there yet. */
   | { readonly kind: "waiting"; readonly talk: Talk; readonly turn: Turn }

@@ -17,7 +17,7 @@ export const SAMPLING = [
   "seed",
 ] as const;
 export type SamplingName = (typeof SAMPLING)[number];
-export type SamplingChoice = { readonly [Name in SamplingName]?: number };
+type SamplingChoice = { readonly [Name in SamplingName]?: number };
 
 /** A model that the page opens by itself the next time: the embedded one, or one of the browser's storage. */
 export type ModelChoice =
@@ -25,7 +25,7 @@ export type ModelChoice =
   /** With the address that it comes from, by which a download goes on that the end of a visit has cut. */
   | { readonly kind: "stored"; readonly name: string; readonly url?: string };
 
-export interface Preferences {
+interface Preferences {
   /** The browser's, where the person has not chosen. */
   readonly language?: Language;
   readonly theme: Theme;

@@ -16,7 +16,7 @@ export interface Wanted {
   readonly choice?: ModelChoice;
 }
 
-export type EngineState =
+type EngineState =
   | { readonly kind: "loading"; readonly model: string; readonly progress?: TransferProgress }
   | { readonly kind: "paused"; readonly model: string; readonly progress?: TransferProgress }
   | { readonly kind: "ready"; readonly model: string; readonly engine: WebEngine }

@@ -1,7 +1,7 @@
 import type { TransferOptions, TransferProgress } from "../../api.ts";
 import { Signal } from "../ui/signal.ts";
 
-export type TransferState =
+type TransferState =
   | { readonly kind: "running" | "paused" | "done"; readonly progress?: TransferProgress }
   | { readonly kind: "failed"; readonly progress?: TransferProgress; readonly error: unknown };
 

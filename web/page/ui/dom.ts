@@ -61,7 +61,7 @@ const ICONS = {
   share: "M12 15V4M8 8l4-4 4 4M6 12v8h12v-8",
   half: "M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16",
 } as const;
-export type IconName = keyof typeof ICONS;
+type IconName = keyof typeof ICONS;
 
 /** A drawing that says nothing to a screen reader: the button around it has the words. */
 export function icon(name: IconName): SVGSVGElement {

@@ -18,7 +18,7 @@ export function announce(text: string, lang?: string): void {
   announcer.textContent = text;
 }
 
-export interface NoticeAction {
+interface NoticeAction {
   readonly label: string;
   readonly run: () => void;
 }

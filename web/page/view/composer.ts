@@ -7,7 +7,7 @@ import { isComposing } from "./keys.ts";
 
 const DRAFT = "ziya-draft";
 
-export interface Composer {
+interface Composer {
   readonly element: HTMLElement;
   /** Puts a text into the box, to be sent as it is or changed. */
   ask(text: string): void;

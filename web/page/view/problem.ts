@@ -2,7 +2,7 @@ import { t } from "../strings/strings.ts";
 import { h } from "../ui/dom.ts";
 
 /** What can be wrong, as a person would tell it apart: by what to do. */
-export type ProblemKind =
+type ProblemKind =
   | "insecure"
   | "no-webgpu"
   | "no-adapter"
@@ -37,7 +37,7 @@ export async function kindOf(error: unknown, fetching = false): Promise<ProblemK
   return "other";
 }
 
-export interface WayOn {
+interface WayOn {
   readonly label: string;
   readonly run: () => void;
 }

@@ -3,7 +3,7 @@ import { h, svg } from "../ui/dom.ts";
 const WIDTH = 120;
 const HEIGHT = 32;
 
-export interface Sparkline {
+interface Sparkline {
   readonly element: HTMLElement;
   draw(points: readonly number[]): void;
 }

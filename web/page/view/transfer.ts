@@ -4,7 +4,7 @@ import { h } from "../ui/dom.ts";
 import { bytes, duration, percent } from "../ui/format.ts";
 
 /** A progress in words: "5.2 MB of 11.8 MB · 3.1 MB/s · 2 s left". */
-export function progressText({ done, total, rate, left }: TransferProgress): string {
+function progressText({ done, total, rate, left }: TransferProgress): string {
   const parts: string[] = [];
   if (total > 0) parts.push(t().ofBytes(bytes(done), bytes(total)));
   else if (done > 0) parts.push(bytes(done));
@@ -13,7 +13,7 @@ export function progressText({ done, total, rate, left }: TransferProgress): str
   return parts.join(" · ");
 }
 
-export interface ProgressView {
+interface ProgressView {
   readonly element: HTMLElement;
   show(label: string, progress?: TransferProgress, note?: string): void;
 }

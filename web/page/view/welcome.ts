@@ -18,7 +18,6 @@ const EXAMPLES = [
   },
   { skill: "memory", en: "My name is Anna.", zh: "我叫小明。" },
 ] as const;
-export type Skill = (typeof EXAMPLES)[number]["skill"];
 
 /** What an empty conversation shows: what this is, and what to ask. */
 export function makeWelcome(chat: Chat, ask: (text: string) => void, gone: AbortSignal): HTMLElement {
