@@ -1,13 +1,8 @@
 // Of each row, head and split of the positions that it sees, of SPAN each: the largest score, and relative to it the sums of
 //   exp(q . keys[j] / sqrt(HEAD_DIM) - largest)  and of that times  values[j, :]
 // which attention_merge.wgsl puts together, or their quotient where there is one split.
-// Links with heads.wgsl, rows.wgsl, pages.wgsl, an octet_*.wgsl, a reduce_*.wgsl and a leave_*.wgsl. Grid: HEADS x SPLITS x T workgroups of 256
+// Links with heads.wgsl, rows.wgsl, pages.wgsl, splits.wgsl, an octet_*.wgsl, a reduce_*.wgsl and a leave_*.wgsl. Grid: HEADS x SPLITS x T workgroups of 256
 // lanes. It walks its positions 256 at a time, RUN of which stand together in a page, and keeps an f32 online softmax.
-override SPAN: u32;     // positions of a split, a multiple of RUN
-override SPLITS: u32;
-
-@group(0) @binding(0) var<storage, read> q: array<vec4f>; // [T, HEADS, HEAD_DIM / 4], rotated
-
 const LANES = 256u;
 const RUN = 16u;             // positions that a lane takes from one page
 const SLICES = 4u;           // lanes that share one key's row, so that they read neighbouring bytes
@@ -28,9 +23,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
   if (token >= rows.count) {
     return;
   }
-  let sequence = rows.row[token].sequence;
-  let begin = split * SPAN;
-  let end = min(min(rows.row[token].position + 1u, CONTEXT), begin + SPAN); // before begin where the split has nothing
+  let own = splitOf(token, split);
   let cacheHead = head / (HEADS / KV_HEADS) * CACHED;
 
   let slice = lane.index % SLICES;
@@ -49,10 +42,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
   var denominator = 0.0; // of this lane's positions
   var low = vec4f(0.0);  // of this lane's columns, over its runs
   var high = vec4f(0.0);
-  for (var first = begin; first < end; first += LANES) {
-    let count = min(LANES, end - first);
+  for (var first = own.begin; first < own.end; first += LANES) {
+    let count = min(LANES, own.end - first);
     for (var k = lane.index / SLICES; k < count; k += LANES / SLICES) {
-      let row = (cacheHead + placeOf(sequence, first + k)) * eighth + slice;
+      let row = (cacheHead + placeOf(own.sequence, first + k)) * eighth + slice;
       var score = 0.0;
       for (var i = 0u; i < eighth / SLICES; i++) {
         let key = keyOctet(row + i * SLICES);
@@ -79,7 +72,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, lane: Lane) {
     low *= shrink;
     high *= shrink;
     for (var start = run * RUN; start < count; start += LANES / eighth * RUN) {
-      let row = (cacheHead + placeOf(sequence, first + start)) * eighth + column;
+      let row = (cacheHead + placeOf(own.sequence, first + start)) * eighth + column;
       for (var i = 0u; i < min(RUN, count - start); i++) {
         let value = valueOctet(row + i * eighth);
         low += weights[start + i] * value.low;

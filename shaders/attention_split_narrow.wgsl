@@ -1,13 +1,9 @@
 // As attention_split.wgsl, for subgroups of 8 lanes: the vector units of a processor, where neighbours gain nothing by reading
 // neighbouring bytes and a barrier costs what hundreds of instructions do.
-// Links with heads.wgsl, rows.wgsl, pages.wgsl and an octet_*.wgsl. Grid: HEADS x SPLITS x T workgroups of one subgroup each. For scores a lane
+// Links with heads.wgsl, rows.wgsl, pages.wgsl, splits.wgsl and an octet_*.wgsl. Grid: HEADS x SPLITS x T workgroups of one subgroup each. For scores a lane
 // has keys of its own, for sums columns of its own; what is the same for all lanes is read once and handed round.
 enable subgroups;
 
-override SPAN: u32;     // positions of a split, at most LONGEST and a multiple of LANES
-override SPLITS: u32;
-
-@group(0) @binding(0) var<storage, read> q: array<vec4f>; // [T, HEADS, HEAD_DIM / 4], rotated
 // [T, HEADS, SPLITS, HEAD_DIM / 4 + 1]: the sums of values, then largest and the sum of weights
 @group(0) @binding(3) var<storage, read_write> parts: array<vec4f>;
 
@@ -26,17 +22,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
   if (token >= rows.count) {
     return;
   }
-  let sequence = rows.row[token].sequence;
-  let begin = split * SPAN;
-  let end = min(min(rows.row[token].position + 1u, CONTEXT), begin + SPAN); // before begin where the split has nothing
-  let count = max(end, begin) - begin;
+  let own = splitOf(token, split);
+  let count = max(own.end, own.begin) - own.begin;
   let blocks = (count + LANES - 1u) / LANES;
   let queryHead = token * HEADS + head;
   let cacheHead = head / (HEADS / KV_HEADS) * CACHED;
 
   var largest = LOWEST;
   for (var block = 0u; block < blocks; block++) {
-    let place = cacheHead + placeOf(sequence, begin + block * LANES);
+    let place = cacheHead + placeOf(own.sequence, own.begin + block * LANES);
     let isVisible = block * LANES + lane < count;
     // A lane past the end takes the last position, for it reads of the query what the others need.
     var key = (place + min(lane, count - 1u - block * LANES)) * eighth;
@@ -70,7 +64,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
     var low = vec4f(0.0);
     var high = vec4f(0.0);
     for (var block = 0u; block < blocks; block++) {
-      let place = cacheHead + placeOf(sequence, begin + block * LANES);
+      let place = cacheHead + placeOf(own.sequence, own.begin + block * LANES);
       let positions = min(LANES, count - block * LANES); // what else is in the cache may be NaN, and 0 * NaN is NaN
       let weight = scores[block * LANES + lane];
       for (var i = 0u; i < positions; i++) {

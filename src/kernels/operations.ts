@@ -16,31 +16,7 @@ import { SWIGLU } from "./swiglu.ts";
 import { TOP } from "./topk.ts";
 
 /** Every operation: what tests and benchmarks walk. */
-export const OPERATIONS: {
-  readonly embed: typeof EMBED;
-  readonly rmsnorm: typeof RMSNORM;
-  readonly linear: typeof LINEAR;
-  readonly quantise: typeof QUANTISE;
-  readonly linearOfQuads: typeof LINEAR_OF_QUADS;
-  readonly rope: typeof ROPE;
-  readonly attention: typeof ATTENTION;
-  readonly mix: typeof MIX;
-  readonly swiglu: typeof SWIGLU;
-  readonly pick: typeof PICK;
-  readonly argmax: typeof ARGMAX;
-  readonly topk: typeof TOP;
-  readonly sample: typeof SAMPLE;
-  readonly advance: typeof ADVANCE;
-  readonly squares: typeof COLUMN_MOMENTS;
-  readonly embedGroup: typeof EMBED_GROUP;
-  readonly qkv: typeof QKV;
-  readonly attentionSplit: typeof ATTENTION_SPLIT;
-  readonly attentionMerge: typeof ATTENTION_MERGE;
-  readonly attentionWhole: typeof ATTENTION_WHOLE;
-  readonly add: typeof ADD;
-  readonly gate: typeof GATE;
-  readonly head: typeof HEAD;
-} = {
+export const OPERATIONS = {
   embed: EMBED,
   rmsnorm: RMSNORM,
   linear: LINEAR,
@@ -64,4 +40,4 @@ export const OPERATIONS: {
   add: ADD,
   gate: GATE,
   head: HEAD,
-};
+} as const;

@@ -7,6 +7,7 @@ import { Gpu } from "../../src/gpu/device.ts";
 import type { Host } from "../../src/host.ts";
 import { loadModel } from "../../src/model/load-model.ts";
 import { randomFolder } from "../support/checkpoint.ts";
+import { trackBuffers } from "../support/devices.ts";
 import { testDeviceOptions, useGpu } from "../support/gpu.ts";
 import { randomStream } from "../support/random.ts";
 
@@ -71,15 +72,11 @@ class Watched {
       };
     };
     const { queue } = device;
-    const createBuffer = count(device.createBuffer.bind(device));
+    device.createBuffer = count(device.createBuffer.bind(device));
+    trackBuffers(device, this.live);
+    const createBuffer = device.createBuffer;
     device.createBuffer = (descriptor) => {
       const buffer = createBuffer(descriptor);
-      this.live.add(buffer);
-      const destroy = buffer.destroy.bind(buffer);
-      buffer.destroy = () => {
-        this.live.delete(buffer);
-        return destroy();
-      };
       buffer.mapAsync = count(buffer.mapAsync.bind(buffer));
       buffer.getMappedRange = count(buffer.getMappedRange.bind(buffer));
       return buffer;

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { createServer } from "vite";
-import { expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { packageRoot } from "../../node/host.ts";
 import { SLOW_ON_SWIFTSHADER } from "./gpu.ts";
 
@@ -86,6 +86,28 @@ export async function serveSources(): Promise<SourceServer> {
     async close() {
       await server.close();
       await rm(folder, { recursive: true });
+    },
+  };
+}
+
+/** A browser and a server of the sources, for the tests of a suite. */
+export function useSources(): { readonly browser: Browser; readonly server: SourceServer } {
+  let browser: Browser | undefined;
+  let server: SourceServer | undefined;
+  beforeAll(async () => {
+    server = await serveSources();
+    browser = await launchBrowser();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+  return {
+    get browser() {
+      return browser!;
+    },
+    get server() {
+      return server!;
     },
   };
 }

@@ -67,17 +67,7 @@ export class LosingHost {
     };
     this.devices.push(opened);
     Object.defineProperty(device, "lost", { value: Promise.race([told, device.lost]) });
-    const create = device.createBuffer.bind(device);
-    device.createBuffer = (descriptor) => {
-      const buffer = create(descriptor);
-      opened.live.add(buffer);
-      const destroy = buffer.destroy.bind(buffer);
-      buffer.destroy = () => {
-        opened.live.delete(buffer);
-        return destroy();
-      };
-      return buffer;
-    };
+    trackBuffers(device, opened.live);
     const submit = device.queue.submit.bind(device.queue);
     device.queue.submit = (commands) => {
       this.onSubmit(index, opened.submits++);
@@ -85,4 +75,19 @@ export class LosingHost {
     };
     return device;
   }
+}
+
+/** Keeps in `live` which of a device's buffers are not destroyed. */
+export function trackBuffers(device: GPUDevice, live: Set<GPUBuffer>): void {
+  const create = device.createBuffer.bind(device);
+  device.createBuffer = (descriptor) => {
+    const buffer = create(descriptor);
+    live.add(buffer);
+    const destroy = buffer.destroy.bind(buffer);
+    buffer.destroy = () => {
+      live.delete(buffer);
+      return destroy();
+    };
+    return buffer;
+  };
 }

@@ -40,6 +40,13 @@ export async function clearStore(tab: StoreTab): Promise<void> {
   );
 }
 
+/** For calls: a store, and what makes files of what goes there as text. */
+export const STORE = `
+  const store = new tools.ModelStore({ piece: 65536 });
+  const fileOf = ([name, text]) => new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name);
+  const contentsOf = async (file) => new Uint8Array(await file.arrayBuffer());
+`;
+
 /** What the tests of a file share. */
 interface StoreParts {
   readonly browser: BrowserContext;

@@ -1,12 +1,5 @@
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  expectBrowser,
-  hasBrowser,
-  launchBrowser,
-  type SourceServer,
-  serveSources,
-} from "../support/browser.ts";
+import { describe, expect, test } from "vitest";
+import { expectBrowser, hasBrowser, useSources } from "../support/browser.ts";
 
 expectBrowser();
 
@@ -22,21 +15,11 @@ interface Outcome {
 }
 
 describe.skipIf(!hasBrowser)("a kernel that a browser computes wrong", () => {
-  let server: SourceServer;
-  let browser: Browser;
-
-  beforeAll(async () => {
-    server = await serveSources();
-    browser = await launchBrowser();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  const sources = useSources();
 
   /** Loads ziya-tiny into a worker for which a shader is another one, and asks it something. */
   async function load(shader: string, find: string, replace: string): Promise<Outcome> {
-    const page = await browser.newPage();
+    const page = await sources.browser.newPage();
     let broken = 0;
     await page.route(`**/shaders/${shader}.wgsl?*`, async (route) => {
       const response = await route.fetch();
@@ -44,9 +27,9 @@ describe.skipIf(!hasBrowser)("a kernel that a browser computes wrong", () => {
       if (text.includes(find)) broken++;
       await route.fulfill({ response, body: text.replaceAll(find, replace) });
     });
-    await page.goto(server.blank);
+    await page.goto(sources.server.blank);
     const outcome = await page.evaluate(`(async () => {
-      const { loadEngine } = await import(${JSON.stringify(server.address("web/index.ts"))});
+      const { loadEngine } = await import(${JSON.stringify(sources.server.address("web/index.ts"))});
       try {
         const engine = await loadEngine("models/ziya-tiny/", ${JSON.stringify(OPTIONS)});
         const { text } = await engine.generate("Hello", ${JSON.stringify(GREEDY)}).complete();

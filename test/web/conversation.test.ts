@@ -1,19 +1,12 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { saveConversation } from "../../node/conversation.ts";
 import { fileSource, openFolder } from "../../node/files.ts";
 import { type DawnHost, dawnHost, packageRoot } from "../../node/host.ts";
 import { type Conversation, type Engine, loadEngine } from "../../src/index.ts";
-import {
-  expectBrowser,
-  hasBrowser,
-  launchBrowser,
-  type SourceServer,
-  serveSources,
-} from "../support/browser.ts";
+import { expectBrowser, hasBrowser, useSources } from "../support/browser.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 
 expectBrowser();
@@ -23,16 +16,13 @@ const GREEDY = { temperature: 0, max_tokens: 16 };
 
 describe.skipIf(!hasBrowser)("a conversation between Node and Chromium", () => {
   let folder: string;
-  let server: SourceServer;
-  let browser: Browser;
+  const sources = useSources();
   let host: DawnHost;
   let engine: Engine;
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "ziya-talk-"));
     // The sources as they are: the page that is built has no conversations.
-    server = await serveSources();
-    browser = await launchBrowser();
     host = dawnHost();
     const model = openFolder(join(packageRoot, "models", "ziya-tiny"));
     engine = await loadEngine(host, model, testDeviceOptions());
@@ -41,16 +31,14 @@ describe.skipIf(!hasBrowser)("a conversation between Node and Chromium", () => {
   afterAll(async () => {
     engine?.destroy();
     host?.release();
-    await browser?.close();
-    await server?.close();
     if (folder) await rm(folder, { recursive: true });
   });
 
   /** What the page says to a question in a conversation that was saved, and that conversation, saved again. */
   async function answerInPage(saved: Buffer, question: string) {
-    const page = await browser.newPage();
+    const page = await sources.browser.newPage();
     await page.route("**/saved", (route) => route.fulfill({ body: saved }));
-    await page.goto(server.blank);
+    await page.goto(sources.server.blank);
     // What the page runs is text, so that Vitest does not put names of its own into it.
     const talk = `(async ({ question, options, sources }) => {
       const { loadEngine } = await import(sources + "web/index.ts");
@@ -60,7 +48,7 @@ describe.skipIf(!hasBrowser)("a conversation between Node and Chromium", () => {
       const bytes = new Uint8Array(await (await conversation.save()).arrayBuffer());
       engine.destroy();
       return { text, usage, bytes: Array.from(bytes, (byte) => String.fromCharCode(byte)).join("") };
-    })(${JSON.stringify({ question, options: GREEDY, sources: server.address("") })})`;
+    })(${JSON.stringify({ question, options: GREEDY, sources: sources.server.address("") })})`;
     const got = (await page.evaluate(talk)) as {
       text: string;
       usage: Awaited<ReturnType<typeof sayHere>>["usage"];

@@ -1,7 +1,7 @@
 import { cp, mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Browser, BrowserContext } from "playwright-core";
+import type { BrowserContext } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { convert as convertInNode } from "../../node/convert/convert.ts";
 import { type InputDescription, openSources } from "../../node/convert/inputs.ts";
@@ -10,13 +10,7 @@ import { IMPORTANCE } from "../../src/convert/calibrate.ts";
 import { VERSION } from "../../src/convert/earlier.ts";
 import { openInputs } from "../../src/convert/inputs.ts";
 import type { WeightFormat } from "../../src/stored.ts";
-import {
-  expectBrowser,
-  hasBrowser,
-  launchBrowser,
-  type SourceServer,
-  serveSources,
-} from "../support/browser.ts";
+import { expectBrowser, hasBrowser, useSources } from "../support/browser.ts";
 import { contents } from "../support/convert.ts";
 import {
   type Conversion,
@@ -37,8 +31,7 @@ const MOST_READ = 8 * 1024 * 1024;
 describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
   let folder = "";
   let release: Release;
-  let server: SourceServer;
-  let browser: Browser;
+  const sources = useSources();
   let context: BrowserContext;
   let tab: ConvertTab;
   const place = (name: string) => join(folder, name);
@@ -46,15 +39,11 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "ziya-tab-"));
     release = await writeRelease(place("release"));
-    server = await serveSources();
-    browser = await launchBrowser();
-    context = await browser.newContext();
-    tab = await openConvertTab(context, server);
+    context = await sources.browser.newContext();
+    tab = await openConvertTab(context, sources.server);
   });
 
   afterAll(async () => {
-    await browser?.close();
-    await server?.close();
     if (folder) await rm(folder, { recursive: true });
   });
 
@@ -80,7 +69,7 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
   test("has every byte that Node gives it, and leaves the page's thread alone", async () => {
     await tab.choose({ base: release.base, delta: release.delta });
     const { progress, model, listed, again, long } = (await tab.page.evaluate(`(async () => {
-      const { openModels } = await import(${JSON.stringify(server.address("web/index.ts"))});
+      const { openModels } = await import(${JSON.stringify(sources.server.address("web/index.ts"))});
       const models = openModels();
       const progress = [];
       await longTasks(); // of importing
@@ -162,7 +151,7 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
           expect((await tab.ended()).failure).toBe("Error: stopped by the page");
         } else {
           await tab.page.close();
-          tab = await openConvertTab(context, server);
+          tab = await openConvertTab(context, sources.server);
         }
         const before = await shards(how);
         expect(before.length).toBeLessThan(Object.keys(wanted).length - 3);
@@ -196,7 +185,7 @@ describe.skipIf(!hasBrowser)("a release that is converted in a tab", () => {
   test("goes on when there is room again, after the storage was full", async () => {
     await tab.choose({ base: release.base, delta: release.delta });
     const session = await context.newCDPSession(tab.page);
-    const { origin } = new URL(server.blank);
+    const { origin } = new URL(sources.server.blank);
     const { usage } = await session.send("Storage.getUsageAndQuota", { origin });
     // The browser says that there is room, and when it comes to writing there is not.
     await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: usage + 300_000 });

@@ -1,17 +1,10 @@
 import { join } from "node:path";
-import type { Browser, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openFolder } from "../../node/files.ts";
 import { type DawnHost, dawnHost, packageRoot } from "../../node/host.ts";
 import { type Engine, loadEngine } from "../../src/index.ts";
-import {
-  beforeWorkers,
-  expectBrowser,
-  hasBrowser,
-  launchBrowser,
-  type SourceServer,
-  serveSources,
-} from "../support/browser.ts";
+import { beforeWorkers, expectBrowser, hasBrowser, useSources } from "../support/browser.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 
 expectBrowser();
@@ -31,28 +24,25 @@ const LOSE = `
   };`;
 
 describe.skipIf(!hasBrowser)("an engine in a worker", () => {
-  let server: SourceServer;
-  let browser: Browser;
+  const sources = useSources();
   let host: DawnHost;
   let engine: Engine;
   let page: Page;
   const asked: string[] = [];
 
   beforeAll(async () => {
-    server = await serveSources();
-    browser = await launchBrowser();
     host = dawnHost();
     engine = await loadEngine(
       host,
       openFolder(join(packageRoot, "models", "ziya-tiny")),
       testDeviceOptions(),
     );
-    page = await browser.newPage();
+    page = await sources.browser.newPage();
     page.on("request", (request) => asked.push(request.url()));
     await beforeWorkers(page, LOSE);
-    await page.goto(server.blank);
+    await page.goto(sources.server.blank);
     await run(`
-      globalThis.ziya = await import(${JSON.stringify(server.address("web/index.ts"))});
+      globalThis.ziya = await import(${JSON.stringify(sources.server.address("web/index.ts"))});
       globalThis.reports = [];
       globalThis.losses = [];
       globalThis.engine = await ziya.loadEngine("models/ziya-tiny/", {
@@ -65,8 +55,6 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
   afterAll(async () => {
     engine?.destroy();
     host?.release();
-    await browser?.close();
-    await server?.close();
   });
 
   /** What statements in the page return; MESSAGES, GREEDY and PLAIN are known to them. */

@@ -1,12 +1,6 @@
-import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  expectBrowser,
-  hasBrowser,
-  launchBrowser,
-  type SourceServer,
-  serveSources,
-} from "../support/browser.ts";
+import type { Page } from "playwright-core";
+import { beforeAll, describe, expect, test } from "vitest";
+import { expectBrowser, hasBrowser, useSources } from "../support/browser.ts";
 
 expectBrowser();
 
@@ -22,15 +16,12 @@ interface Answered {
 }
 
 describe.skipIf(!hasBrowser)("a device that is lost in Chromium", () => {
-  let server: SourceServer;
-  let browser: Browser;
+  const sources = useSources();
   let page: Page;
 
   beforeAll(async () => {
-    server = await serveSources();
-    browser = await launchBrowser();
-    page = await browser.newPage();
-    await page.goto(server.blank);
+    page = await sources.browser.newPage();
+    await page.goto(sources.server.blank);
     // What the page runs is text, so that Vitest does not put names of its own into it.
     await page.evaluate(`(async (sources) => {
       const { loadEngine, httpFolder } = await import(sources + "src/index.ts");
@@ -76,12 +67,7 @@ describe.skipIf(!hasBrowser)("a device that is lost in Chromium", () => {
           return { pieces, losses, error: error.code + ": " + error.message };
         }
       };
-    })(${JSON.stringify(server.address(""))})`);
-  });
-
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
+    })(${JSON.stringify(sources.server.address(""))})`);
   });
 
   const ask = (options: object, ways = "{}", more = 0) =>
@@ -90,7 +76,7 @@ describe.skipIf(!hasBrowser)("a device that is lost in Chromium", () => {
   test("leaves the answer as it is undisturbed: one that is destroyed, and one whose process crashes", async () => {
     const whole = await ask(SEEDED);
     expect(whole.pieces.length).toBeGreaterThan(4);
-    const session = await browser.newBrowserCDPSession();
+    const session = await sources.browser.newBrowserCDPSession();
     // Playwright's types know Chromium's experiments only in part.
     await page.exposeFunction("crash", () => session.send("Browser.crashGpuProcess" as "Browser.close"));
     const ways = "{ 2: (device) => device.destroy(), 4: () => crash() }";

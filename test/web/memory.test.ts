@@ -1,14 +1,7 @@
-import type { Browser, CDPSession, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { CDPSession, Page } from "playwright-core";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { BenchmarkReport } from "../../web/api.ts";
-import {
-  beforeWorkers,
-  expectBrowser,
-  hasBrowser,
-  launchBrowser,
-  type SourceServer,
-  serveSources,
-} from "../support/browser.ts";
+import { beforeWorkers, expectBrowser, hasBrowser, useSources } from "../support/browser.ts";
 
 expectBrowser();
 
@@ -127,21 +120,18 @@ class Heaps {
 }
 
 describe.skipIf(!hasBrowser)("a page and its engine", () => {
-  let server: SourceServer;
-  let browser: Browser;
+  const sources = useSources();
   let page: Page;
   let heaps: Heaps;
 
   beforeAll(async () => {
-    server = await serveSources();
-    browser = await launchBrowser();
-    page = await browser.newPage();
+    page = await sources.browser.newPage();
     await beforeWorkers(page, COUNT);
-    await page.goto(server.blank);
+    await page.goto(sources.server.blank);
     heaps = new Heaps(await page.context().newCDPSession(page));
     await run(`
       ${SMALL}
-      globalThis.ziya = await import(${JSON.stringify(server.address("web/index.ts"))});
+      globalThis.ziya = await import(${JSON.stringify(sources.server.address("web/index.ts"))});
       globalThis.engine = await ziya.loadEngine({ files }, { decode: "plain" });
       globalThis.counts = () => new Promise((resolve) => {
         const channel = new BroadcastChannel("counts");
@@ -167,11 +157,6 @@ describe.skipIf(!hasBrowser)("a page and its engine", () => {
     await heaps.attach();
     // What is read back has its place from the first answer on.
     await run("await answer(0, 1);");
-  });
-
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
   });
 
   function run<Result>(statements: string): Promise<Result> {

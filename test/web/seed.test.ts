@@ -3,16 +3,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { packageRoot } from "../../node/host.ts";
-import {
-  expectBrowser,
-  hasBrowser,
-  launchBrowser,
-  type SourceServer,
-  serveSources,
-} from "../support/browser.ts";
+import { expectBrowser, hasBrowser, useSources } from "../support/browser.ts";
 import { SLOW_ON_SWIFTSHADER } from "../support/gpu.ts";
 
 expectBrowser();
@@ -64,27 +57,17 @@ async function inNode(options: object): Promise<Measured> {
 }
 
 describe.skipIf(!hasBrowser || !existsSync(SWIFTSHADER))("the same seed in Node and in Chromium", () => {
-  let server: SourceServer;
-  let browser: Browser;
-
-  beforeAll(async () => {
-    server = await serveSources();
-    browser = await launchBrowser();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  const sources = useSources();
 
   async function inChromium(options: object): Promise<Measured> {
-    const page = await browser.newPage();
-    await page.goto(server.blank);
+    const page = await sources.browser.newPage();
+    await page.goto(sources.server.blank);
     const measured = await page.evaluate(`(async (sources) => {
       const { loadEngine, httpFolder } = await import(sources + "src/index.ts");
       const { webHost } = await import(sources + "web/host.ts");
       const open = httpFolder(new URL("models/ziya-tiny/", location.href));
       return (${MEASURE})(await loadEngine(webHost(), open, ${JSON.stringify(options)}));
-    })(${JSON.stringify(server.address(""))})`);
+    })(${JSON.stringify(sources.server.address(""))})`);
     await page.close();
     return measured as Measured;
   }

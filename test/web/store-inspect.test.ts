@@ -4,7 +4,7 @@ import { memoryOf } from "../../src/model/memory.ts";
 import type { ModelNeeds, StoredModel } from "../../web/api.ts";
 import { expectBrowser, hasBrowser } from "../support/browser.ts";
 import { convertedFiles, type HostileServer, sha256 } from "../support/hostile-server.ts";
-import { type StoreTab, serveFiles, useStore } from "../support/store.ts";
+import { STORE, type StoreTab, serveFiles, useStore } from "../support/store.ts";
 
 expectBrowser();
 
@@ -20,13 +20,6 @@ const CONFIG = JSON.stringify({
   max_position_embeddings: 512,
   rms_norm_eps: 1e-6,
 });
-
-/** What each text in the worker begins with. */
-const STORE = `
-  const store = new tools.ModelStore({ piece: 65536 });
-  const fileOf = ([name, text]) => new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name);
-  const contentsOf = async (file) => new Uint8Array(await file.arrayBuffer());
-`;
 
 describe.skipIf(!hasBrowser)("looking at a model", () => {
   let tab: StoreTab;

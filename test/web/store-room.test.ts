@@ -3,19 +3,13 @@ import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { StoredModel } from "../../web/api.ts";
 import { expectBrowser, hasBrowser } from "../support/browser.ts";
 import { convertedFiles, type HostileServer } from "../support/hostile-server.ts";
-import { STORED, type StoreTab, serveFiles, useStore } from "../support/store.ts";
+import { STORE, STORED, type StoreTab, serveFiles, useStore } from "../support/store.ts";
 
 expectBrowser();
 
 const SIZES = [300_000, 200_000];
 const INDEX = "model.safetensors.index.json";
 
-/** What each text in the worker begins with. */
-const STORE = `
-  const store = new tools.ModelStore({ piece: 65536 });
-  const fileOf = ([name, text]) => new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name);
-  const contentsOf = async (file) => new Uint8Array(await file.arrayBuffer());
-`;
 const ADD = `${STORE} return store.add("disk", args.files.map(fileOf), { onProgress: tell });`;
 
 describe.skipIf(!hasBrowser)("a model store with little room", () => {

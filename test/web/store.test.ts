@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { StoredModel, TransferProgress } from "../../web/api.ts";
 import { expectBrowser, hasBrowser } from "../support/browser.ts";
 import { convertedFiles, type HostileServer, sha256 } from "../support/hostile-server.ts";
-import { openStoreTab, STORED, type StoreTab, serveFiles, useStore } from "../support/store.ts";
+import { openStoreTab, STORE, STORED, type StoreTab, serveFiles, useStore } from "../support/store.ts";
 
 expectBrowser();
 
@@ -11,12 +11,6 @@ const SIZES = [300_000, 200_000];
 const SHARD = "model-1.safetensors";
 const INDEX = "model.safetensors.index.json";
 
-/** What each text in the worker begins with. */
-const STORE = `
-  const store = new tools.ModelStore({ piece: 65536 });
-  const fileOf = ([name, text]) => new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name);
-  const contentsOf = async (file) => new Uint8Array(await file.arrayBuffer());
-`;
 const LIST = `${STORE} return store.list();`;
 const ADD = `${STORE} return store.add("disk", args.files.map(fileOf), { onProgress: tell });`;
 
