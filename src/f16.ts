@@ -34,16 +34,19 @@ export function toHalf(value: number): number {
 
 /** Every half as a float32: a table of 256 KiB, three times as fast as arithmetic. */
 const HALVES: Float32Array = (() => {
-  const table = new Float32Array(65536);
-  for (let half = 0; half < 65536; half++) {
-    const exponent = (half >>> 10) & 31;
-    const mantissa = half & 0x3ff;
-    let magnitude: number;
-    if (exponent === 0) magnitude = mantissa * SMALLEST_HALF;
-    else if (exponent === 31) magnitude = mantissa ? Number.NaN : Number.POSITIVE_INFINITY;
-    else magnitude = (1024 + mantissa) * 2 ** (exponent - 25);
-    table[half] = half & 0x8000 ? -magnitude : magnitude;
+  const table = new Float32Array(65536).fill(Number.NaN);
+  for (let exponent = 0; exponent < 31; exponent++) {
+    // Subnormals have the step of the first normals. A power for each number would be most of the table's time.
+    const step = 2 ** (Math.max(exponent, 1) - 25);
+    const first = exponent === 0 ? 0 : 1024;
+    for (let mantissa = 0; mantissa < 1024; mantissa++) {
+      const half = 1024 * exponent + mantissa;
+      table[half] = (first + mantissa) * step;
+      table[0x8000 + half] = -(first + mantissa) * step;
+    }
   }
+  table[0x7c00] = Number.POSITIVE_INFINITY;
+  table[0xfc00] = Number.NEGATIVE_INFINITY;
   return table;
 })();
 

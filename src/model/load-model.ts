@@ -19,7 +19,7 @@ import { uploadWeights } from "./upload.ts";
 export interface LoadOptions {
   /** How weights are stored on the GPU. Default "f16", or what a packed checkpoint holds. */
   readonly weights?: WeightFormat;
-  /** What LlamaModel.calibrate() measured: q4 keeps the columns that count the most most exactly. */
+  /** What Engine.calibrate() measured: q4 keeps the columns that count the most most exactly. */
   readonly importance?: Importance;
   /** Tokens that one conversation may have. Default the config's max_position_embeddings. */
   readonly context?: number;

@@ -1,4 +1,4 @@
-import { fromHalf, toHalf } from "../../f16.ts";
+import { fromHalf, narrowToHalves, toHalf, widenHalves } from "../../f16.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { Bound } from "../../gpu/kernel.ts";
 import { type Part, wholeOf } from "../../gpu/part.ts";
@@ -131,7 +131,7 @@ export class Stage {
 /** Words of a cache that stand for `count` numbers from -1 to 1: all codes first, then the words of their groups. */
 export function noisyCache(values: Noise, cache: CacheFormat, length: number, count: number): Words {
   if (cache === "f32") return new Uint32Array(values.take(count).buffer);
-  if (cache === "f16") return new Uint32Array(Uint16Array.from(values.take(count), toHalf).buffer);
+  if (cache === "f16") return new Uint32Array(narrowToHalves(values.take(count)).buffer as ArrayBuffer);
   const words = Uint32Array.from({ length }, () => Math.floor((values.next() + 1) * 2 ** 31));
   const group = toHalf(2 / codesOf(cache).largest) + 0x10000 * toHalf(-1);
   return words.fill(group, (count * codesOf(cache).bits) / 32);
@@ -147,7 +147,7 @@ export function codesOf(cache: CacheFormat): { readonly bits: number; readonly l
 export function unpackCache(cache: CacheFormat, words: Uint32Array, count: number): Float32Array {
   const own = words.slice();
   if (cache === "f32") return new Float32Array(own.buffer);
-  if (!isMixed(cache)) return Float32Array.from(new Uint16Array(own.buffer, 0, count), fromHalf);
+  if (!isMixed(cache)) return widenHalves(new Uint16Array(own.buffer, 0, count));
   const { bits, largest } = codesOf(cache);
   const groups = own.subarray((count * bits) / 32);
   return Float32Array.from({ length: count }, (_, at) => {
