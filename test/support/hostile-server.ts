@@ -30,6 +30,8 @@ export interface Misbehaviour {
   hidesMissing?: boolean;
   /** Does not allow If-Range to pages of another origin. */
   refusesIfRange?: boolean;
+  /** Sends each request on to an address of another origin that holds once, as a hub does, and tells the SHA-256 there. */
+  redirects?: boolean;
   /** ETags are the SHA-256 of files, as a hub's are. */
   sumsAsTags?: boolean;
   /** Of these files, the first byte is wrong in so many responses that have it. */
@@ -60,6 +62,8 @@ export interface HostileServer {
   wrong: Misbehaviour;
   /** Bytes of bodies that went out, of files whose name begins so. */
   sent(prefix?: string): number;
+  /** Bodies of weights that were on their way at the same time, at most. */
+  most: number;
   /** Ends all connections in the middle of what they are at. */
   cut(): void;
   /** A file with other contents, of a new version. */
@@ -76,6 +80,10 @@ export async function serveHostile(files: Map<string, Buffer>): Promise<HostileS
   const sockets = new Set<Socket>();
   const versions = new Map<string, number>();
   const waiting = new Set<{ bytes: number; resolve: () => void }>();
+  /** Addresses of another origin that hold once. */
+  const open = new Set<string>();
+  let tickets = 0;
+  let bodies = 0;
   /** When the next byte may go out, at the rate that is set. */
   let free = 0;
 
@@ -92,6 +100,13 @@ export async function serveHostile(files: Map<string, Buffer>): Promise<HostileS
       response.setHeader("access-control-allow-headers", headers);
       return void response.end();
     }
+    if (host.wrong.redirects && !request.url!.startsWith("/cdn/")) {
+      const { port } = request.socket.address() as AddressInfo;
+      const ticket = `${++tickets}`;
+      open.add(ticket);
+      const location = `http://localhost:${port}/cdn/${ticket}/${encodeURIComponent(name)}`;
+      return void response.writeHead(302, { location, "x-linked-etag": `"${"0".repeat(64)}"` }).end();
+    }
     const { range, "if-range": ifRange } = request.headers;
     const served = {
       name,
@@ -102,6 +117,8 @@ export async function serveHostile(files: Map<string, Buffer>): Promise<HostileS
       sent: 0,
     };
     host.served.push(served);
+    if (host.wrong.redirects && !open.delete(request.url!.split("/")[2]!))
+      return void response.writeHead(403).end();
     if (host.wrong.refuses) return void response.destroy();
     const { fails } = host.wrong;
     if (fails && fails.times-- > 0) return void response.writeHead(fails.status).end();
@@ -134,7 +151,9 @@ export async function serveHostile(files: Map<string, Buffer>): Promise<HostileS
     }
     response.writeHead(isPart ? 206 : 200);
     if (request.method === "HEAD") return void response.end();
+    if (name.endsWith(".safetensors")) host.most = Math.max(host.most, ++bodies);
     await send(served, response, first, body);
+    if (name.endsWith(".safetensors")) bodies--;
   }
 
   async function send(served: Served, response: ServerResponse, first: number, body: Buffer): Promise<void> {
@@ -188,6 +207,7 @@ export async function serveHostile(files: Map<string, Buffer>): Promise<HostileS
     files,
     served: [],
     wrong: {},
+    most: 0,
     sent: (prefix = "") =>
       host.served.reduce((sum, { name, sent }) => sum + (name.startsWith(prefix) ? sent : 0), 0),
     cut() {

@@ -75,6 +75,7 @@ export function serveFiles(server: HostileServer, files: Iterable<readonly [stri
   server.files.clear();
   for (const [name, contents] of files) server.files.set(name, contents);
   server.served.length = 0;
+  server.most = 0;
   server.wrong = {};
 }
 

@@ -186,6 +186,8 @@ describe.skipIf(!hasBrowser)("a download", () => {
     expect((await download({ options: { piece: 2 ** 20 } })).failure).toBeUndefined();
     await expectWhole();
     expect(server.served).toHaveLength(5);
+    // Both shards at once.
+    expect(server.most).toBe(2);
   });
 
   test.each([
@@ -257,6 +259,23 @@ describe.skipIf(!hasBrowser)("a download", () => {
     expect(value).toMatchObject({ whole: true, total: total() });
     await expectWhole();
     expect(server.sent("model-1")).toBe(2 * SIZES[0]! + PROBE);
+  });
+
+  test("follows a hub to where its files lie, each time by an address of its own", async () => {
+    serveFiles(server, plainFiles(SIZES));
+    server.wrong = { redirects: true, sumsAsTags: true, cutsAfter: 60_000, flips: { [SHARD]: 1 } };
+    const url = server.url.replace("/hub/tiny/", "/IDEA/tiny/resolve/main");
+    const { value, failure } = await download({ model: { url, headers: { authorization: "Bearer x" } } });
+    expect(failure).toBeUndefined();
+    expect(value).toMatchObject({ name: "tiny", whole: true, url: `${url}/` });
+    await expectWhole();
+    // Inside its files as well; and what proves who asks stays with the hub.
+    expect(requestsOf(SHARD).filter(({ ifRange }) => ifRange !== undefined).length).toBeGreaterThan(2);
+    expect(new Set(server.served.map(({ headers }) => headers.authorization))).toEqual(new Set([undefined]));
+    expect(new Set(server.served.map(({ headers }) => headers.host!.split(":")[0]))).toEqual(
+      new Set(["localhost"]),
+    );
+    expect(server.sent("model-1")).toBeGreaterThan(2 * SIZES[0]! - 60_000);
   });
 
   test("sends the headers it is given, and takes a hub's address for its model's name", async () => {
