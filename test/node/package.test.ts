@@ -36,6 +36,27 @@ test("programs of others compile against the types as they are", async () => {
   expect(await compile(source, {})).toBe("");
 });
 
+test("pages of others compile against the types as they are", async () => {
+  const source = `
+    import { createLanguageModel, loadEngine, openModels, StorageError, type WebEngine } from "ziya-webgpu/web";
+    const controller = new AbortController();
+    const engine: WebEngine = await loadEngine("models/ziya-tiny/", {
+      signal: controller.signal,
+      onProgress: ({ phase, done, total, rate, left }) => console.log(phase, done / total, rate, left),
+      onDeviceLost: (error, recovered) => recovered.then(() => console.log(error.message)),
+    });
+    for await (const piece of engine.chat([{ role: "user", content: "" }], { temperature: 0 })) console.log(piece);
+    const models = openModels();
+    await models.convert("packed", { base: [], delta: [] }, { calibration: "text" }).catch((error) => error instanceof StorageError);
+    const session = await createLanguageModel(engine).create({ initialPrompts: [{ role: "system", content: "" }] });
+    export const answer: string = await session.prompt("");
+    // @ts-expect-error: there is no such phase.
+    void loadEngine("", { onProgress: ({ phase }) => phase === "thinking" });`;
+  expect(await compile(source, { lib: ["es2023", "dom", "dom.asynciterable"], skipLibCheck: false })).toBe(
+    "",
+  );
+});
+
 test("a page finds the shaders in the package", async () => {
   await writeFile(join(folder, "package.json"), JSON.stringify({ type: "module" }));
   const program = 'console.log(import.meta.resolve("ziya-webgpu/shaders/matvec.wgsl"))';

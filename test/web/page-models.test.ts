@@ -102,7 +102,11 @@ describe.skipIf(!hasBrowser)("the page's models, in Chromium", () => {
     await page.locator(".needs", { hasText: "context 419 MB" }).waitFor();
     await page.getByRole("button", { name: "Look" }).click();
     await page.locator(".needs", { hasText: "context 419 MB" }).waitFor();
+    await page.evaluate(() => {
+      StorageManager.prototype.persist = async () => Boolean(Object.assign(window, { persisted: true }));
+    });
     await page.getByRole("button", { name: "Fetch and use" }).click();
+    expect(await page.evaluate("persisted")).toBe(true);
     await page.locator(".model-name", { hasText: "Ziya-13B-q4" }).waitFor();
     await page.locator("[data-model=ready]").waitFor();
     await page.locator("#model").click();
@@ -310,6 +314,16 @@ describe.skipIf(!hasBrowser)("the page's models, in Chromium", () => {
     await page.locator(".answer .markdown", { hasText: "kept" }).waitFor();
     expect(await calls("load")).toHaveLength(2);
     expect(await say(page, "more")).toBe("more");
+    // One that was made to go on with texts.
+    await page.evaluate(
+      `fake.answerFails = { code: "config", message: "It has no chat template.", times: 1 }`,
+    );
+    await page.locator("#question").fill("hello");
+    await page.locator("#question").press("Enter");
+    const card = page.locator("#failure [data-problem=no-chat]");
+    await card.getByText("This model does not chat").waitFor();
+    await card.getByRole("button", { name: "Choose another model" }).click();
+    await page.getByRole("dialog", { name: "Models" }).waitFor();
   });
 
   test("has thrown no error of its own, and broken no rule of its policy", () => {

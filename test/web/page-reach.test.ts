@@ -62,7 +62,7 @@ describe.skipIf(!hasBrowser)("the page without a mouse, in Chromium", () => {
   });
 
   test("renames, deletes and opens conversations by keyboard alone", async () => {
-    await open();
+    await open({ answers: { long: "word ".repeat(400) }, delay: 5 });
     await say(page, "first");
     await page.locator("#new").focus();
     await press("Enter");
@@ -86,6 +86,16 @@ describe.skipIf(!hasBrowser)("the page without a mouse, in Chromium", () => {
     await page.getByRole("button", { name: "Undo" }).focus();
     await press("Enter");
     await page.locator(".bubble", { hasText: "second" }).waitFor();
+    // What ends a renaming ends no answer.
+    await page.locator("#question").fill("long");
+    await page.locator("#question").press("Enter");
+    await page.locator("[data-running] .markdown", { hasText: "word" }).waitFor();
+    await page.getByRole("button", { name: "second", exact: true }).focus();
+    await press("Tab", "Enter", "Escape");
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("second");
+    expect(await page.locator("[data-running]").count()).toBe(1);
+    await press("Escape");
+    await page.locator(".note", { hasText: "Stopped" }).waitFor();
   });
 
   test("ends no editing with the keys of an input method", async () => {

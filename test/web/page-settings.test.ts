@@ -112,6 +112,25 @@ describe.skipIf(!hasBrowser)("the page's settings and figures, in Chromium", () 
     expect(await background()).toBe(dark);
   });
 
+  test("answers where the browser keeps nothing, and says that", async () => {
+    await open();
+    // As with all cookies blocked.
+    await page.addInitScript(() => {
+      const get = () => {
+        throw new DOMException("Access is denied for this document.", "SecurityError");
+      };
+      for (const name of ["localStorage", "sessionStorage", "indexedDB"])
+        Object.defineProperty(window, name, { get });
+    });
+    await page.reload();
+    await page.locator("#question").waitFor();
+    expect(await say(page, "a")).toBe("a");
+    await page.locator("#new").click();
+    await page.getByText("This browser keeps nothing in this window").waitFor();
+    await page.getByRole("button", { name: "a", exact: true }).click();
+    await page.locator(".answer .markdown", { hasText: "a" }).waitFor();
+  });
+
   test("shows what the model runs on, and its rates as it runs", async () => {
     await open({ answers: { long: "word ".repeat(120) }, delay: 100, piece: 30 });
     await page.locator("#panel-button").click();

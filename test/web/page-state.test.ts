@@ -1,10 +1,12 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { type Folder, foldersOfFiles, isCheckpoint, looksLikeDelta } from "../../web/page/state/dropped.ts";
 import { Meter } from "../../web/page/state/meter.ts";
 import { exportTalks, importTalks, newTalk, titleOf } from "../../web/page/state/talk.ts";
 import { en } from "../../web/page/strings/en.ts";
 import { preferredLanguage } from "../../web/page/strings/strings.ts";
 import { zh } from "../../web/page/strings/zh.ts";
 import { bytes, languageOf } from "../../web/page/ui/format.ts";
+import { type Doing, kindOf, type ProblemKind } from "../../web/page/view/problem.ts";
 
 describe("a rate that is drawn as it comes", () => {
   it("is of the last second, and does not count the time between answers", () => {
@@ -98,5 +100,58 @@ describe("languages", () => {
       "7.3 GB",
       "412 GB",
     ]);
+  });
+});
+
+describe("what went wrong", () => {
+  afterEach(() => void vi.unstubAllGlobals());
+  const gpu = { requestAdapter: async () => ({}) };
+  const quota = new DOMException("full", "QuotaExceededError");
+
+  it.each<[ProblemKind, unknown, Doing | undefined, object]>([
+    ["insecure", new Error(), undefined, { secure: false }],
+    ["no-webgpu", { code: "device" }, undefined, { gpu: undefined }],
+    ["no-adapter", { code: "device" }, undefined, { gpu: { requestAdapter: async () => null } }],
+    ["device", { code: "device" }, undefined, {}],
+    ["disk-full", quota, undefined, { gpu: undefined }],
+    ["storage", { code: "storage" }, "fetching", {}],
+    ["network", { code: "checkpoint" }, "fetching", {}],
+    ["offline", { code: "checkpoint" }, "fetching", { onLine: false }],
+    ["broken-file", { code: "checkpoint" }, undefined, { onLine: false }],
+    ["broken-file", { code: "config" }, undefined, {}],
+    ["no-chat", { code: "config" }, "answering", {}],
+    ["wrong-numbers", { code: "shader" }, undefined, {}],
+    ["other", new Error(), "answering", {}],
+  ])("is %s, told by codes and by what the browser has", async (kind, error, doing, browser) => {
+    const { secure, ...navigator } = { secure: true, gpu, onLine: true, ...browser };
+    vi.stubGlobal("isSecureContext", secure);
+    vi.stubGlobal("navigator", navigator);
+    expect(await kindOf(error, doing)).toBe(kind);
+  });
+});
+
+describe("what was chosen on the disk", () => {
+  const file = (path: string) => {
+    const chosen = new File([], path.split("/").at(-1)!);
+    return Object.defineProperty(chosen, "webkitRelativePath", { value: path.includes("/") ? path : "" });
+  };
+  const folder = (name: string, ...files: readonly string[]): Folder => ({ name, files: files.map(file) });
+
+  it("is a folder for each that files lie in", () => {
+    const folders = foldersOfFiles(["a/config.json", "a/model.bin", "a/b/notes.txt", "c.txt"].map(file));
+    expect(folders.map(({ name, files }) => [name, files.length])).toEqual([
+      ["a", 2],
+      ["b", 1],
+      ["", 1],
+    ]);
+  });
+
+  it("is a checkpoint with config and weights, and a delta by its name or its files", () => {
+    expect(isCheckpoint(folder("a", "config.json", "model.safetensors"))).toBe(true);
+    expect(isCheckpoint(folder("a", "model.safetensors"))).toBe(false);
+    expect(isCheckpoint(folder("a", "config.json", "tokenizer.model"))).toBe(false);
+    expect(looksLikeDelta(folder("Ziya-LLaMA-13B-v1"))).toBe(true);
+    expect(looksLikeDelta(folder("llama-13b-hf", "config.json"))).toBe(false);
+    expect(looksLikeDelta(folder("download", "delta.bin"))).toBe(true);
   });
 });

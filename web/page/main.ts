@@ -2,6 +2,7 @@ import { Archive } from "./state/archive.ts";
 import { Chat } from "./state/chat.ts";
 import { preferences } from "./state/preferences.ts";
 import { Session } from "./state/session.ts";
+import { remember, remembered } from "./state/tab.ts";
 import { keepOffline } from "./state/update.ts";
 import { preferredLanguage, setLanguage } from "./strings/strings.ts";
 import { trustOwnScripts } from "./trusted.ts";
@@ -33,9 +34,9 @@ preferences.listen(new AbortController().signal, ({ language, theme }) => {
 mountNotices();
 
 // A tab that is loaded again shows what it showed; a new one begins with an empty conversation.
-const shown = sessionStorage.getItem("ziya-talk");
+const shown = remembered("ziya-talk");
 if (shown !== null) await chat.show(shown);
-chat.talk.listen(new AbortController().signal, ({ id }) => sessionStorage.setItem("ziya-talk", id));
+chat.talk.listen(new AbortController().signal, ({ id }) => remember("ziya-talk", id));
 
 session.start();
 if (import.meta.env.PROD) await keepOffline(chat);

@@ -275,6 +275,10 @@ export const en = {
       title: "A file of the model is wrong",
       text: "It is incomplete, or something this page cannot read. Try again to fetch it anew, or choose another model.",
     },
+    "no-chat": {
+      title: "This model does not chat",
+      text: "It was made to go on with a text, and nobody has told it how a conversation looks. Choose a model that was made for chatting; what you wrote is kept.",
+    },
     "wrong-numbers": {
       title: "This GPU computes something else",
       text: "A check found wrong results, and a wrong answer is worse than none. Update the browser and the graphics driver, or use another browser.",

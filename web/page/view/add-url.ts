@@ -35,6 +35,8 @@ export function addByAddress(session: Session, used: () => void, gone: AbortSign
               type: "button",
               class: "primary",
               onclick: () => {
+                // Whoever fetches a model wants the browser to keep it; it may ask in turn.
+                void navigator.storage.persist();
                 session.open({ name, source, choice });
                 used();
               },

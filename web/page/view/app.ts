@@ -44,7 +44,7 @@ export function makeApp(chat: Chat, session: Session, archive: Archive, gone: Ab
   const composer = makeComposer(chat, session, status, gone);
   const welcome = makeWelcome(chat, composer.ask, gone);
   const loading = makeLoading(session, models, gone);
-  const failure = makeFailure(chat, session, settings, gone);
+  const failure = makeFailure(chat, session, settings, models, gone);
   const thread = makeThread(chat, session, welcome, failure, gone);
   const panel = makePanel(chat, session, benchmark, () => prefer({ panel: false }), gone);
 

@@ -1,5 +1,6 @@
 import type { Chat } from "../state/chat.ts";
 import type { Session } from "../state/session.ts";
+import { remember, remembered } from "../state/tab.ts";
 import { t } from "../strings/strings.ts";
 import { h, icon, iconButton } from "../ui/dom.ts";
 import { contextMeter } from "./context.ts";
@@ -48,7 +49,7 @@ export function makeComposer(chat: Chat, session: Session, status: HTMLElement, 
     chat.send(text);
   };
   const changed = () => {
-    sessionStorage.setItem(DRAFT, box.value);
+    remember(DRAFT, box.value);
     grow();
   };
   /** As high as its text, where the browser does not do that by itself. */
@@ -93,7 +94,7 @@ export function makeComposer(chat: Chat, session: Session, status: HTMLElement, 
     },
     { signal: gone },
   );
-  box.value = sessionStorage.getItem(DRAFT) ?? "";
+  box.value = remembered(DRAFT) ?? "";
   requestAnimationFrame(grow);
   return {
     element: form,

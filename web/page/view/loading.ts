@@ -4,7 +4,7 @@ import { t } from "../strings/strings.ts";
 import { h } from "../ui/dom.ts";
 import { announce } from "../ui/notices.ts";
 import { summary } from "./message.ts";
-import { problemCard } from "./problem.ts";
+import { problemCard, type WayOn } from "./problem.ts";
 import { progressView } from "./transfer.ts";
 
 /** How far the model is, with a way to pause, or why it cannot be had, with ways on. Nothing while it is there. */
@@ -31,7 +31,7 @@ export function makeLoading(session: Session, openModels: () => void, gone: Abor
             { label: t().tryAgain, run: () => session.again() },
             { label: t().otherModel, run: openModels },
           ],
-          state.fetching,
+          state.fetching ? "fetching" : undefined,
         ),
       );
     } else {
@@ -79,6 +79,7 @@ export function makeFailure(
   chat: Chat,
   session: Session,
   openSettings: () => void,
+  openModels: () => void,
   gone: AbortSignal,
 ): HTMLElement {
   const element = h("div", { class: "failure", id: "failure" });
@@ -92,13 +93,20 @@ export function makeFailure(
       if (code === "device-lost" || code === "device") session.again();
       value.retry();
     };
+    const settings = { label: t().settings, run: openSettings };
+    const begin = { label: t().newConversation, run: () => chat.begin() };
+    const models = { label: t().otherModel, run: openModels };
+    const ways: Readonly<Record<string, WayOn>> = {
+      option: settings,
+      "context-overflow": settings,
+      config: models,
+    };
     element.append(
-      problemCard(value.error, [
-        { label: t().tryAgain, run: retry },
-        code === "option" || code === "context-overflow"
-          ? { label: t().settings, run: openSettings }
-          : { label: t().newConversation, run: () => chat.begin() },
-      ]),
+      problemCard(
+        value.error,
+        [{ label: t().tryAgain, run: retry }, ways[String(code)] ?? begin],
+        "answering",
+      ),
     );
   };
   chat.failure.listen(gone, show);

@@ -192,7 +192,7 @@ function transferView(one: Transfer, gone: AbortSignal): HTMLElement {
             problemCard(
               state.error,
               [{ label: t().tryAgain, run: () => one.resume() }],
-              progress?.phase === "download",
+              progress?.phase === "download" ? "fetching" : undefined,
             ),
           ]
         : []),

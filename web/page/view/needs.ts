@@ -43,7 +43,7 @@ export function needsCard(
         problemCard(
           error,
           [{ label: t().tryAgain, run: () => void ask(context) }],
-          !("files" in Object(source)),
+          "files" in Object(source) ? undefined : "fetching",
         ),
       );
     }

@@ -13,16 +13,17 @@ type ProblemKind =
   | "storage"
   | "device"
   | "broken-file"
+  | "no-chat"
   | "wrong-numbers"
   | "context-overflow"
   | "option"
   | "other";
 
-/**
- * Told by what the browser has and by the errors' codes, never by their words.
- * @param fetching Whether files were on their way from a server.
- */
-export async function kindOf(error: unknown, fetching = false): Promise<ProblemKind> {
+/** What was under way when something went wrong: files on their way from a server, or an answer. */
+export type Doing = "fetching" | "answering";
+
+/** Told by what the browser has and by the errors' codes, never by their words. */
+export async function kindOf(error: unknown, doing?: Doing): Promise<ProblemKind> {
   const { code, name } = Object(error) as { code?: unknown; name?: unknown };
   if (name === "QuotaExceededError") return "disk-full";
   if (code === "option" || code === "context-overflow") return code;
@@ -32,7 +33,9 @@ export async function kindOf(error: unknown, fetching = false): Promise<ProblemK
   if (code === "device") return (await navigator.gpu.requestAdapter()) ? code : "no-adapter";
   if (code === "logits" || code === "shader") return "wrong-numbers";
   if (code === "storage") return code;
-  if (fetching || error instanceof TypeError) return navigator.onLine ? "network" : "offline";
+  // A model that loads and has no template of a chat.
+  if (code === "config" && doing === "answering") return "no-chat";
+  if (doing === "fetching" || error instanceof TypeError) return navigator.onLine ? "network" : "offline";
   if (code === "checkpoint" || code === "config" || code === "tokenizer") return "broken-file";
   return "other";
 }
@@ -43,7 +46,7 @@ interface WayOn {
 }
 
 /** What went wrong in plain words, what to do about it, buttons that do it, and the error's own words for who wants them. */
-export function problemCard(error: unknown, waysOn: readonly WayOn[], fetching = false): HTMLElement {
+export function problemCard(error: unknown, waysOn: readonly WayOn[], doing?: Doing): HTMLElement {
   const title = h("h2", {});
   const text = h("p", {});
   const detail = error instanceof Error ? error.message : String(error);
@@ -61,7 +64,7 @@ export function problemCard(error: unknown, waysOn: readonly WayOn[], fetching =
     ),
     h("p", { class: "detail", lang: "en" }, detail),
   );
-  void kindOf(error, fetching).then((kind) => {
+  void kindOf(error, doing).then((kind) => {
     element.dataset.problem = kind;
     const words = t().problems[kind];
     title.textContent = words.title;

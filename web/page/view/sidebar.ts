@@ -75,13 +75,29 @@ export function makeSidebar(chat: Chat, archive: Archive, close: () => void, gon
   const draw = () => {
     // A title that is being written stays: it is drawn when it is done.
     if (list.querySelector("input")) return;
-    const focused = (document.activeElement as HTMLElement | null)?.dataset.talk;
+    const giveBack = takeFocus();
     list.replaceChildren(
       ...archive.list.value.map((entry) => entryView(entry)),
       ...(archive.list.value.length === 0 ? [h("li", { class: "soft empty" }, t().noConversations)] : []),
     );
-    if (focused) list.querySelector<HTMLElement>(`[data-talk="${focused}"]`)?.focus();
+    giveBack();
   };
+
+  /** Gives what has the keyboard's focus, a conversation or one of its buttons, to what takes its place. */
+  function takeFocus(): () => void {
+    const { activeElement } = document;
+    const item = activeElement?.closest("li");
+    const id = item?.querySelector<HTMLElement>("[data-talk]")?.dataset.talk;
+    if (!item || id === undefined) return () => {};
+    const buttons: readonly (Element | null)[] = [...item.querySelectorAll("button")];
+    const place = buttons.indexOf(activeElement);
+    return () => {
+      const talk = list.querySelector<HTMLElement>(`[data-talk="${id}"]`);
+      // Its buttons show as long as something in it has the focus.
+      talk?.focus();
+      talk?.closest("li")?.querySelectorAll("button")[place]?.focus();
+    };
+  }
 
   function entryView(entry: TalkEntry): HTMLLIElement {
     const title = entry.title || t().untitled;
@@ -133,7 +149,10 @@ export function makeSidebar(chat: Chat, archive: Archive, close: () => void, gon
     box.addEventListener("keydown", (event) => {
       if (isComposing(event)) return;
       if (event.key === "Enter") finish(true);
-      if (event.key === "Escape") finish(false);
+      if (event.key !== "Escape") return;
+      // Elsewhere it stops the answer that runs.
+      event.stopPropagation();
+      finish(false);
     });
     box.addEventListener("blur", () => finish(true));
     item.replaceChildren(box);
