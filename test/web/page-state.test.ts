@@ -6,7 +6,7 @@ import { en } from "../../web/page/strings/en.ts";
 import { preferredLanguage } from "../../web/page/strings/strings.ts";
 import { zh } from "../../web/page/strings/zh.ts";
 import { bytes, languageOf } from "../../web/page/ui/format.ts";
-import { type Doing, kindOf, type ProblemKind } from "../../web/page/view/problem.ts";
+import { kindOf } from "../../web/page/view/problem.ts";
 
 describe("a rate that is drawn as it comes", () => {
   it("is of the last second, and does not count the time between answers", () => {
@@ -108,7 +108,7 @@ describe("what went wrong", () => {
   const gpu = { requestAdapter: async () => ({}) };
   const quota = new DOMException("full", "QuotaExceededError");
 
-  it.each<[ProblemKind, unknown, Doing | undefined, object]>([
+  it.each<[Awaited<ReturnType<typeof kindOf>>, unknown, Parameters<typeof kindOf>[1], object]>([
     ["insecure", new Error(), undefined, { secure: false }],
     ["no-webgpu", { code: "device" }, undefined, { gpu: undefined }],
     ["no-adapter", { code: "device" }, undefined, { gpu: { requestAdapter: async () => null } }],

@@ -1,3 +1,5 @@
+import { enProblems } from "./problems.ts";
+
 /** Every word of the page in English; the other languages have the same keys. */
 export const en = {
   languageName: "English",
@@ -234,68 +236,7 @@ export const en = {
   updatedElsewhere: "Another tab has updated this page.",
   reload: "Load again",
 
-  problems: {
-    insecure: {
-      title: "This address is not secure",
-      text: "Browsers offer WebGPU on secure pages only: open this page over https, or from localhost.",
-    },
-    "no-webgpu": {
-      title: "This browser offers no WebGPU",
-      text: "The model runs on it. Use a current Chrome, Edge, Safari or Firefox, switch hardware acceleration on in its settings, and try again.",
-    },
-    "no-adapter": {
-      title: "The browser finds no GPU",
-      text: "Switch hardware acceleration on in the browser’s settings, update the graphics driver, or use another browser; then try again.",
-    },
-    "device-lost": {
-      title: "The GPU was taken away",
-      text: "The driver restarted, or another program needed the memory. What was said is kept: try again, and the model is loaded anew.",
-    },
-    offline: {
-      title: "There is no network",
-      text: "What was fetched is kept. When the connection is back, try again and it goes on where it stopped; models that are whole work without one.",
-    },
-    network: {
-      title: "The server does not answer",
-      text: "What was fetched is kept: try again in a while, and it goes on where it stopped. If it never works, check the address, and whether that server allows this page (CORS).",
-    },
-    "disk-full": {
-      title: "The browser has no room left",
-      text: "Delete models or free space on the disk, then try again: what was fetched is kept.",
-    },
-    storage: {
-      title: "The browser could not store it",
-      text: "Most often there is too little room: delete models that you no longer need, or free space on the disk. If another tab uses the same model, close it. What was fetched is kept.",
-    },
-    device: {
-      title: "This GPU cannot run the model",
-      text: "If it does not fit, choose a smaller one, one packed in 4 bits, or a shorter context. If the GPU computes it wrong, update the browser and the graphics driver, or use another browser. The words below say which it is.",
-    },
-    "broken-file": {
-      title: "A file of the model is wrong",
-      text: "It is incomplete, or something this page cannot read. Try again to fetch it anew, or choose another model.",
-    },
-    "no-chat": {
-      title: "This model does not chat",
-      text: "It was made to go on with a text, and nobody has told it how a conversation looks. Choose a model that was made for chatting; what you wrote is kept.",
-    },
-    "wrong-numbers": {
-      title: "This GPU computes something else",
-      text: "A check found wrong results, and a wrong answer is worse than none. Update the browser and the graphics driver, or use another browser.",
-    },
-    "context-overflow": {
-      title: "The conversation is too long",
-      text: "It no longer fits the model’s context. Begin a new conversation, or let the oldest turns be left out, in Settings.",
-    },
-    option: {
-      title: "A setting is not possible",
-      text: "Put it right in Settings, or in the page’s address if it stands there, and try again.",
-    },
-    other: {
-      title: "That did not work",
-      text: "Try again; if it happens again, the words below say what went wrong.",
-    },
-  },
+  problems: enProblems,
 };
 
 export type Strings = typeof en;

@@ -1,4 +1,5 @@
 import type { Strings } from "./en.ts";
+import { zhProblems } from "./problems.ts";
 
 export const zh: Strings = {
   languageName: "简体中文",
@@ -220,60 +221,5 @@ export const zh: Strings = {
   updatedElsewhere: "另一个标签页已更新本页。",
   reload: "重新加载",
 
-  problems: {
-    insecure: {
-      title: "这个地址不安全",
-      text: "浏览器只在安全页面上提供 WebGPU：请用 https 或 localhost 打开本页。",
-    },
-    "no-webgpu": {
-      title: "此浏览器没有 WebGPU",
-      text: "模型要靠它运行。请用最新的 Chrome、Edge、Safari 或 Firefox，在设置里打开硬件加速，然后重试。",
-    },
-    "no-adapter": {
-      title: "浏览器找不到 GPU",
-      text: "请在浏览器设置里打开硬件加速，更新显卡驱动，或换一个浏览器，然后重试。",
-    },
-    "device-lost": {
-      title: "GPU 被收回了",
-      text: "可能是驱动重启，或别的程序需要内存。说过的话都在：点重试，模型会重新加载。",
-    },
-    offline: {
-      title: "没有网络",
-      text: "已下载的部分都在。网络恢复后点重试，会从停下的地方继续；完整的模型不需要网络。",
-    },
-    network: {
-      title: "服务器没有回应",
-      text: "已下载的部分都在：过一会儿点重试，会从停下的地方继续。若一直不行，请检查网址，以及对方是否允许本页访问（CORS）。",
-    },
-    "disk-full": {
-      title: "浏览器没有空间了",
-      text: "请删除一些模型或清理磁盘，然后重试：已下载的部分都在。",
-    },
-    storage: {
-      title: "浏览器没能存下它",
-      text: "多半是空间不够：请删除不再需要的模型，或清理磁盘。若另一个标签页正在用这个模型，请关闭它。已下载的部分都在。",
-    },
-    device: {
-      title: "这块 GPU 运行不了这个模型",
-      text: "如果是放不下，请选小一些的、4 位压缩的模型，或短一些的上下文；如果是算得不对，请更新浏览器和显卡驱动，或换一个浏览器。下面的文字说明是哪一种。",
-    },
-    "broken-file": {
-      title: "模型的一个文件不对",
-      text: "它不完整，或是本页读不了的格式。点重试重新下载，或换一个模型。",
-    },
-    "no-chat": {
-      title: "这个模型不会对话",
-      text: "它是用来续写文字的，没有人教过它对话的格式。请换一个为对话训练的模型，您写的内容会保留。",
-    },
-    "wrong-numbers": {
-      title: "这块 GPU 算出的不一样",
-      text: "检查发现结果有误，而错误的回答还不如没有。请更新浏览器和显卡驱动，或换一个浏览器。",
-    },
-    "context-overflow": {
-      title: "对话太长了",
-      text: "它已放不进模型的上下文。请新建对话，或在设置里允许省略最早的几轮。",
-    },
-    option: { title: "有一项设置不可行", text: "请在设置里改正；若写在页面地址里，请改地址，然后重试。" },
-    other: { title: "没有成功", text: "请重试；若再次发生，下面的文字说明了原因。" },
-  },
+  problems: zhProblems,
 };

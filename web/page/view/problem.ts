@@ -20,7 +20,7 @@ type ProblemKind =
   | "other";
 
 /** What was under way when something went wrong: files on their way from a server, or an answer. */
-export type Doing = "fetching" | "answering";
+type Doing = "fetching" | "answering";
 
 /** Told by what the browser has and by the errors' codes, never by their words. */
 export async function kindOf(error: unknown, doing?: Doing): Promise<ProblemKind> {
@@ -40,7 +40,7 @@ export async function kindOf(error: unknown, doing?: Doing): Promise<ProblemKind
   return "other";
 }
 
-interface WayOn {
+export interface WayOn {
   readonly label: string;
   readonly run: () => void;
 }
