@@ -97,6 +97,7 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
   round_group: ["rope", "round((y - m) * factor)", "floor((y - m) * factor)"],
   rows: ["embed", "  padding1: u32,\n", "  padding1: u32,\n  padding2: vec4u,\n"],
   sample: ["sample", "sum <= drawn", "2u * sum <= drawn"],
+  splits: ["attentionSplit", "row.position + 1u, CONTEXT)", "row.position, CONTEXT)"],
   store_f16: ["attentionMerge", "return halves.x + halves.y;", "return halves.x;"],
   store_f32: ["attentionMerge", "sums += fourSums[8u * lane + i];", "sums = fourSums[8u * lane + i];"],
   store_i8: ["attentionMerge", "quants.x + quants.y + quants.z + quants.w", "quants.x + quants.y + quants.z"],

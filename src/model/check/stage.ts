@@ -11,7 +11,7 @@ import {
 } from "../../kernels/cache.ts";
 import type { SlabShape } from "../../kernels/matrix.ts";
 import { packRows, unpackRows } from "../../quantize/pack.ts";
-import { storedBytes } from "../../stored.ts";
+import { type PackedRows, storedBytes, type WeightFormat } from "../../stored.ts";
 import type { Config } from "../config.ts";
 import { fillRepeatedly, Noise } from "../noise.ts";
 import type { State } from "../state.ts";
@@ -33,8 +33,11 @@ export class Stage {
   scene!: Scene;
   private readonly gpu: Gpu;
   private readonly values = new Noise();
+  /** Those that were filled. */
+  private readonly slabs = new Set<Bound>();
+  /** By format and columns: matrices that are alike in both have the same, for packing is most of the time. */
+  private readonly rows = new Map<string, { readonly packed: PackedRows; readonly stored: Float32Array }>();
   /** By what is bound. */
-  private readonly slabs = new Map<Bound, Float32Array>();
   private readonly caches = new Map<Bound, Float32Array>();
   private readonly filled: Part[] = [];
 
@@ -54,19 +57,16 @@ export class Stage {
     { format, columns, rows }: SlabShape,
     { weight, scales }: { readonly weight: Bound; readonly scales?: Bound },
   ): (n: number) => Float32Array {
-    let stored = this.slabs.get(weight);
-    if (!stored) {
-      const packed = packRows(format, this.values.rows(DISTINCT_ROWS, columns), columns);
+    const { packed, stored } = this.noiseOf(format, columns);
+    if (!this.slabs.has(weight)) {
+      this.slabs.add(weight);
       const stride = storedBytes(format, 1, columns);
       this.fill(weight, packed.words, rows * stride.words);
       if (scales) this.fill(scales, packed.scales!, rows * stride.scales);
-      stored = unpackRows(format, packed, DISTINCT_ROWS, columns);
-      this.slabs.set(weight, stored);
     }
-    const known = stored;
     return (n) => {
       const row = n % DISTINCT_ROWS;
-      return known.subarray(row * columns, (row + 1) * columns);
+      return stored.subarray(row * columns, (row + 1) * columns);
     };
   }
 
@@ -113,6 +113,16 @@ export class Stage {
       rows: Array.from({ length: DISTINCT_ROWS }, (_, i) => known.subarray(i * headDim, (i + 1) * headDim)),
       indexOf: (head, place) => (head * page * pages + place) % DISTINCT_ROWS,
     };
+  }
+
+  private noiseOf(format: WeightFormat, columns: number) {
+    const key = `${format} ${columns}`;
+    const known = this.rows.get(key);
+    if (known) return known;
+    const packed = packRows(format, this.values.rows(DISTINCT_ROWS, columns), columns);
+    const made = { packed, stored: unpackRows(format, packed, DISTINCT_ROWS, columns) };
+    this.rows.set(key, made);
+    return made;
   }
 
   /** Leaves what was filled as empty as it was. */
