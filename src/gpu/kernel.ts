@@ -34,7 +34,7 @@ type Kernel<Binding extends string> = (
   workgroups: Workgroups,
 ) => Dispatch;
 
-/** Values of a shader's overrides and `const`s, by name. */
+/** Values of a shader's overrides and `const`s, by name; a `const` that is 0 there has the value given here. */
 export type Constants = Readonly<Record<string, number | boolean>>;
 
 interface KernelSource<Binding extends string> {
@@ -44,7 +44,7 @@ interface KernelSource<Binding extends string> {
   readonly files: readonly string[];
   /** The names of the shader's bindings, by rising binding number. */
   readonly bindings: readonly Binding[];
-  /** Overrides are set; of a `const` it is checked that the shader has the same value. */
+  /** Overrides are set, and a `const` that is 0; of others it is checked that the shader has the same value. */
   readonly constants?: Constants;
 }
 
@@ -59,6 +59,8 @@ interface Shader {
 
 const BINDING = /@group\(0\)\s*@binding\((\d+)\)\s*var<[^>]*>\s*(\w+)/g;
 const CONST = /^const (\w+) = (-?[\d.]+)[uif]?;/gm;
+/** A size that an override cannot be, of a private array or a matrix. */
+const UNSET = /^const (\w+) = 0u;/gm;
 
 /**
  * Links and compiles a kernel. Its list of bindings, and the constants that the shader states too, are compared with
@@ -70,7 +72,13 @@ export async function compile<Binding extends string>(
   source: KernelSource<Binding>,
 ): Promise<Kernel<Binding>> {
   const { label, files, bindings, constants = {} } = source;
-  const shader = await gpu.once(`shader ${files.join("+")}`, () => linkFiles(gpu, label, files));
+  const linked = await gpu.once(`linked ${files.join("+")}`, () => linkFiles(gpu, files));
+  const code = linked.code.replace(UNSET, (line, name) => {
+    return constants[name] === undefined ? line : `const ${name} = ${constants[name]}u;`;
+  });
+  const sizes = [...linked.code.matchAll(UNSET)].map(([, name]) => `${name}=${constants[name!]}`);
+  const made = [files.join("+"), ...sizes].join(" ");
+  const shader = await gpu.once(`shader ${made}`, () => createShader(gpu, source, { ...linked, code }));
   const names = shader.bindings.map(({ name }) => name);
   if (names.join() !== bindings.join()) {
     throw new ShaderError(
@@ -78,7 +86,7 @@ export async function compile<Binding extends string>(
     );
   }
   const overrides = overridesOf(label, shader, constants);
-  const pipeline = await gpu.once(`pipeline ${files.join("+")} ${JSON.stringify(overrides)}`, () =>
+  const pipeline = await gpu.once(`pipeline ${made} ${JSON.stringify(overrides)}`, () =>
     createPipeline(gpu, source, shader, overrides),
   );
   const layout = pipeline.getBindGroupLayout(0);
@@ -127,17 +135,24 @@ function overridesOf(label: string, { consts }: Shader, constants: Constants): R
   return overrides;
 }
 
-async function linkFiles(gpu: Gpu, label: string, files: readonly string[]): Promise<Shader> {
-  const texts = await Promise.all(
-    files.map(async (name) => ({ name, text: await gpu.once(`text ${name}`, () => readShader(gpu, name)) })),
-  );
-  const shader = link(texts);
+async function linkFiles(gpu: Gpu, files: readonly string[]): Promise<LinkedShader> {
+  const texts = files.map(async (name) => {
+    return { name, text: await gpu.once(`text ${name}`, () => readShader(gpu, name)) };
+  });
+  return link(await Promise.all(texts));
+}
+
+async function createShader(
+  gpu: Gpu,
+  { label, files }: KernelSource<string>,
+  linked: LinkedShader,
+): Promise<Shader> {
   return {
-    module: await createModule(gpu, label, files.join(" + "), shader),
-    bindings: [...shader.code.matchAll(BINDING)]
+    module: await createModule(gpu, label, files.join(" + "), linked),
+    bindings: [...linked.code.matchAll(BINDING)]
       .map(([, number, name]) => ({ number: Number(number), name: name! }))
       .sort((a, b) => a.number - b.number),
-    consts: new Map([...shader.code.matchAll(CONST)].map(([, name, value]) => [name!, Number(value)])),
+    consts: new Map([...linked.code.matchAll(CONST)].map(([, name, value]) => [name!, Number(value)])),
   };
 }
 

@@ -204,6 +204,15 @@ describe("a wrong kernel is refused", () => {
     await compile(gpu, { ...source, constants: { SIZE: 1, ONE: 1 } });
   });
 
+  it("when a const that is 0, for its kernel to say, is not said, or is what the shader does not take", async () => {
+    shaders.sized =
+      "const LENGTH = 0u;\n@group(0) @binding(0) var<storage, read_write> y: array<f32>;\nconst_assert LENGTH != 3u;\n@compute @workgroup_size(1)\nfn main() {\n  var all: array<f32, LENGTH>;\n  y[0] = all[0];\n}\n";
+    const source = { label: "sized", files: ["sized"], bindings: ["y"] } as const;
+    await compile(gpu, { ...source, constants: { LENGTH: 2 } });
+    await expect(compile(gpu, { ...source, constants: { LENGTH: 3 } })).rejects.toThrow("LENGTH != 3u");
+    await expect(compile(gpu, source)).rejects.toThrow("array");
+  });
+
   it("when its grid is larger than the adapter's", async () => {
     const source = {
       label: "sound",
