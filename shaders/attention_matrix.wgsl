@@ -1,8 +1,8 @@
 // As attention_tiles.wgsl, by matrices that a subgroup multiplies: queries, keys, weights and values are rounded to halves,
 // scores and sums are f32, and so is the softmax between them.
-// Links with rows.wgsl, pages.wgsl, an octet_*.wgsl and a matrix_*.wgsl. Grid: KV_HEADS x ceil(T * GROUP / ROWS) workgroups of
-// 256 lanes, each 4 * SIDE queries: of a token all that read the same keys, then the next token's. A subgroup has a block of
-// SIDE queries, of whatever size subgroups are: those that find none only fill tiles and take exponentials, and where they are
+// Links with rows.wgsl, pages.wgsl, an octet_*.wgsl and matrices.wgsl. Grid: KV_HEADS x ceil(T * GROUP / ROWS) workgroups of
+// 256 lanes, each 4 * M queries: of a token all that read the same keys, then the next token's. A subgroup has a block of
+// M queries, of whatever size subgroups are: those that find none only fill tiles and take exponentials, and where they are
 // fewer than the blocks, all of it is done again. A query's weights are 2^(score - reference), where the reference stays
 // until a score is 2^15 times what it stands for: sums in matrices have to be multiplied by way of workgroup memory, and seldom
 // are. 15.6 KB of it at most.
@@ -12,7 +12,7 @@ enable chromium_experimental_subgroup_matrix;
 
 override HEADS: u32;
 override KV_HEADS: u32;
-override HEAD_DIM: u32; // a multiple of SIDE, at most 128
+override HEAD_DIM: u32; // a multiple of K and of N, at most 128
 override CONTEXT: u32;  // positions that a sequence may have
 override CACHED: u32;   // positions that the cache has, of all sequences
 override GROUP = HEADS / KV_HEADS; // queries of a token that read the same keys
@@ -22,11 +22,12 @@ override GROUP = HEADS / KV_HEADS; // queries of a token that read the same keys
 
 const LANES = 256u;
 const BLOCKS = 4u;
-const ROWS = BLOCKS * SIDE; // queries of a workgroup
+const ROWS = BLOCKS * M; // queries of a workgroup
 const KEYS = 32u;           // positions of a tile
-const ACROSS = KEYS / SIDE; // matrices of scores beside each other
-const MOST = 128u / SIDE;   // matrices of a head's columns
-const AREA = SIDE * SIDE;
+const ACROSS = KEYS / N;    // matrices of scores beside each other
+const MOST_LEFT = 128u / K; // matrices of a head's columns, of queries
+const MOST_SUMS = 128u / N; // and of sums
+const AREA = M * N;
 const PARTS = LANES / ROWS;      // lanes that take the exponentials of a query
 const FOURS = KEYS / PARTS / 4u; // vec4 of them that each takes
 const LOWEST = -3.0e38;          // below every score, and far enough from the end of f32 to subtract from
@@ -76,7 +77,7 @@ fn main(
   let count = min(ROWS, total - firstQuery); // queries of this workgroup that are of tokens
   let eighth = HEAD_DIM / 8u; // a head's row, in octets
   let cacheHead = workgroup.x * CACHED;
-  let moved = select(0u, MOST, total > 0u); // all sums. The compiler is not to know: it would unroll what seldom runs.
+  let moved = select(0u, MOST_SUMS, total > 0u); // all sums. The compiler is not to know: it would unroll what seldom runs.
   let softmaxRow = lane / PARTS;
   let part = lane % PARTS;
   let scores = softmaxRow * SCORES_STRIDE; // where softmaxRow's begin
@@ -84,12 +85,12 @@ fn main(
   for (var firstBlock = 0u; firstBlock < BLOCKS; firstBlock += subgroups) {
     let block = firstBlock + subgroup;
     // Queries past the end repeat the last one.
-    var queries: array<Left, MOST>;
-    for (var c = 0u; c < MOST; c++) {
-      if (c % (SLICE * 8u / SIDE) == 0u) {
+    var queries: array<Left, MOST_LEFT>;
+    for (var c = 0u; c < MOST_LEFT; c++) {
+      if (c % (SLICE * 8u / K) == 0u) {
         workgroupBarrier();
         for (var i = lane; i < ROWS * SLICE; i += LANES) {
-          let octet = min(c * SIDE / 8u + i % SLICE, eighth - 1u);
+          let octet = min(c * K / 8u + i % SLICE, eighth - 1u);
           let at = queryStart(workgroup.x, min(firstQuery + i / SLICE, total - 1u)) + 2u * octet;
           let low = qkv[at] * SCALE;
           let high = qkv[at + 1u] * SCALE;
@@ -100,17 +101,17 @@ fn main(
         workgroupBarrier();
       }
       // An index that is no constant would keep them out of registers: a new one comes to the end.
-      for (var next = 1u; next < MOST; next++) {
+      for (var next = 1u; next < MOST_LEFT; next++) {
         queries[next - 1u] = queries[next];
       }
-      if (block < BLOCKS && c * SIDE < HEAD_DIM) {
-        let at = block * SIDE * SLICE_STRIDE + c * SIDE / 8u % SLICE;
-        queries[MOST - 1u] = subgroupMatrixLoad<Left, row_major>(&tile, at, SLICE_STRIDE);
+      if (block < BLOCKS && c * K < HEAD_DIM) {
+        let at = block * M * SLICE_STRIDE + c * K / 8u % SLICE;
+        queries[MOST_LEFT - 1u] = subgroupMatrixLoad<Left, row_major>(&tile, at, SLICE_STRIDE);
       }
     }
     var reference = LOWEST; // of softmaxRow
     var denominator = 0.0;  // of softmaxRow, over this lane's part of the positions
-    var sums = array<Sums, MOST>();
+    var sums = array<Sums, MOST_SUMS>();
 
     for (var start = 0u; start < count;) {
       // Of the queries from start to end, which are of one sequence.
@@ -142,10 +143,10 @@ fn main(
         workgroupBarrier();
         var products = array<Sums, ACROSS>();
         if (block < BLOCKS) {
-          for (var c = 0u; c < MOST; c++) {
-            if (c * SIDE < HEAD_DIM) {
+          for (var c = 0u; c < MOST_LEFT; c++) {
+            if (c * K < HEAD_DIM) {
               for (var j = 0u; j < ACROSS; j++) {
-                let right = subgroupMatrixLoad<Right, col_major>(&tile, j * SIDE * KEYS_STRIDE + c * SIDE / 8u, KEYS_STRIDE);
+                let right = subgroupMatrixLoad<Right, col_major>(&tile, j * N * KEYS_STRIDE + c * K / 8u, KEYS_STRIDE);
                 products[j] = subgroupMatrixMultiplyAccumulate(queries[c], right, products[j]);
               }
             }
@@ -154,7 +155,7 @@ fn main(
         workgroupBarrier();
         if (block < BLOCKS) {
           for (var j = 0u; j < ACROSS; j++) {
-            let at = block * SIDE * SCORES_STRIDE + j * SIDE / 4u;
+            let at = block * M * SCORES_STRIDE + j * N / 4u;
             subgroupMatrixStore<row_major>(&tile, at, products[j], SCORES_STRIDE);
           }
         }
@@ -190,19 +191,19 @@ fn main(
           workgroupBarrier();
           for (var c = 0u; c < moved; c++) {
             if (block < BLOCKS) {
-              subgroupMatrixStore<row_major>(&tile, block * AREA / 4u, sums[0], SIDE / 4u);
+              subgroupMatrixStore<row_major>(&tile, block * AREA / 4u, sums[0], N / 4u);
               // Likewise: the next one comes to the front.
-              for (var next = 1u; next < MOST; next++) {
+              for (var next = 1u; next < MOST_SUMS; next++) {
                 sums[next - 1u] = sums[next];
               }
             }
             workgroupBarrier();
             for (var i = lane; i < BLOCKS * AREA / 4u; i += LANES) {
-              tile[i] = bitcast<vec4u>(bitcast<vec4f>(tile[i]) * rowFactors[4u * i / SIDE]);
+              tile[i] = bitcast<vec4u>(bitcast<vec4f>(tile[i]) * rowFactors[4u * i / N]);
             }
             workgroupBarrier();
             if (block < BLOCKS) {
-              sums[MOST - 1u] = subgroupMatrixLoad<Sums, row_major>(&tile, block * AREA / 4u, SIDE / 4u);
+              sums[MOST_SUMS - 1u] = subgroupMatrixLoad<Sums, row_major>(&tile, block * AREA / 4u, N / 4u);
             }
           }
           workgroupBarrier();
@@ -246,11 +247,11 @@ fn main(
           denominator += pairs.x + pairs.y;
         }
         if (block < BLOCKS) {
-          for (var j = 0u; j < ACROSS; j++) {
-            let left = subgroupMatrixLoad<Left, row_major>(&weights, block * SIDE * WEIGHTS_STRIDE + j * SIDE / 4u, WEIGHTS_STRIDE);
-            for (var c = 0u; c < MOST; c++) {
-              if (c * SIDE < HEAD_DIM) {
-                let right = subgroupMatrixLoad<Right, col_major>(&tile, c * SIDE * VALUES_STRIDE + j * SIDE / 8u, VALUES_STRIDE);
+          for (var j = 0u; j < KEYS / K; j++) {
+            let left = subgroupMatrixLoad<Left, row_major>(&weights, block * M * WEIGHTS_STRIDE + j * K / 4u, WEIGHTS_STRIDE);
+            for (var c = 0u; c < MOST_SUMS; c++) {
+              if (c * N < HEAD_DIM) {
+                let right = subgroupMatrixLoad<Right, col_major>(&tile, c * N * VALUES_STRIDE + j * K / 8u, VALUES_STRIDE);
                 sums[c] = subgroupMatrixMultiplyAccumulate(left, right, sums[c]);
               }
             }
@@ -265,17 +266,17 @@ fn main(
     }
 
     weights[lane].x = bitcast<u32>(denominator);
-    for (var c = 0u; c < HEAD_DIM / SIDE; c++) {
+    for (var c = 0u; c < HEAD_DIM / N; c++) {
       workgroupBarrier();
       if (block < BLOCKS) {
-        subgroupMatrixStore<row_major>(&tile, block * AREA / 4u, sums[0], SIDE / 4u);
-        for (var next = 1u; next < MOST; next++) {
+        subgroupMatrixStore<row_major>(&tile, block * AREA / 4u, sums[0], N / 4u);
+        for (var next = 1u; next < MOST_SUMS; next++) {
           sums[next - 1u] = sums[next];
         }
       }
       workgroupBarrier();
       for (var i = lane; i < min(subgroups, BLOCKS - firstBlock) * AREA / 4u; i += LANES) {
-        let row = firstBlock * SIDE + 4u * i / SIDE;
+        let row = firstBlock * M + 4u * i / N;
         if (row < count) {
           var sum = 0.0;
           for (var p = 0u; p < PARTS; p++) {
@@ -283,7 +284,7 @@ fn main(
           }
           let t = (firstQuery + row) / GROUP;
           let head = workgroup.x * GROUP + (firstQuery + row) % GROUP;
-          let into = ((t * HEADS + head) * HEAD_DIM + c * SIDE) / 4u + i % (SIDE / 4u);
+          let into = ((t * HEADS + head) * HEAD_DIM + c * N) / 4u + i % (N / 4u);
           y[into] = bitcast<vec4f>(tile[firstBlock * AREA / 4u + i]) / sum;
         }
       }

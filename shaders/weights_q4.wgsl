@@ -1,5 +1,5 @@
 // Part: a slab of a weight matrix stored in four bits, groups of 32, w = d * scale * q - dmin * minimum. Every
-// weights_*.wgsl exports Eight and weights8.
+// weights_*.wgsl exports Eight, weights8, and for whoever takes several of a group factorsOf and weightsBy.
 override COLUMNS: u32; // a multiple of 32
 
 // One u32 has eight consecutive weights: byte b has weight b in its low nibble and weight 4 + b in its high one.
@@ -12,21 +12,29 @@ struct Eight {
   high: vec4f,
 }
 
-fn weights8(row: u32, octet: u32) -> Eight {
-  let word = weight[row * (COLUMNS / 8u) + octet];
-  let block = scales[row * ((COLUMNS + 255u) / 256u) + octet / 32u];
+// Scale and minimum of a group of 32.
+fn factorsOf(row: u32, group: u32) -> vec2f {
+  let block = scales[row * ((COLUMNS + 255u) / 256u) + group / 8u];
   let d = unpack2x16float(block.x); // and dmin
   // Groups 2p and 2p + 1 have byte p of three words: in the low six bits the even group's scale, its minimum and the
   // odd one's scale, above them two bits each of the odd one's minimum.
-  let group = octet / 4u % 8u;
-  let bytes = (block.yzw >> vec3u(8u * (group / 2u))) & vec3u(255u);
+  let bytes = (block.yzw >> vec3u(8u * (group % 8u / 2u))) & vec3u(255u);
   let six = bytes & vec3u(63u);
   let two = bytes >> vec3u(6u);
   let even = vec2u(six.x, six.y);
   let odd = vec2u(six.z, two.x | (two.y << 2u) | (two.z << 4u));
-  let factors = d * vec2f(select(even, odd, group % 2u == 1u)); // scale and minimum
+  return d * vec2f(select(even, odd, group % 2u == 1u));
+}
+
+// With the factors of their group.
+fn weightsBy(factors: vec2f, row: u32, octet: u32) -> Eight {
+  let word = weight[row * (COLUMNS / 8u) + octet];
   let nibbles = vec4u(word) >> vec4u(0u, 8u, 16u, 24u);
   let low = vec4f(nibbles & vec4u(15u));
   let high = vec4f((nibbles >> vec4u(4u)) & vec4u(15u));
   return Eight(factors.x * low - factors.y, factors.x * high - factors.y);
+}
+
+fn weights8(row: u32, octet: u32) -> Eight {
+  return weightsBy(factorsOf(row, octet / 4u), row, octet);
 }

@@ -1,5 +1,5 @@
-// Part: a slab of a weight matrix stored as i8 in groups of 32, w = scale * q. Every weights_*.wgsl exports Eight
-// and weights8.
+// Part: a slab of a weight matrix stored as i8 in groups of 32, w = scale * q. Every weights_*.wgsl exports Eight,
+// weights8, and for whoever takes several of a group factorsOf and weightsBy.
 override COLUMNS: u32; // a multiple of 32
 
 @group(0) @binding(1) var<storage, read> weight: array<vec2u>; // [rows, COLUMNS / 8], four i8 to a u32
@@ -15,9 +15,18 @@ fn signedBytes(word: u32) -> vec4f {
   return vec4f(vec4i(vec4u(word) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u));
 }
 
-fn weights8(row: u32, octet: u32) -> Eight {
+// The scale of a group of 32, and nothing.
+fn factorsOf(row: u32, group: u32) -> vec2f {
+  let pair = scales[row * ((COLUMNS + 63u) / 64u) + group / 2u];
+  return vec2f(unpack2x16float(pair)[group % 2u], 0.0);
+}
+
+// With the factors of their group.
+fn weightsBy(factors: vec2f, row: u32, octet: u32) -> Eight {
   let words = weight[row * (COLUMNS / 8u) + octet];
-  let pair = scales[row * ((COLUMNS + 63u) / 64u) + octet / 8u];
-  let scale = unpack2x16float(pair)[octet / 4u % 2u];
-  return Eight(scale * signedBytes(words.x), scale * signedBytes(words.y));
+  return Eight(factors.x * signedBytes(words.x), factors.x * signedBytes(words.y));
+}
+
+fn weights8(row: u32, octet: u32) -> Eight {
+  return weightsBy(factorsOf(row, octet / 4u), row, octet);
 }

@@ -13,7 +13,7 @@ export type Selection = (typeof SELECTIONS)[number];
 /** What the drm shims take for a card, by the name that the command takes, and the kernels that have budgets there. */
 export const ADAPTERS = {
   navi31: { vendor: "amd", chip: "navi31", budgeted: "first" },
-  gfx1201: { vendor: "amd", chip: "gfx1201", budgeted: "first" },
+  gfx1201: { vendor: "amd", chip: "gfx1201", budgeted: "streaming" },
   // NAK prints every step of its work, some seconds a kernel.
   ga102: { vendor: "nvidia", chip: "0x172", budgeted: "streaming" },
 } as const satisfies Record<

@@ -1,6 +1,13 @@
 /** Dawn's name for what is no standard yet. */
 const SUBGROUP_MATRIX = "chromium-experimental-subgroup-matrix";
 
+/** Of matrices that a subgroup multiplies: M x K by K x N. */
+export interface MatrixSize {
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
 interface Need {
   /** What a device has to be asked for. */
   readonly device?: "subgroups" | "shader-f16" | typeof SUBGROUP_MATRIX;
@@ -8,8 +15,14 @@ interface Need {
   readonly wgsl?: string;
   /** The fewest and the most lanes that a subgroup may have. */
   readonly lanes?: readonly [fewest: number, most: number];
-  /** M, N and K of matrices of halves whose product a subgroup makes in f32. */
-  readonly side?: number;
+  /** The most lanes that a subgroup may have, to the lane. */
+  readonly widest?: number;
+  /** Matrices of halves whose product a subgroup makes in f32. */
+  readonly matrix?: MatrixSize;
+}
+
+function matrices(M: number, N: number, K: number) {
+  return { device: SUBGROUP_MATRIX, matrix: { M, N, K } } as const;
 }
 
 /** What kernels may ask of an adapter beyond WebGPU's guarantees. */
@@ -22,11 +35,28 @@ const FEATURES = {
   dot: { wgsl: "packed_4x8_integer_dot_product" },
   /** Arithmetic of halves, two in a u32 at once where the hardware has that. A feature of devices alone. */
   f16: { device: "shader-f16" },
-  /** Products of matrices of halves by a subgroup, 8 x 8 or 16 x 16. In no preset: Dawn offers them only where asked. */
-  matrix8: { device: SUBGROUP_MATRIX, side: 8 },
-  matrix16: { device: SUBGROUP_MATRIX, side: 16 },
+  /** Subgroups of up to 64 lanes: of those sizes, the compilers of AMD's cards take the largest. */
+  wide: { device: "subgroups", widest: 64 },
+  /**
+   * Products of matrices of halves by a subgroup. Mesa's lavapipe has 8 x 8, AMD's and NVIDIA's cards 16 x 16, NVIDIA's 16 x 8
+   * besides, Intel's those of 8 rows. In no preset: Dawn offers them only where asked.
+   */
+  matrix8: matrices(8, 8, 8),
+  matrix16: matrices(16, 16, 16),
+  matrix16x8x8: matrices(16, 8, 8),
+  matrix16x8x16: matrices(16, 8, 16),
+  matrix8x8x16: matrices(8, 8, 16),
+  matrix8x16x16: matrices(8, 16, 16),
+  matrix16x16x32: matrices(16, 16, 32),
 } as const satisfies Record<string, Need>;
 export type Feature = keyof typeof FEATURES;
+
+/** The features that are sizes of matrices. */
+export const MATRIX_SIZES: ReadonlyMap<Feature, MatrixSize> = new Map(
+  Object.entries(FEATURES as Record<string, Need>).flatMap(([name, { matrix }]) =>
+    matrix ? [[name as Feature, matrix] as const] : [],
+  ),
+);
 
 /**
  * Sets of features by name. "core" runs on WebGPU without any optional feature; "subgroups" reduces with subgroup
@@ -57,33 +87,34 @@ export function featuresOf(gpu: GPU, adapter: GPUAdapter): ReadonlySet<Feature> 
   const { subgroupMinSize: fewest = 0, subgroupMaxSize: most = Number.POSITIVE_INFINITY } = adapter.info;
   return new Set(
     names.filter((name) => {
-      const { device, wgsl, lanes, side }: Need = FEATURES[name];
+      const { device, wgsl, lanes, widest, matrix }: Need = FEATURES[name];
       return (
         (device === undefined || adapter.features.has(device)) &&
         (wgsl === undefined || gpu.wgslLanguageFeatures.has(wgsl)) &&
         (lanes === undefined || (fewest >= lanes[0] && most <= lanes[1])) &&
-        (side === undefined || multiplies(adapter.info, side))
+        (widest === undefined || most === widest) &&
+        (matrix === undefined || multiplies(adapter.info, matrix))
       );
     }),
   );
 }
 
-/** What Dawn tells of the matrices that subgroups multiply: M x K by K x N. */
+/** What Dawn tells of the matrices that subgroups multiply. */
 interface MatrixInfo extends GPUAdapterInfo {
-  readonly subgroupMatrixConfigs?: Iterable<{
-    readonly componentType: string;
-    readonly resultComponentType: string;
-    readonly M: number;
-    readonly N: number;
-    readonly K: number;
-  }>;
+  readonly subgroupMatrixConfigs?: Iterable<
+    MatrixSize & { readonly componentType: string; readonly resultComponentType: string }
+  >;
 }
 
-/** Whether subgroups multiply square matrices of halves of that side into f32. */
-function multiplies({ subgroupMatrixConfigs = [] }: MatrixInfo, side: number): boolean {
+/** Whether subgroups multiply matrices of halves of that size into f32. */
+function multiplies({ subgroupMatrixConfigs = [] }: MatrixInfo, { M, N, K }: MatrixSize): boolean {
   return [...subgroupMatrixConfigs].some(
-    ({ componentType, resultComponentType, M, N, K }) =>
-      componentType === "f16" && resultComponentType === "f32" && M === side && N === side && K === side,
+    (config) =>
+      config.componentType === "f16" &&
+      config.resultComponentType === "f32" &&
+      config.M === M &&
+      config.N === N &&
+      config.K === K,
   );
 }
 

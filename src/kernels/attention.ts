@@ -1,5 +1,5 @@
-import type { Feature } from "../gpu/features.ts";
 import { type AttentionShape, PAGE_ALIGNMENT, shapeConstants } from "./cache.ts";
+import { MATRICES, type Matrices } from "./matrices.ts";
 import { reducing } from "./reduce.ts";
 import type { Operation, Way } from "./way.ts";
 
@@ -20,20 +20,21 @@ const NARROW_ROWS = 8;
 /** Blocks of as many queries as a matrix has rows, which share tiles. */
 const BLOCKS = 4;
 
-/** Queries, keys and values by matrices of side x side that a subgroup multiplies, in halves: not what somebody wants in f32. */
-function byMatrices(side: number, feature: Feature): Way<AttentionPass> {
+/** Queries, keys and values by matrices that a subgroup multiplies, in halves: not what somebody wants in f32. */
+function byMatrices({ way, needs, M, N, K }: Matrices): Way<AttentionPass> {
   return {
-    name: `matrix ${side}`,
-    needs: ["subgroups", "f16", feature],
-    fits: ({ cache, tokens }) => tokens > 1 && cache !== "f32",
-    files: ({ cache }) => ["rows", "pages", `octet_${cache}`, `matrix_${side}`, "attention_matrix"],
-    constants: (shape) => ({ ...shapeConstants(shape), SIDE: side, BLOCKS }),
-    grid: ({ heads, kvHeads, tokens }) => [
-      kvHeads,
-      Math.ceil((tokens * (heads / kvHeads)) / (BLOCKS * side)),
-    ],
+    name: way,
+    needs,
+    fits: ({ cache, tokens, headDim }) =>
+      tokens > 1 && cache !== "f32" && headDim % K === 0 && headDim % N === 0,
+    files: ({ cache }) => ["rows", "pages", `octet_${cache}`, "matrices", "attention_matrix"],
+    constants: (shape) => ({ ...shapeConstants(shape), M, N, K, BLOCKS }),
+    grid: ({ heads, kvHeads, tokens }) => [kvHeads, Math.ceil((tokens * (heads / kvHeads)) / (BLOCKS * M))],
   };
 }
+
+/** Here NVIDIA's compiler in Mesa has more to turn of narrower ones. */
+const WIDEST_FIRST = [...MATRICES].sort((a, b) => b.N - a.N);
 
 /**
  * Causal attention: y[t] = softmax(q[t] · keys / √headDim) · values over the positions of row t's sequence up to its
@@ -57,8 +58,7 @@ export const ATTENTION: Operation<AttentionPass, "qkv" | "keys" | "values" | "y"
       constants: (shape) => ({ ...shapeConstants(shape), WORKGROUP: DECODE_LANES }),
       grid: ({ heads, tokens }) => [heads, tokens],
     })),
-    byMatrices(8, "matrix8"),
-    byMatrices(16, "matrix16"),
+    ...WIDEST_FIRST.map(byMatrices),
     {
       name: "tiles",
       needs: [],

@@ -1,5 +1,5 @@
 import type { Gpu } from "../gpu/device.ts";
-import { LINEAR, type Linear, linear } from "./linear.ts";
+import { LINEAR, type Linear, linear, MATRIX_WAYS } from "./linear.ts";
 import { type Matrix, slabShape } from "./matrix.ts";
 import { LINEAR_OF_QUADS, linearOfQuads, QUANTISE } from "./quads.ts";
 import type { Arithmetic } from "./vector.ts";
@@ -22,8 +22,7 @@ export const PRODUCT_WAYS: readonly ProductWay[] = (
   [
     ["i8", "narrow"],
     ["f32", "narrow"],
-    ["f16", "matrix 8"],
-    ["f16", "matrix 16"],
+    ...MATRIX_WAYS.map((way) => ["f16", way] as const),
     ["i8", "tiles"],
     ["f32", "matmul"],
   ] as const

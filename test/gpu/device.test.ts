@@ -114,14 +114,27 @@ describe("matrices that subgroups multiply", () => {
       [{ ...config, M: 8, N: 8, K: 8 }, config],
       ["matrix8", "matrix16"],
     ],
+    [[{ ...config, M: 8 }], ["matrix8x16x16"]],
+    [[{ ...config, N: 8 }], ["matrix16x8x16"]],
+    [[{ ...config, K: 32 }], ["matrix16x16x32"]],
     [[{ ...config, K: 8 }], []],
-    [[{ ...config, M: 8 }], []],
-    [[{ ...config, N: 8 }], []],
+    [[{ ...config, M: 64, N: 64 }], []],
     [[{ ...config, resultComponentType: "f16" }], []],
     [[{ ...config, componentType: "i8" }], []],
     [undefined, []],
   ] as const)("of %j are the features %j", (configs, wanted) => {
     expect([...features(configs)]).toEqual(wanted);
+  });
+
+  it.each([
+    [undefined, false],
+    [32, false],
+    [64, true],
+    [128, false],
+  ])("of subgroups of at most %s lanes, these are wide: %s", (subgroupMaxSize, wanted) => {
+    const adapter = { info: { subgroupMaxSize }, features: new Set(["subgroups"]) };
+    const found = featuresOf(fakeHost().gpu, adapter as unknown as GPUAdapter);
+    expect(found.has("wide")).toBe(wanted);
   });
 
   it("are one feature of a device, whatever their sizes", () => {

@@ -114,7 +114,7 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
 };
 
 /** Nothing but names and sizes, which do not compile, or of which a kernel is told, when they are others. */
-const DECLARED = ["columns", "heads", "matrix_8", "matrix_16", "tokens_1"];
+const DECLARED = ["columns", "heads", "matrices", "tokens_1"];
 
 const gpu = useGpu(testDeviceOptions(), [DAWN_SUBGROUP_MATRIX]);
 const { rung, limits } = testDeviceOptions();

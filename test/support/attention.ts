@@ -55,14 +55,18 @@ export function randomPass(
   return { rows, tokens, position, qkv, keys: filled(3 * seed + 2), values: filled(3 * seed + 3) };
 }
 
-/** What a way leaves in y. */
+/**
+ * What a way leaves in y.
+ * @param spare Floats that y has besides.
+ */
 export async function attend(
   gpu: Gpu,
   way: string,
   shape: AttentionShape,
   { qkv, keys, values, ...pass }: Pass,
+  spare = 0,
 ): Promise<Float32Array> {
-  const y = upload(gpu, new Float32Array(qkv.length).fill(UNTOUCHED));
+  const y = upload(gpu, new Float32Array(qkv.length + spare).fill(UNTOUCHED));
   const kernel = await prepare(gpu, ATTENTION, { ...shape, tokens: pass.rows }, way);
   const dispatch = kernel({
     qkv: upload(gpu, qkv),
