@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { BusyError, ContextOverflowError, LogitsError } from "../../src/errors.ts";
+import type { GenerationResult } from "../../src/generate/answer-stream.ts";
 import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
 import { Engine } from "../../src/generate/engine.ts";
 import type { GenerationDefaults, GenerationOptions } from "../../src/generate/options.ts";
@@ -214,6 +215,26 @@ describe("an end of a search", () => {
     expect((await search).text).toHaveLength(1 + searched.length);
     expect(searched).toHaveLength(1);
     expect((await other).text).toHaveLength(20);
+    expectNothingHeld(model);
+  });
+
+  test("by a signal before its first pass takes nothing of the cache", async () => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    let search: Promise<GenerationResult> | undefined;
+    const { engine, model } = searching({
+      onPass: () => {
+        search ??= engine.generate(PROMPT, { ...slow, signal }).complete();
+        // By then it waits for its turn, and the pass of somebody else is not over.
+        void (async () => {
+          for (let i = 0; i < 20; i++) await undefined;
+          controller.abort();
+        })();
+      },
+    });
+    await engine.generate([ALPHABET[0]!], { temperature: 0, max_tokens: 3 }).complete();
+    expect(await search).toMatchObject({ text: "", finish_reason: "abort" });
+    expect(model.passes.flat().filter((tokens) => tokens.length > 1)).toEqual([]);
     expectNothingHeld(model);
   });
 
