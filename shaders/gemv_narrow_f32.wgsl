@@ -4,6 +4,7 @@ enable subgroups;
 diagnostic(off, subgroup_uniformity);
 
 const LANES = 8u;
+const GROUPS = 1u; // as gemv.wgsl has it
 
 var<workgroup> products: array<f32, 2u * TOKENS * 32u>; // [half, token, slot]: what multiply() leaves
 
@@ -67,8 +68,13 @@ fn multiply(firstToken: u32, rows: vec4u, half: u32, lane: u32) {
 }
 
 // As gemv.wgsl has it.
-fn multiplyHalves(firstToken: u32, rows: vec4u, further: u32, lane: u32) {
+fn multiplyHalves(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
   for (var half = 0u; half < 2u; half++) {
-    multiply(firstToken, rows + half * further, half, lane);
+    multiply(firstToken, select(rows, beyond, half == 1u), half, lane);
   }
+}
+
+// As multiplyHalves(), of as many groups as a workgroup does.
+fn multiplyGroups(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
+  multiply(firstToken, rows, 0u, lane);
 }

@@ -3,6 +3,7 @@
 // What reads memory is most of the code: the turns keep it short enough to stay decoded.
 
 const LANES = 8u;
+const GROUPS = 2u; // as gemv.wgsl has it
 
 var<workgroup> products: array<f32, 2u * TOKENS * 32u>; // [half, token, slot]: what multiply() leaves
 
@@ -62,8 +63,7 @@ fn multiply(firstToken: u32, rows: vec4u, half: u32, lane: u32) {
 }
 
 // As gemv.wgsl has it. A row of each half a turn, so that what was handed round serves eight rows and is fetched for two.
-fn multiplyHalves(firstToken: u32, rows: vec4u, further: u32, lane: u32) {
-  let beyond = rows + further;
+fn multiplyHalves(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
   var sums: array<vec4f, TOKENS>; // as in multiply()
   var furtherSums: array<vec4f, TOKENS>;
   for (var block = 0u; block < BLOCKS; block++) {
@@ -93,4 +93,9 @@ fn multiplyHalves(firstToken: u32, rows: vec4u, further: u32, lane: u32) {
   leave(sums, 0u, lane);
   leave(furtherSums, 1u, lane);
   workgroupBarrier();
+}
+
+// As gemv.wgsl has it.
+fn multiplyGroups(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
+  multiplyHalves(firstToken, rows, beyond, lane);
 }

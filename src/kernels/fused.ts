@@ -55,8 +55,12 @@ export const ADD: Operation<GemvShape & Storing, "input" | "weight" | "scales" |
   bindings: ({ format }) => ["input", ...weightBindings(format), "x", "norm", "stored"],
   ways: gemvWays({
     files: (shape) => [...storeParts(shape.arithmetic), "add"],
-    constants: ({ firstRow, storedColumns }) => ({ FIRST_ROW: firstRow, STORED_COLUMNS: storedColumns }),
-    workgroups: ({ rows }) => rows / GEMV_ROWS,
+    constants: ({ rows, firstRow, storedColumns }) => ({
+      ROWS: rows,
+      FIRST_ROW: firstRow,
+      STORED_COLUMNS: storedColumns,
+    }),
+    workgroups: ({ rows }, groups) => Math.ceil(rows / (GEMV_ROWS * groups)),
   }),
 };
 
@@ -100,7 +104,7 @@ export const HEAD: Operation<HeadShape, "input" | "weight" | "scales" | "logits"
       FIRST_ROW: firstRow,
       OUTPUTS: outputs,
     }),
-    workgroups: ({ rows }) => Math.ceil(rows / GEMV_ROWS),
+    workgroups: ({ rows }, groups) => Math.ceil(rows / (GEMV_ROWS * groups)),
   }),
 };
 

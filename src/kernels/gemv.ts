@@ -52,6 +52,8 @@ export interface GemvWay {
   readonly files: (format: WeightFormat, tokens: number) => readonly string[];
   /** Rows that a workgroup multiplies at most, for each of which a lane has registers. */
   readonly most: number;
+  /** Groups of 32 rows that a workgroup does where they follow one another: for so many rows of the pass. Left out, one. */
+  readonly groups?: (tokens: number) => number;
   readonly constants: Constants;
 }
 
@@ -93,6 +95,7 @@ export const GEMV_WAYS: readonly GemvWay[] = [
       tokens > 1 ? "gemv_narrow_few" : "gemv_narrow",
     ],
     most: NARROW_TOKENS,
+    groups: (tokens) => (tokens > 1 ? 2 : 1),
     constants: {},
   },
   {
@@ -111,8 +114,8 @@ interface Gemv<Shape> {
   /** Parts besides those of the product, and last the kernel. */
   readonly files: (shape: Shape) => readonly string[];
   readonly constants: (shape: Shape) => Constants;
-  /** Workgroups for all rows of the slab. */
-  readonly workgroups: (shape: Shape) => number;
+  /** Workgroups for all rows of the slab, where one does so many groups of rows that follow one another. */
+  readonly workgroups: (shape: Shape, groups: number) => number;
 }
 
 /** The ways of one kernel, in the order of GEMV_WAYS. */
@@ -121,22 +124,25 @@ export function gemvWays<Shape extends GemvShape>({
   constants,
   workgroups,
 }: Gemv<Shape>): Way<Shape>[] {
-  return GEMV_WAYS.map(({ name, arithmetic, needs, files: product, most, constants: tile }) => {
-    const own = ({ tokens = 1 }: Few) => Math.min(tokens, most);
-    const tiles = ({ tokens = 1 }: Few) => tokens / Math.min(tokens, most);
-    return {
-      name,
-      needs,
-      fits: (shape) => shape.arithmetic === arithmetic && canMultiply(shape.format, arithmetic),
-      files: (shape) => [`tokens_${own(shape)}`, ...product(shape.format, own(shape)), ...files(shape)],
-      constants: (shape) => ({
-        COLUMNS: shape.columns,
-        TOKENS: own(shape),
-        TILES: tiles(shape),
-        ...tile,
-        ...constants(shape),
-      }),
-      grid: (shape) => [workgroups(shape) * tiles(shape)],
-    };
-  });
+  return GEMV_WAYS.map(
+    ({ name, arithmetic, needs, files: product, most, groups = () => 1, constants: tile }) => {
+      const own = ({ tokens = 1 }: Few) => Math.min(tokens, most);
+      const tiles = ({ tokens = 1 }: Few) => tokens / Math.min(tokens, most);
+      return {
+        name,
+        needs,
+        fits: (shape) => shape.arithmetic === arithmetic && canMultiply(shape.format, arithmetic),
+        files: (shape) => [`tokens_${own(shape)}`, ...product(shape.format, own(shape)), ...files(shape)],
+        constants: (shape) => ({
+          COLUMNS: shape.columns,
+          TOKENS: own(shape),
+          TILES: tiles(shape),
+          GROUPS: groups(own(shape)),
+          ...tile,
+          ...constants(shape),
+        }),
+        grid: (shape) => [workgroups(shape, groups(own(shape))) * tiles(shape)],
+      };
+    },
+  );
 }
