@@ -15,7 +15,7 @@ type Name = keyof typeof OPERATIONS;
 
 /** By shader file, an operation whose check sees when it is wrong, and how: the least to compile of those that link with it. */
 const CASES: Readonly<Record<string, readonly [operation: Name, find: string, replace: string]>> = {
-  add: ["add", "x[at] + products[i]", "x[at] - products[i]"],
+  add: ["add", "x[at] + products", "x[at] - products"],
   advance: ["advance", "rows[row + 2u], position)", "rows[row + 2u], position + 1u)"],
   argmax: ["argmax", "id = i;", "id = i ^ 1u;"],
   attention_decode: ["attention", "weights[lane.index] = weight", "weights[lane.index] = 1.0"],
