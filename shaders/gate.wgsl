@@ -11,7 +11,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let firstToken = workgroup.x % TILES * TOKENS;
   gatherSquares(firstToken, lane);
   let rows = vec4u(group * 32u + slotOf(lane)) + vec4u(0u, 1u, 2u, 3u);
-  multiplyHalves(firstToken, rows, rows + HIDDEN, lane);
+  multiplyHalves(firstToken, rows, HIDDEN, lane);
   for (var turn = 0u; turn < ROUNDS; turn++) {
     let i = turn * LANES + lane;
     if (i < 32u * TOKENS) {

@@ -52,14 +52,14 @@ fn multiply(firstToken: u32, rows: vec4u, half: u32, lane: u32) {
   }
 }
 
-// Both halves: the rows, and those `beyond`. A loop, so that the product's code is there once.
-fn multiplyHalves(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
+// Both halves: the rows, and those `further` rows behind them. A loop, so that the product's code is there once.
+fn multiplyHalves(firstToken: u32, rows: vec4u, further: u32, lane: u32) {
   for (var half = 0u; half < 2u; half++) {
-    multiply(firstToken, select(rows, beyond, half == 1u), half, lane);
+    multiply(firstToken, rows + half * further, half, lane);
   }
 }
 
-// As multiplyHalves(), of as many groups as a workgroup does.
+// The rows, and those `beyond` where a workgroup does two groups.
 fn multiplyGroups(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
   multiply(firstToken, rows, 0u, lane);
 }

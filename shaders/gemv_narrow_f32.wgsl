@@ -68,13 +68,13 @@ fn multiply(firstToken: u32, rows: vec4u, half: u32, lane: u32) {
 }
 
 // As gemv.wgsl has it.
-fn multiplyHalves(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
+fn multiplyHalves(firstToken: u32, rows: vec4u, further: u32, lane: u32) {
   for (var half = 0u; half < 2u; half++) {
-    multiply(firstToken, select(rows, beyond, half == 1u), half, lane);
+    multiply(firstToken, rows + half * further, half, lane);
   }
 }
 
-// As multiplyHalves(), of as many groups as a workgroup does.
+// The rows, and those `beyond` where a workgroup does two groups.
 fn multiplyGroups(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
   multiply(firstToken, rows, 0u, lane);
 }

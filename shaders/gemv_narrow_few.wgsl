@@ -62,8 +62,8 @@ fn multiply(firstToken: u32, rows: vec4u, half: u32, lane: u32) {
   workgroupBarrier();
 }
 
-// As gemv.wgsl has it. A row of each half a turn, so that what was handed round serves eight rows and is fetched for two.
-fn multiplyHalves(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
+// The rows and those `beyond`. A row of each a turn, so that what was handed round serves eight rows and is fetched for two.
+fn multiplyBoth(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
   var sums: array<vec4f, TOKENS>; // as in multiply()
   var furtherSums: array<vec4f, TOKENS>;
   for (var block = 0u; block < BLOCKS; block++) {
@@ -96,6 +96,11 @@ fn multiplyHalves(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
 }
 
 // As gemv.wgsl has it.
+fn multiplyHalves(firstToken: u32, rows: vec4u, further: u32, lane: u32) {
+  multiplyBoth(firstToken, rows, rows + further, lane);
+}
+
+// As gemv.wgsl has it.
 fn multiplyGroups(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
-  multiplyHalves(firstToken, rows, beyond, lane);
+  multiplyBoth(firstToken, rows, beyond, lane);
 }
