@@ -110,7 +110,7 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
   weights_f16: ["embed", "unpack2x16float(words.w)", "unpack2x16float(words.z)"],
   weights_f32: ["embed", "weight[at + 1u]", "weight[at]"],
   weights_q4: ["embed", "(two.z << 4u)", "(two.z << 3u)"],
-  weights_q8: ["embed", "[octet / 4u % 2u]", "[0u]"],
+  weights_q8: ["embed", "[group % 2u]", "[0u]"],
 };
 
 /** Nothing but names and sizes, which do not compile, or of which a kernel is told, when they are others. */
