@@ -167,13 +167,16 @@ it("a model runs prompts as it is told to, by whatever way to the same logits", 
   const run = async (prefill: string) => {
     const model = await loadModel(gpu(), open, { weights: "f16", decode: "plain", chunk: 8, prefill });
     const { logits } = await model.forward(model.open(), prompt, "logits");
-    const left = { logits: logits.slice(), way: model.prefilling.way };
+    const labels = model.passes.prefill.draw.argmax.map(({ label }) => label);
+    const products = [...new Set(labels.filter((label) => label.startsWith("linear")))];
+    const left = { logits: logits.slice(), way: model.prefilling.way, products };
     model.destroy();
     return left;
   };
   const chosen = await run("auto");
   expect(await run(chosen.way)).toEqual(chosen);
   const tiles = await run("f32 matmul");
-  expect(tiles.way).toBe("f32 matmul");
+  expect([tiles.way, tiles.products]).toEqual(["f32 matmul", [wayLabel("linear", "matmul")]]);
+  expect(chosen.products).toEqual([wayLabel("linear", chosen.way.replace("f32 ", ""))]);
   expectClose(tiles.logits, chosen.logits, ORDER);
 });
