@@ -157,6 +157,8 @@ export interface EngineInfo {
   readonly features: readonly string[];
   /** How a token is run, such as "i8 narrow". */
   readonly decoding: string;
+  /** How a prompt is multiplied, such as "i8 tiles". */
+  readonly prefilling: string;
   /** Kernels that it does without, because this browser or driver computed them wrong as it was loaded: which, and by how much. */
   readonly wrong: readonly string[];
   readonly memory: MemoryNeeds;

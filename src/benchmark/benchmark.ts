@@ -49,7 +49,7 @@ export async function benchmarkEngine(
   { signal, onProgress = () => {} }: BenchmarkOptions = {},
 ): Promise<BenchmarkReport> {
   const { model } = engine;
-  const { gpu, state, weights, passes, decoding } = model;
+  const { gpu, state, weights, passes, decoding, prefilling } = model;
   const bench = new Bench(engine, signal);
   const reading = await readBandwidth(gpu);
   try {
@@ -77,6 +77,7 @@ export async function benchmarkEngine(
       adapter: { vendor, architecture, device, description },
       features: [...gpu.features],
       decoding: decoding.set === "plain" ? "plain" : decoding.way,
+      prefilling: prefilling.way,
       model: name,
       date: new Date().toISOString(),
       read_bandwidth: bandwidth,

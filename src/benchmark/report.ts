@@ -15,6 +15,7 @@ export interface BenchmarkReport {
   };
   readonly features: readonly string[];
   readonly decoding: string;
+  readonly prefilling: string;
   readonly model: string;
   readonly date: string;
   /** Bytes per second that a kernel reads which does nothing else. */

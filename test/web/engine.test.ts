@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openFolder } from "../../node/files.ts";
 import { type DawnHost, dawnHost, packageRoot } from "../../node/host.ts";
 import { type Engine, loadEngine } from "../../src/index.ts";
+import { PREFILLS } from "../../src/model/prefill.ts";
 import { beforeWorkers, expectBrowser, hasBrowser, useSources } from "../support/browser.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 
@@ -96,6 +97,7 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
         memory: { weights: number; total: number };
         context: number;
         decoding: string;
+        prefilling: string;
         defaults: object;
       };
       last: { phase: string; done: number; total: number };
@@ -108,6 +110,7 @@ describe.skipIf(!hasBrowser)("an engine in a worker", () => {
     expect(info.memory.weights).toBeGreaterThan(1e6);
     expect(info.wrong).toEqual([]);
     expect(info.decoding).toMatch(/^(plain|\w+ \w+)$/);
+    expect(PREFILLS).toContain(info.prefilling);
     expect(phases).toEqual(["download", "compile", "load"]);
     expect(last.phase).toBe("load");
     expect(last.done).toBe(last.total);

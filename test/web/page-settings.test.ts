@@ -137,7 +137,7 @@ describe.skipIf(!hasBrowser)("the page's settings and figures, in Chromium", () 
     const panel = page.locator("#panel");
     await panel.getByText("ACME Model 1 · acme · model-1").waitFor();
     const facts = await panel.innerText();
-    for (const fact of ["subgroups", "dot", "i8 narrow", "17.5 MB", "512 tokens"])
+    for (const fact of ["subgroups", "dot", "i8 narrow", "i8 tiles", "17.5 MB", "512 tokens"])
       expect(facts).toContain(fact);
     expect(facts).toContain("weights 11.8 MB, context 3.1 MB, work 2.6 MB");
     await page.locator("#question").fill("long");

@@ -118,6 +118,7 @@ function describe({ model, defaults }: Engine<LlamaModel>): EngineInfo {
     adapter: { vendor, architecture, device, description },
     features: [...model.features],
     decoding: model.decoding.set === "plain" ? "plain" : model.decoding.way,
+    prefilling: model.prefilling.way,
     wrong: model.checked
       .filter(isWrong)
       .map((one) => `${wayLabel(one.kernel, one.way)} is ${describeError(one)}`),

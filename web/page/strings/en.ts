@@ -208,6 +208,7 @@ export const en = {
   features: "Features",
   coreOnly: "none beyond the core",
   decoding: "Decoding",
+  prefilling: "Prompts",
   doneWithout: "Done without",
   benchmark: "Benchmark",
   benchmarkText:

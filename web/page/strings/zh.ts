@@ -194,6 +194,7 @@ export const zh: Strings = {
   features: "特性",
   coreOnly: "仅核心功能",
   decoding: "解码方式",
+  prefilling: "提示的计算",
   doneWithout: "已弃用",
   benchmark: "性能测试",
   benchmarkText: "在此浏览器里给模型的各个内核计时，并与只做读取的内核相比。",

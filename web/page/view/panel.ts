@@ -98,6 +98,7 @@ function factsOf(info: EngineInfo): HTMLElement {
         : [t().coreOnly]),
     ),
     row(t().decoding, info.decoding),
+    row(t().prefilling, info.prefilling),
     ...info.wrong.map((sentence) => row(t().doneWithout, sentence)),
     row(t().gpuMemory, bytes(memory.total), memoryBar(info)),
     row("", t().memoryParts(bytes(memory.weights), bytes(memory.cache), bytes(memory.activations))),
