@@ -5,7 +5,6 @@ override LANES_PER_ROW: u32;
 override ROWS_PER_LANE: u32; // 1, 2 or 4, and at most LANES_PER_ROW: a workgroup has a lane for each of its rows
 override LANES = 32u / ROWS_PER_LANE * LANES_PER_ROW;
 
-const GROUPS = 1u; // of 32 rows, that a workgroup does where rows follow one another
 const SHARE_STRIDE = 33u; // one of padding, so that lanes of one row write to different banks
 
 alias Steps = array<Step, TOKENS>;
@@ -50,16 +49,4 @@ fn multiply(firstToken: u32, rows: vec4u, half: u32, lane: u32) {
     }
     workgroupBarrier();
   }
-}
-
-// Both halves: the rows, and those `further` rows behind them. A loop, so that the product's code is there once.
-fn multiplyHalves(firstToken: u32, rows: vec4u, further: u32, lane: u32) {
-  for (var half = 0u; half < 2u; half++) {
-    multiply(firstToken, rows + half * further, half, lane);
-  }
-}
-
-// The rows, and those `beyond` where a workgroup does two groups.
-fn multiplyGroups(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
-  multiply(firstToken, rows, 0u, lane);
 }

@@ -2,7 +2,6 @@
 // a dot_*_narrow.wgsl and tokens_1.wgsl.
 
 const LANES = 32u;   // a lane for each row of the workgroup: what comes after the product has work for them
-const GROUPS = 1u;   // as gemv.wgsl has it
 const WALKERS = 16u; // lanes that have rows. More rows of a lane were more code than a processor keeps decoded.
 
 var<workgroup> products: array<f32, 2u * 32u>; // [half, slot]: what multiply() leaves
@@ -36,16 +35,4 @@ fn multiply(firstToken: u32, rows: vec4u, half: u32, lane: u32) {
     products[32u * half + 2u * lane + 1u] = sums.y;
   }
   workgroupBarrier();
-}
-
-// Both halves: the rows, and those `further` rows behind them. A loop, so that the product's code is there once.
-fn multiplyHalves(firstToken: u32, rows: vec4u, further: u32, lane: u32) {
-  for (var half = 0u; half < 2u; half++) {
-    multiply(firstToken, rows + half * further, half, lane);
-  }
-}
-
-// The rows, and those `beyond` where a workgroup does two groups.
-fn multiplyGroups(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
-  multiply(firstToken, rows, 0u, lane);
 }

@@ -4,7 +4,6 @@ enable subgroups;
 diagnostic(off, subgroup_uniformity);
 
 const LANES = 8u;
-const GROUPS = 1u; // as gemv.wgsl has it
 
 var<workgroup> products: array<f32, 2u * TOKENS * 32u>; // [half, token, slot]: what multiply() leaves
 
@@ -65,16 +64,4 @@ fn multiply(firstToken: u32, rows: vec4u, half: u32, lane: u32) {
     }
   }
   workgroupBarrier();
-}
-
-// As gemv.wgsl has it.
-fn multiplyHalves(firstToken: u32, rows: vec4u, further: u32, lane: u32) {
-  for (var half = 0u; half < 2u; half++) {
-    multiply(firstToken, rows + half * further, half, lane);
-  }
-}
-
-// The rows, and those `beyond` where a workgroup does two groups.
-fn multiplyGroups(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
-  multiply(firstToken, rows, 0u, lane);
 }

@@ -3,7 +3,7 @@
 // What reads memory is most of the code: the turns keep it short enough to stay decoded.
 
 const LANES = 8u;
-const GROUPS = 2u; // as gemv.wgsl has it
+const GROUPS = 2u; // as one_group.wgsl has it
 
 var<workgroup> products: array<f32, 2u * TOKENS * 32u>; // [half, token, slot]: what multiply() leaves
 
@@ -95,12 +95,12 @@ fn multiplyBoth(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
   workgroupBarrier();
 }
 
-// As gemv.wgsl has it.
+// As one_group.wgsl has it.
 fn multiplyHalves(firstToken: u32, rows: vec4u, further: u32, lane: u32) {
   multiplyBoth(firstToken, rows, rows + further, lane);
 }
 
-// As gemv.wgsl has it.
+// As one_group.wgsl has it.
 fn multiplyGroups(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
   multiplyBoth(firstToken, rows, beyond, lane);
 }

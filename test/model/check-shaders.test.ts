@@ -77,6 +77,7 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
   octet_f32: ["attentionSplit", "values[2u * at + 1u]", "values[2u * at]"],
   octet_q4: ["attentionSplit", "lift(codes >> 4u)", "lift(codes >> 3u)"],
   octet_q8: ["attentionSplit", "lift(codes.y >> 8u)", "lift(codes.y >> 7u)"],
+  one_group: ["gate", "rows + half * further", "rows"],
   pages: ["rope", "pages[sequence * SEQUENCE_PAGES", "pages[0u * SEQUENCE_PAGES"],
   pick: ["pick", "rows.drawn[d / 4u][d % 4u]", "rows.drawn[d / 4u][0u]"],
   product: ["linear", "Y_COLUMNS + FIRST_ROW + row", "Y_COLUMNS + FIRST_ROW + (row ^ 1u)"],
