@@ -95,29 +95,20 @@ export function addFromDisk(
         name,
         source,
         () => [
-          h(
-            "button",
-            {
-              type: "button",
-              class: "primary",
-              onclick: () => {
-                session.open({ name, source });
-                used();
-              },
+          {
+            label: t().useInPlace,
+            run: () => {
+              session.open({ name, source });
+              used();
             },
-            t().useInPlace,
-          ),
-          h(
-            "button",
-            {
-              type: "button",
-              onclick: () => {
-                transfer(name, (options) => session.models.add(name, folder.files, options));
-                started();
-              },
+          },
+          {
+            label: t().keep,
+            run: () => {
+              transfer(name, (options) => session.models.add(name, folder.files, options));
+              started();
             },
-            t().keep,
-          ),
+          },
         ],
         gone,
       ),

@@ -29,31 +29,22 @@ export function addByAddress(session: Session, used: () => void, gone: AbortSign
         name,
         source,
         () => [
-          h(
-            "button",
-            {
-              type: "button",
-              class: "primary",
-              onclick: () => {
-                // Whoever fetches a model wants the browser to keep it; it may ask in turn.
-                void navigator.storage.persist();
-                session.open({ name, source, choice });
-                used();
-              },
+          {
+            label: t().fetchAndUse,
+            run: () => {
+              // Whoever fetches a model wants the browser to keep it; it may ask in turn.
+              void navigator.storage.persist();
+              session.open({ name, source, choice });
+              used();
             },
-            t().fetchAndUse,
-          ),
-          h(
-            "button",
-            {
-              type: "button",
-              onclick: () => {
-                transfer(name, (options) => session.models.download(source, options));
-                found.replaceChildren();
-              },
+          },
+          {
+            label: t().fetchOnly,
+            run: () => {
+              transfer(name, (options) => session.models.download(source, options));
+              found.replaceChildren();
             },
-            t().fetchOnly,
-          ),
+          },
         ],
         AbortSignal.any([gone, asking.signal]),
       ),

@@ -3,21 +3,21 @@ import { prefer, preferences } from "../state/preferences.ts";
 import { t } from "../strings/strings.ts";
 import { type Child, h } from "../ui/dom.ts";
 import { bytes, number } from "../ui/format.ts";
-import { problemCard } from "./problem.ts";
+import { problemCard, type WayOn, wayButtons } from "./problem.ts";
 
 const CONTEXTS = [512, 1024, 2048, 4096] as const;
 
 /**
  * What a model takes and what is there, before a byte of it is fetched; what could be done where it does not fit.
  * @param name Under which the context that is chosen is kept.
- * @param ways Buttons for a model that can be had.
+ * @param ways Of having it, where it can be had.
  * @param pack The format that it is to be packed in, where it is.
  */
 export function needsCard(
   models: Models,
   name: string,
   source: ModelSource,
-  ways: (needs: ModelNeeds) => readonly Child[],
+  ways: () => readonly WayOn[],
   gone: AbortSignal,
   pack?: string,
 ): HTMLElement {
@@ -104,7 +104,7 @@ export function needsCard(
         ),
       ];
     }
-    return [rows, h("div", { class: "row" }, ...ways(needs))];
+    return [rows, wayButtons(ways())];
   }
 
   void ask();

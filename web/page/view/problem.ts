@@ -45,6 +45,17 @@ export interface WayOn {
   readonly run: () => void;
 }
 
+/** A button for each, the first before the others. */
+export function wayButtons(waysOn: readonly WayOn[]): HTMLElement {
+  return h(
+    "div",
+    { class: "row" },
+    ...waysOn.map(({ label, run }, i) =>
+      h("button", { type: "button", class: i === 0 ? "primary" : "", onclick: run }, label),
+    ),
+  );
+}
+
 /** What went wrong in plain words, what to do about it, buttons that do it, and the error's own words for who wants them. */
 export function problemCard(error: unknown, waysOn: readonly WayOn[], doing?: Doing): HTMLElement {
   const title = h("h2", {});
@@ -55,13 +66,7 @@ export function problemCard(error: unknown, waysOn: readonly WayOn[], doing?: Do
     { class: "problem", role: "alert" },
     title,
     text,
-    h(
-      "div",
-      { class: "row" },
-      ...waysOn.map(({ label, run }, i) =>
-        h("button", { type: "button", class: i === 0 ? "primary" : "", onclick: run }, label),
-      ),
-    ),
+    wayButtons(waysOn),
     h("p", { class: "detail", lang: "en" }, detail),
   );
   void kindOf(error, doing).then((kind) => {
