@@ -146,6 +146,8 @@ describe.each(KINDS.map((way) => [way.name, way.format, way] as const))(
 
     it("add", async () => {
       if (!has(way)) return;
+      // A processor that has ways of its own compiles those for cards for half a minute: one format of them there.
+      if (!isNarrow && format !== "q4" && gpu().features.has("narrow")) return;
       const { matrix, shape } = product(format, arithmetic, 96, 704);
       const bound = { norm: upload(gpu(), randomFloats(96, 5)) };
       const passes = isNarrow && format === "q4" ? PASSES : ([[8, 5]] as const);
@@ -153,7 +155,7 @@ describe.each(KINDS.map((way) => [way.name, way.format, way] as const))(
       await comparePasses(ADD, matrix, { ...shape, storedColumns: 96 }, name, leave, bound, passes);
     });
 
-    it.runIf(isNarrow)("add at the width of 13B", async () => {
+    it.runIf(isNarrow && format === "q4")("add at the width of 13B", async () => {
       if (!has(way)) return;
       const { matrix, shape } = product(format, arithmetic, 64, 13824);
       const bound = { norm: upload(gpu(), randomFloats(64, 5)) };
