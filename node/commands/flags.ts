@@ -1,4 +1,4 @@
-import type { Option, OptionTable } from "../../src/generate/option.ts";
+import { checkOption, type Option, type OptionTable } from "../../src/generate/option.ts";
 import type { Flags, Values } from "./command.ts";
 
 const flagOf = (name: string, flag: Option["flag"]) => flag?.[2] ?? name.replaceAll("_", "-");
@@ -15,14 +15,22 @@ function flagFor(kind: Option["kind"], [value, help]: NonNullable<Option["flag"]
   return kind === "boolean" ? { help } : { value, help, multiple: kind === "texts" };
 }
 
-/** The options that `flagsOf` made flags of, as they were given. What no option may be the library refuses by name. */
+/**
+ * The options that `flagsOf` made flags of, as they were given. What no option may be the library refuses by name.
+ * @throws OptionError by the flag's name, where the option has another one.
+ */
 export function optionsOf(values: Values, table: OptionTable): object {
   const given = Object.entries(table).map(([name, option]) => {
-    const { kind } = option;
     const flag = flagOf(name, option.flag);
-    if (kind === "number" || kind === "size") return [name, values.number(flag)];
-    if (kind === "boolean") return [name, values.on(flag) || undefined];
-    return [name, kind === "texts" ? values.texts(flag) : values.text(flag)];
+    const value = readFlag(values, flag, option);
+    if (value !== undefined && option.flag?.[2]) checkOption(`--${flag}`, value, option);
+    return [name, value];
   });
   return Object.fromEntries(given.filter(([, value]) => value !== undefined));
+}
+
+function readFlag(values: Values, flag: string, { kind }: Option): unknown {
+  if (kind === "number" || kind === "size") return values.number(flag);
+  if (kind === "boolean") return values.on(flag) || undefined;
+  return kind === "texts" ? values.texts(flag) : values.text(flag);
 }

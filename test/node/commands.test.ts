@@ -100,7 +100,7 @@ describe("the command line", () => {
     [["chat", "hi", "--depth", "9"], "depth is 9; wanted an integer from 1 to 8."],
     [["chat", "hi", "--decode", "fast"], 'decode is "fast"; wanted auto, plain, i8 16x4, '],
     [["chat", "hi", "--prefill", "fast"], 'prefill is "fast"; wanted auto, timed, i8 narrow, '],
-    [["chat", "hi", "--kv", "q5"], 'cache is "q5"; wanted f16, f32, q8, q4.'],
+    [["chat", "hi", "--kv", "q5"], '--kv is "q5"; wanted f16, f32, q8, q4.'],
   ])("refuses %j with exit code 2", async (args, message) => {
     const { code, out, err } = await run(args);
     expect({ code, out }).toEqual({ code: 2, out: "" });
