@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach } from "vitest";
+import type { StoredModel } from "../../web/api.ts";
 import type { FaultPoint } from "../../web/store/fault.ts";
 import { launchProfile } from "./browser.ts";
 import { type HostileServer, serveHostile } from "./hostile-server.ts";
@@ -48,10 +49,16 @@ export const STORE = `
 `;
 
 /** What the tests of a file share. */
-interface StoreParts {
+export interface StoreParts {
   readonly browser: BrowserContext;
   readonly server: HostileServer;
   readonly tab: StoreTab;
+  /** Bytes of the server's files. */
+  total(): number;
+  /** The server's files, as base64. */
+  encoded(): [name: string, contents: string][];
+  /** Downloads what the server has. */
+  download(): Promise<Outcome<StoredModel>>;
 }
 
 /** Opens a browser, a server without files and a tab for the tests of a suite, each of which finds the storage empty. */
@@ -60,7 +67,15 @@ export function useStore(take: (parts: StoreParts) => void): void {
   beforeAll(async () => {
     const browser = await launchProfile();
     const server = await serveHostile(new Map());
-    parts = { browser, server, tab: await openStoreTab(browser, server.blank) };
+    const tab = await openStoreTab(browser, server.blank);
+    parts = {
+      browser,
+      server,
+      tab,
+      total: () => [...server.files.values()].reduce((sum, { length }) => sum + length, 0),
+      encoded: () => [...server.files].map(([name, bytes]) => [name, bytes.toString("base64")]),
+      download: () => tab.call(`${STORE} return store.download(args.url);`, { url: server.url }),
+    };
     take(parts);
   });
   afterAll(async () => {

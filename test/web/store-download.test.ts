@@ -4,7 +4,14 @@ import { TEXT_FILES } from "../../src/checkpoint/source.ts";
 import type { StoredModel, TransferProgress } from "../../web/api.ts";
 import { expectBrowser, hasBrowser } from "../support/browser.ts";
 import { convertedFiles, type HostileServer, noise, plainFiles } from "../support/hostile-server.ts";
-import { openStoreTab, STORED, type StoreTab, serveFiles, useStore } from "../support/store.ts";
+import {
+  openStoreTab,
+  STORED,
+  type StoreParts,
+  type StoreTab,
+  serveFiles,
+  useStore,
+} from "../support/store.ts";
 
 expectBrowser();
 
@@ -34,9 +41,10 @@ describe.skipIf(!hasBrowser)("a download", () => {
   let browser: BrowserContext;
   let tab: StoreTab;
   let server: HostileServer;
+  let total: StoreParts["total"];
 
   useStore((parts) => {
-    ({ browser, server, tab } = parts);
+    ({ browser, server, tab, total } = parts);
   });
 
   beforeEach(() => {
@@ -44,7 +52,6 @@ describe.skipIf(!hasBrowser)("a download", () => {
   });
 
   const download = (more: object = {}) => tab.call<StoredModel>(DOWNLOAD, { url: server.url, ...more });
-  const total = () => [...server.files.values()].reduce((sum, { length }) => sum + length, 0);
   const requestsOf = (name: string) => server.served.filter((served) => served.name === name);
 
   /** Every file, as it is read back from the store, is what the server has. */

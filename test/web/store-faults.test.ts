@@ -3,7 +3,7 @@ import type { StoredModel } from "../../web/api.ts";
 import { FAULT_POINTS, type FaultPoint } from "../../web/store/fault.ts";
 import { expectBrowser, hasBrowser } from "../support/browser.ts";
 import { convertedFiles, type HostileServer } from "../support/hostile-server.ts";
-import { STORED, type StoreTab, serveFiles, useStore } from "../support/store.ts";
+import { STORED, type StoreParts, type StoreTab, serveFiles, useStore } from "../support/store.ts";
 
 expectBrowser();
 
@@ -56,9 +56,10 @@ const RATE = 10_000_000;
 describe.skipIf(!hasBrowser)("a model that is interrupted", () => {
   let tab: StoreTab;
   let server: HostileServer;
+  let total: StoreParts["total"];
 
   useStore((parts) => {
-    ({ server, tab } = parts);
+    ({ server, tab, total } = parts);
   });
 
   beforeEach(() => {
@@ -68,8 +69,6 @@ describe.skipIf(!hasBrowser)("a model that is interrupted", () => {
   function serve(sizes: readonly number[]): void {
     serveFiles(server, convertedFiles(sizes));
   }
-
-  const total = () => [...server.files.values()].reduce((sum, { length }) => sum + length, 0);
 
   async function expectSame(): Promise<void> {
     const stored = await tab.run<Record<string, string>>(STORED, { name: "tiny" });

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { parseConfig } from "../../src/model/config.ts";
 import { memoryOf } from "../../src/model/memory.ts";
-import type { ModelNeeds, StoredModel } from "../../web/api.ts";
+import type { ModelNeeds } from "../../web/api.ts";
 import { expectBrowser, hasBrowser } from "../support/browser.ts";
 import { convertedFiles, type HostileServer, sha256 } from "../support/hostile-server.ts";
-import { STORE, type StoreTab, serveFiles, useStore } from "../support/store.ts";
+import { STORE, type StoreParts, type StoreTab, serveFiles, useStore } from "../support/store.ts";
 
 expectBrowser();
 
@@ -24,19 +24,17 @@ const CONFIG = JSON.stringify({
 describe.skipIf(!hasBrowser)("looking at a model", () => {
   let tab: StoreTab;
   let server: HostileServer;
+  let total: StoreParts["total"];
+  let encoded: StoreParts["encoded"];
+  let download: StoreParts["download"];
 
   useStore((parts) => {
-    ({ server, tab } = parts);
+    ({ server, tab, total, encoded, download } = parts);
   });
 
   beforeEach(() => {
     serveFiles(server, convertedFiles(SIZES));
   });
-
-  const total = () => [...server.files.values()].reduce((sum, { length }) => sum + length, 0);
-  const encoded = () => [...server.files].map(([name, bytes]) => [name, bytes.toString("base64")] as const);
-  const download = () =>
-    tab.call<StoredModel>(`${STORE} return store.download(args.url);`, { url: server.url });
 
   const INSPECT = `${STORE} return store.inspect(args.source ?? { files: args.files.map(fileOf) }, args.options);`;
 

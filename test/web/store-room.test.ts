@@ -1,9 +1,8 @@
 import type { CDPSession } from "playwright-core";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { StoredModel } from "../../web/api.ts";
 import { expectBrowser, hasBrowser } from "../support/browser.ts";
 import { convertedFiles, type HostileServer } from "../support/hostile-server.ts";
-import { STORE, STORED, type StoreTab, serveFiles, useStore } from "../support/store.ts";
+import { STORE, STORED, type StoreParts, type StoreTab, serveFiles, useStore } from "../support/store.ts";
 
 expectBrowser();
 
@@ -15,18 +14,16 @@ const ADD = `${STORE} return store.add("disk", args.files.map(fileOf), { onProgr
 describe.skipIf(!hasBrowser)("a model store with little room", () => {
   let tab: StoreTab;
   let server: HostileServer;
+  let encoded: StoreParts["encoded"];
+  let download: StoreParts["download"];
 
   useStore((parts) => {
-    ({ server, tab } = parts);
+    ({ server, tab, encoded, download } = parts);
   });
 
   beforeEach(() => {
     serveFiles(server, convertedFiles(SIZES));
   });
-
-  const encoded = () => [...server.files].map(([name, bytes]) => [name, bytes.toString("base64")] as const);
-  const download = () =>
-    tab.call<StoredModel>(`${STORE} return store.download(args.url);`, { url: server.url });
 
   /** Its end is that of the quota as well. */
   let cdp: CDPSession;

@@ -3,7 +3,15 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { StoredModel, TransferProgress } from "../../web/api.ts";
 import { expectBrowser, hasBrowser } from "../support/browser.ts";
 import { convertedFiles, type HostileServer, sha256 } from "../support/hostile-server.ts";
-import { openStoreTab, STORE, STORED, type StoreTab, serveFiles, useStore } from "../support/store.ts";
+import {
+  openStoreTab,
+  STORE,
+  STORED,
+  type StoreParts,
+  type StoreTab,
+  serveFiles,
+  useStore,
+} from "../support/store.ts";
 
 expectBrowser();
 
@@ -18,19 +26,17 @@ describe.skipIf(!hasBrowser)("the model store", () => {
   let browser: BrowserContext;
   let tab: StoreTab;
   let server: HostileServer;
+  let total: StoreParts["total"];
+  let encoded: StoreParts["encoded"];
+  let download: StoreParts["download"];
 
   useStore((parts) => {
-    ({ browser, server, tab } = parts);
+    ({ browser, server, tab, total, encoded, download } = parts);
   });
 
   beforeEach(() => {
     serveFiles(server, convertedFiles(SIZES));
   });
-
-  const total = () => [...server.files.values()].reduce((sum, { length }) => sum + length, 0);
-  const encoded = () => [...server.files].map(([name, bytes]) => [name, bytes.toString("base64")] as const);
-  const download = () =>
-    tab.call<StoredModel>(`${STORE} return store.download(args.url);`, { url: server.url });
 
   describe("a checkpoint from the disk", () => {
     test("is whole when it was copied, with its files and no others", async () => {
