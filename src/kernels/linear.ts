@@ -73,8 +73,15 @@ function byMatrices({ way, needs, M, N, K }: Matrices, tile: MatrixTile): Way<Li
     files: ({ format }) => ["rows", weightsPart(format), "matrices", "matmul_matrix"],
     constants: (shape) => ({
       ...productConstants(shape),
-      ...{ M, N, K, DOWN: block[0] / M, ACROSS: block[1] / N },
-      ...{ BLOCKS_DOWN: blocks[0], BLOCKS_ACROSS: blocks[1], OCTETS: columns / 8, PLACES: results / (M * N) },
+      M,
+      N,
+      K,
+      DOWN: block[0] / M,
+      ACROSS: block[1] / N,
+      BLOCKS_DOWN: blocks[0],
+      BLOCKS_ACROSS: blocks[1],
+      OCTETS: columns / 8,
+      PLACES: results / (M * N),
     }),
     grid: ({ rows, tokens }) => [
       Math.ceil(rows / (blocks[1] * block[1])),

@@ -152,9 +152,9 @@ export class LlamaModel implements LanguageModel {
     const { cache, rows: made } = this.state;
     const [rows, draws] = countRows(parts, kind, made.capacity, cache);
     const { decodeAt, prefill } = this.passes;
-    const several = kind === "decode" && rows > 1 ? this.few(rows) : undefined;
-    const few = await several;
-    if (several && !few) return this.oneByOne(parts, want);
+    const isSeveral = kind === "decode" && rows > 1 && this.decoding.set === "fused";
+    const few = isSeveral ? await this.few(rows) : undefined;
+    if (isSeveral && !few) return this.oneByOne(parts, want);
     const alone = kind === "decode" && rows === 1 ? decodeAt(parts[0]!.sequence.length) : prefill;
     const lists = few ?? alone;
     const run = few && draws > 0 ? parts.map((part) => ({ ...part, drawn: part.count })) : parts;
@@ -183,8 +183,7 @@ export class LlamaModel implements LanguageModel {
   }
 
   /** The pass of several rows, which may be compiled and checked now; nothing where there is none, or none that is right. */
-  private few(rows: number): Promise<FewPass | undefined> | undefined {
-    if (this.decoding.set === "plain") return undefined;
+  private few(rows: number): Promise<FewPass | undefined> {
     return this.runner.exclusively(async () => this.passes.few(rows));
   }
 

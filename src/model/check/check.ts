@@ -116,12 +116,11 @@ export async function checkScenes(
   if (planned.length === 0) return [];
   const stage = new Stage(gpu, config, state);
   const done: Run[] = [];
+  const inOrder = [false, true].flatMap((writes) =>
+    planned.filter(({ check: { writesCache = false } }) => writesCache === writes),
+  );
   function* runs() {
-    const writers = planned.filter(({ check }) => check.writesCache);
-    for (const { dispatch, check, scene } of [
-      ...planned.filter(({ check }) => !check.writesCache),
-      ...writers,
-    ]) {
+    for (const { dispatch, check, scene } of inOrder) {
       stage.scene = scene;
       const run = { dispatch, trial: check.trialOf(dispatch.made!, dispatch.buffers, stage), scene };
       done.push(run);

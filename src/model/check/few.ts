@@ -60,7 +60,9 @@ export async function checkFew(
   const known = new Set<string>();
   const isNew = ({ made, workgroups }: Dispatch) => {
     const key = JSON.stringify([made, workgroups]);
-    return known.size < known.add(key).size;
+    if (known.has(key)) return false;
+    known.add(key);
+    return true;
   };
   const alone = [...one.append, ...one.head];
   const pairs = [...few.append, ...few.head].flatMap((dispatch, i) =>
