@@ -8,5 +8,7 @@ export default defineConfig({
     fileParallelism: false,
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    // What is waited for may be slow beside others, and is right whenever it comes.
+    expect: { poll: { timeout: 60_000 } },
   },
 });

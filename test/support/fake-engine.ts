@@ -60,9 +60,11 @@ function failing(failure: FakeFailure | undefined): Error | undefined {
   });
 }
 
-function pass(milliseconds: number, signal?: AbortSignal): Promise<void> {
+/** Passes so much of a time that the test sets, or until the test hurries (page.ts). */
+function pass(time: "delay" | "loading" | "deviceBack", signal?: AbortSignal, share = 1): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, milliseconds);
+    const timer = setTimeout(resolve, share * (fake()[time] ?? 0));
+    addEventListener("hurry", () => resolve(), { once: true });
     signal?.addEventListener("abort", () => {
       clearTimeout(timer);
       reject(signal.reason);
@@ -72,21 +74,21 @@ function pass(milliseconds: number, signal?: AbortSignal): Promise<void> {
 
 async function transfer(
   phase: "download" | "load" | "convert" | "check",
-  milliseconds: number,
   options: TransferOptions,
+  share = 0,
 ) {
   const total = 11_800_000;
   for (let step = 0; step <= 10; step++) {
     options.signal?.throwIfAborted();
     options.onProgress?.({ phase, done: (total * step) / 10, total, rate: 3_100_000, left: 10 - step });
-    await pass(milliseconds / 10, options.signal);
+    await pass("loading", options.signal, share / 10);
   }
 }
 
 export async function loadEngine(source: ModelSource, options: WebOptions = {}): Promise<WebEngine> {
   note("load", source);
   note("context", options.context);
-  await transfer("download", fake().loading ?? 0, options);
+  await transfer("download", options, 1);
   const failure = failing(fake().loadFails);
   if (failure) throw failure;
   return new FakeEngine(options.onDeviceLost);
@@ -114,8 +116,8 @@ class FakeEngine implements WebEngine {
     note("chat", { messages, options: { ...options, signal: undefined, onPrefill: undefined } });
     const failure = failing(fake().answerFails);
     if (failure) throw failure;
-    const { deviceBack } = fake();
-    if (deviceBack !== undefined) this.onDeviceLost?.(new Error("The device was lost."), pass(deviceBack));
+    if (fake().deviceBack !== undefined)
+      this.onDeviceLost?.(new Error("The device was lost."), pass("deviceBack"));
     const question = messages.at(-1)!.content;
     const prompt = messages.reduce((sum, { content }) => sum + content.length, 0);
     return new FakeAnswer(fake().answers?.[question] ?? question, prompt, options);
@@ -199,15 +201,15 @@ class FakeAnswer implements AnswerStream {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<string, void> {
     const { signal, onPrefill } = this.options;
-    const { delay = 0, piece = 4 } = fake();
+    const { piece = 4 } = fake();
     let given = "";
     let aborted = false;
     try {
       onPrefill?.(0, this.prompt);
-      await pass(delay, signal);
+      await pass("delay", signal);
       onPrefill?.(this.prompt, this.prompt);
       for (const part of this.text.match(new RegExp(`[^]{1,${piece}}`, "gu")) ?? []) {
-        await pass(delay, signal);
+        await pass("delay", signal);
         given += part;
         yield part;
       }
@@ -265,25 +267,25 @@ export function openModels(): Models {
     },
     async download(model, options = {}) {
       note("download", model);
-      await transfer("download", fake().loading ?? 0, options);
+      await transfer("download", options, 1);
       const failure = failing(fake().transferFails);
       if (failure) throw failure;
       return keep("Ziya-13B-q4");
     },
     async add(name, files, options = {}) {
       note("add", { name, files: (files as File[]).map((file) => file.name) });
-      await transfer("download", 0, options);
+      await transfer("download", options);
       return keep(name);
     },
     async convert(name, source, { weights, calibration, ...options } = {}) {
       const names = (files: unknown) => (files as File[] | undefined)?.map((file) => file.name);
       const folders = { model: names(source.model), base: names(source.base), delta: names(source.delta) };
       note("convert", { name, ...folders, weights, calibration: (calibration as File | undefined)?.name });
-      await transfer("convert", 0, options);
+      await transfer("convert", options);
       return keep(name);
     },
     async verify(name, options = {}) {
-      await transfer("check", 0, options);
+      await transfer("check", options);
       return { ...(stored.get(name) ?? keep(name)), whole: !fake().damaged?.includes(name) };
     },
     async delete(name) {

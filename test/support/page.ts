@@ -180,6 +180,14 @@ export function callsOf(page: Page): Promise<[string, never][]> {
   return page.evaluate(() => (globalThis as unknown as { fake: { calls: [string, never][] } }).fake.calls);
 }
 
+/** Changes what the engine that stands in takes time for, and ends its waits: what passes is seen before, on any machine. */
+export function hurry(page: Page, times: Pick<Fake, "delay" | "loading" | "deviceBack">): Promise<void> {
+  return page.evaluate((times) => {
+    Object.assign((globalThis as unknown as { fake: object }).fake, times);
+    dispatchEvent(new Event("hurry"));
+  }, times);
+}
+
 /** Says something and waits until it is answered. */
 export async function say(page: Page, text: string): Promise<string> {
   const before = await page.locator(".answer").count();

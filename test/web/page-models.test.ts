@@ -2,7 +2,7 @@ import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
 import { expectBrowser, hasBrowser } from "../support/browser.ts";
 import type { Fake } from "../support/fake-engine.ts";
-import { callsOf, complaints, say, useFakePages } from "../support/page.ts";
+import { callsOf, complaints, hurry, say, useFakePages } from "../support/page.ts";
 
 expectBrowser();
 
@@ -42,12 +42,14 @@ describe.skipIf(!hasBrowser)("the page's models, in Chromium", () => {
   });
 
   test("tells bytes, rate and time left, pauses and goes on", async () => {
-    await open({ loading: 1500 });
+    await open({ loading: 60_000 });
     await page.locator("#loading", { hasText: /\d MB of 11\.8 MB · 3\.1 MB\/s · \d+ s left/ }).waitFor();
     await page.getByRole("button", { name: "Pause" }).click();
     await page.locator("#loading", { hasText: "paused" }).waitFor();
     expect(await page.locator("html").getAttribute("data-model")).toBe("paused");
     await page.getByRole("button", { name: "Resume" }).click();
+    await expect.poll(() => calls("load")).toHaveLength(2);
+    await hurry(page, { loading: 0 });
     await page.locator("[data-model=ready]").waitFor();
     expect(await calls("load")).toHaveLength(2);
   });
@@ -293,11 +295,12 @@ describe.skipIf(!hasBrowser)("the page's models, in Chromium", () => {
   });
 
   test("tells why an answer waits while the GPU is opened again, and that it is back", async () => {
-    await open({ deviceBack: 500, answers: { long: "word ".repeat(50) }, delay: 20 });
+    await open({ deviceBack: 60_000, answers: { long: "word ".repeat(50) }, delay: 20 });
     await page.locator("[data-model=ready]").waitFor();
     await page.locator("#question").fill("long");
     await page.locator("#question").press("Enter");
     await page.locator(".notice", { hasText: "the answer goes on" }).waitFor();
+    await hurry(page, { deviceBack: 0 });
     await page.locator(".notice", { hasText: "The GPU is back" }).waitFor();
     await page.locator(".answer .note:not(:empty)").waitFor();
     expect(await page.locator(".problem").count()).toBe(0);

@@ -1,7 +1,7 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { expectBrowser, hasBrowser, launchBrowser } from "../support/browser.ts";
-import { type BuiltPage, buildPage, complaints, say, watch } from "../support/page.ts";
+import { type BuiltPage, buildPage, complaints, hurry, say, watch } from "../support/page.ts";
 
 expectBrowser();
 
@@ -26,7 +26,7 @@ describe.skipIf(!hasBrowser)("the page without a network, in Chromium", () => {
     const page = await context.newPage();
     watch(page);
     await page.addInitScript(
-      "globalThis.fake = { answers: { long: 'word '.repeat(400) }, delay: 2, calls: [] }",
+      "globalThis.fake = { answers: { long: 'word '.repeat(400) }, delay: 100, calls: [] }",
     );
     await page.goto(built.address);
     await page.locator("[data-model=ready]").waitFor();
@@ -79,6 +79,7 @@ describe.skipIf(!hasBrowser)("the page without a network, in Chromium", () => {
     const reloaded = page.waitForEvent("load");
     await update.click();
     expect(await page.locator("html").getAttribute("data-state")).not.toBe("idle");
+    await hurry(page, { delay: 0 });
     await reloaded;
     await page.locator("[data-model=ready]").waitFor();
     expect(await page.evaluate(async () => (await fetch("./")).text())).toContain("Another version");

@@ -3,7 +3,7 @@ import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
 import { expectBrowser, hasBrowser } from "../support/browser.ts";
 import type { Fake } from "../support/fake-engine.ts";
-import { answered, callsOf, complaints, say, useFakePages } from "../support/page.ts";
+import { answered, callsOf, complaints, hurry, say, useFakePages } from "../support/page.ts";
 
 expectBrowser();
 
@@ -132,7 +132,7 @@ describe.skipIf(!hasBrowser)("the page's settings and figures, in Chromium", () 
   });
 
   test("shows what the model runs on, and its rates as it runs", async () => {
-    await open({ answers: { long: "word ".repeat(120) }, delay: 100, piece: 30 });
+    await open({ answers: { long: "word ".repeat(1200) }, delay: 60_000, piece: 30 });
     await page.locator("#panel-button").click();
     const panel = page.locator("#panel");
     await panel.getByText("ACME Model 1 · acme · model-1").waitFor();
@@ -143,6 +143,7 @@ describe.skipIf(!hasBrowser)("the page's settings and figures, in Chromium", () 
     await page.locator("#question").fill("long");
     await page.locator("#question").press("Enter");
     await page.locator("#status", { hasText: /^Reading: \d+ of 4 tokens/ }).waitFor();
+    await hurry(page, { delay: 100 });
     const [decode, prefill] = [panel.locator(".rate").first(), panel.locator(".rate").nth(1)];
     // Ten pieces a second, beside others on a busy machine.
     await expect.poll(async () => Number(await decode.locator("strong").innerText())).toBeGreaterThan(2);
@@ -151,6 +152,7 @@ describe.skipIf(!hasBrowser)("the page's settings and figures, in Chromium", () 
     const before = await points();
     await expect.poll(points).toBeGreaterThan(before);
     expect(await page.locator("html").getAttribute("data-state")).toBe("answering");
+    await hurry(page, { delay: 0 });
     await answered(page);
     // What the engine has measured.
     expect(await decode.locator("strong").innerText()).toBe("87");
