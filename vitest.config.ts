@@ -6,8 +6,8 @@ export default defineConfig({
     // Dawn and the software adapter each use every core: files run one after another, in processes of their own.
     pool: "forks",
     fileParallelism: false,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     // What is waited for may be slow beside others, and is right whenever it comes.
     expect: { poll: { timeout: 60_000 } },
   },
