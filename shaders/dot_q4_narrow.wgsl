@@ -1,5 +1,5 @@
 // Part: 64 weights of a row of four bits times 64 activations of eight, two products a multiplication. Links with
-// narrow.wgsl. Every dot_*_narrow.wgsl exports rowStart, scalesOf, weightsOf and dotPair.
+// narrow.wgsl. Every dot_*_narrow.wgsl exports rowStart, scalesOf, weightsOf and dotFour.
 @group(0) @binding(1) var<storage, read> weight: array<vec4u>; // [rows, COLUMNS / 32], a vec4u a group
 @group(0) @binding(2) var<storage, read> scales: array<vec4u>; // [rows, super-blocks of 256 columns]
 
@@ -13,16 +13,19 @@ fn scalesOf(start: vec2u, block: u32) -> vec4u {
   return scales[start.y + block];
 }
 
-// A byte has weight b in its low nibble and weight 4 + b in its high one; of the activations even.x and odd.x are those of low
-// nibbles, even.y and odd.y of high ones. The four products are at most 8 * 15 * 127.
-fn dotWord(word: u32, even: vec2u, odd: vec2u) -> u32 {
-  return (word & 0x000f000fu) * even.x + ((word >> 4u) & 0x000f000fu) * even.y +
-    ((word >> 8u) & 0x000f000fu) * odd.x + ((word >> 12u) & 0x000f000fu) * odd.y;
+// A byte has weight b in its low nibble and weight 4 + b in its high one; of the activations words 0 are those of low nibbles, words 1
+// of high ones. The four products are at most 8 * 15 * 127.
+fn dotWord(word: u32, even: array<vec4u, 2>, odd: array<vec4u, 2>) -> vec4u {
+  return (word & 0x000f000fu) * even[0] + ((word >> 4u) & 0x000f000fu) * even[1] +
+    ((word >> 8u) & 0x000f000fu) * odd[0] + ((word >> 12u) & 0x000f000fu) * odd[1];
 }
 
 // The sum of q * activation over half a group.
-fn dotHalf(words: vec2u, even: vec4u, odd: vec4u) -> i32 {
-  return upperOf(dotWord(words.x, even.xy, odd.xy) + dotWord(words.y, even.zw, odd.zw));
+fn dotHalf(words: vec2u, even: array<vec4u, 4>, odd: array<vec4u, 4>) -> vec4i {
+  return upperOf(
+    dotWord(words.x, array(even[0], even[1]), array(odd[0], odd[1])) +
+      dotWord(words.y, array(even[2], even[3]), array(odd[2], odd[3])),
+  );
 }
 
 // The row's columns 64 * pair to 64 * pair + 63: see dot_q4.wgsl.
@@ -44,10 +47,10 @@ fn weightsOf(start: vec2u, pair: u32, block: vec4u) -> Weights {
   );
 }
 
-// Their products with those of x.
-fn dotPair(w: Weights, x: Pairs) -> f32 {
-  let first = f32(dotHalf(w.a.xy, x.even[0], x.odd[0]) + dotHalf(w.a.zw, x.even[1], x.odd[1]));
-  let second = f32(dotHalf(w.b.xy, x.even[2], x.odd[2]) + dotHalf(w.b.zw, x.even[3], x.odd[3]));
-  return w.d.x * (f32(w.codes.x) * (x.sums.x * first) + f32(w.codes.z) * (x.sums.z * second)) -
-    w.d.y * (f32(w.codes.y) * x.sums.y + f32(w.codes.w) * x.sums.w);
+// Their products with those of x, a component a token.
+fn dotFour(w: Weights, x: Four) -> vec4f {
+  let first = vec4f(dotHalf(w.a.xy, x.even[0], x.odd[0]) + dotHalf(w.a.zw, x.even[1], x.odd[1]));
+  let second = vec4f(dotHalf(w.b.xy, x.even[2], x.odd[2]) + dotHalf(w.b.zw, x.even[3], x.odd[3]));
+  return w.d.x * (f32(w.codes.x) * (x.groups[0] * first) + f32(w.codes.z) * (x.groups[2] * second)) -
+    w.d.y * (f32(w.codes.y) * x.groups[1] + f32(w.codes.w) * x.groups[3]);
 }

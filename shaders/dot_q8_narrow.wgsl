@@ -14,11 +14,17 @@ fn scalesOf(start: vec2u, block: u32) -> vec4u {
   return vec4u(scales[at], scales[at + 1u], scales[at + 2u], scales[at + 3u]);
 }
 
-// Sixteen weights times sixteen activations. Two products are at most 2 * 127 * 127, so that no more go into one sum.
-fn dotHalf(words: vec4u, even: vec4u, odd: vec4u) -> i32 {
-  let a = evenPairs(words) * even;
-  let b = oddPairs(words) * odd;
-  return upperOf(a.x) + upperOf(a.y) + upperOf(a.z) + upperOf(a.w) + upperOf(b.x) + upperOf(b.y) + upperOf(b.z) + upperOf(b.w);
+// Four weights times four activations, as pairs. Two products are at most 2 * 127 * 127, so that no more go into one sum.
+fn dotWord(evenWeights: u32, oddWeights: u32, even: vec4u, odd: vec4u) -> vec4i {
+  return upperOf(evenWeights * even) + upperOf(oddWeights * odd);
+}
+
+// The sum of q * activation over half a group.
+fn dotHalf(words: vec4u, even: array<vec4u, 4>, odd: array<vec4u, 4>) -> vec4i {
+  let a = evenPairs(words);
+  let b = oddPairs(words);
+  return dotWord(a.x, b.x, even[0], odd[0]) + dotWord(a.y, b.y, even[1], odd[1]) +
+    dotWord(a.z, b.z, even[2], odd[2]) + dotWord(a.w, b.w, even[3], odd[3]);
 }
 
 // The row's columns 64 * pair to 64 * pair + 63. A group past the last column has the scale 0.
@@ -33,9 +39,9 @@ fn weightsOf(start: vec2u, pair: u32, block: vec4u) -> Weights {
   return Weights(words, unpack2x16float(block[pair % 4u]));
 }
 
-// Their products with those of x.
-fn dotPair(w: Weights, x: Pairs) -> f32 {
-  let first = f32(dotHalf(w.words[0], x.even[0], x.odd[0]) + dotHalf(w.words[1], x.even[1], x.odd[1]));
-  let second = f32(dotHalf(w.words[2], x.even[2], x.odd[2]) + dotHalf(w.words[3], x.even[3], x.odd[3]));
-  return w.scale.x * (x.sums.x * first) + w.scale.y * (x.sums.z * second);
+// Their products with those of x, a component a token.
+fn dotFour(w: Weights, x: Four) -> vec4f {
+  let first = vec4f(dotHalf(w.words[0], x.even[0], x.odd[0]) + dotHalf(w.words[1], x.even[1], x.odd[1]));
+  let second = vec4f(dotHalf(w.words[2], x.even[2], x.odd[2]) + dotHalf(w.words[3], x.even[3], x.odd[3]));
+  return w.scale.x * (x.groups[0] * first) + w.scale.y * (x.groups[2] * second);
 }

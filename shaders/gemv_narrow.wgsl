@@ -25,9 +25,9 @@ fn multiply(firstToken: u32, rows: vec4u, half: u32, lane: u32) {
     let end = min(PAIRS, 4u * block + 4u);
     for (var pair = 4u * block; pair < end; pair++) {
       let read = input[pair * RECORD + min(member, 4u)];
-      let x = pairsOfLower(swapHalves(read), bitcast<vec4f>(subgroupBroadcast(read, 4u)));
-      sums.x += dotPair(weightsOf(first, pair, firstScales), x);
-      sums.y += dotPair(weightsOf(second, pair, secondScales), x);
+      let x = fourOf(read, read, read, 4u);
+      sums.x += dotFour(weightsOf(first, pair, firstScales), x).x;
+      sums.y += dotFour(weightsOf(second, pair, secondScales), x).x;
     }
   }
   if (lane < WALKERS) {

@@ -1,6 +1,6 @@
-// Part: as gemv_narrow.wgsl, of 2, 4 or 8 tokens: a workgroup is one subgroup, whose lanes do four rows each, in turns, or four of
-// each half. Of a step the tokens' activations are handed round once for all of them; a row's weights are read once for all tokens.
-// What reads memory is most of the code: the turns keep it short enough to stay decoded.
+// Part: as gemv_narrow.wgsl, of 2, 4 or 8 tokens: a workgroup is one subgroup, whose lanes do eight rows each, two a turn. Of a step
+// the tokens' activations are handed round once for all of them; a row's weights are read and unpacked once for all tokens. What
+// reads memory is much of the code: the turns keep it short enough to stay decoded. Links with few_vectors.wgsl or few_quads.wgsl.
 
 const LANES = 8u;
 const GROUPS = 2u; // as one_group.wgsl has it
@@ -17,55 +17,34 @@ fn ofRow(first: vec4u, second: vec4u, third: vec4u, fourth: vec4u, r: u32) -> ve
   return select(select(first, second, r == 1u), select(third, fourth, r == 3u), r >= 2u);
 }
 
-// The activations of a step: one read of the subgroup for two tokens, and one for all their scales.
-fn activationsOf(firstToken: u32, pair: u32, lane: u32) -> array<Pairs, TOKENS> {
-  let scales = bitcast<vec4f>(input[(firstToken + min(lane, TOKENS - 1u)) * VECTOR + pair * RECORD + 4u]);
-  var x: array<Pairs, TOKENS>;
-  for (var t = 0u; t < TOKENS; t += 2u) {
-    // Lanes 0 to 3 have the activations of a token, 4 to 7 those of the next one.
-    let swapped = swapHalves(input[(firstToken + t + lane / 4u) * VECTOR + pair * RECORD + lane % 4u]);
-    x[t] = pairsOfLower(swapped, subgroupShuffle(scales, t));
-    x[t + 1u] = pairsOfUpper(swapped, subgroupShuffle(scales, t + 1u));
-  }
-  return x;
+// Of four tokens the sums, a component a row of the lane's, the row at hand first.
+alias Sums = array<vec4f, 4>;
+
+// The sums with what the row at hand gets, and the next row first.
+fn turned(sums: Sums, more: vec4f) -> Sums {
+  return Sums(
+    vec4f(sums[0].yzw, sums[0].x + more.x),
+    vec4f(sums[1].yzw, sums[1].x + more.y),
+    vec4f(sums[2].yzw, sums[2].x + more.z),
+    vec4f(sums[3].yzw, sums[3].x + more.w),
+  );
 }
 
-// What a lane has summed up for its four rows.
-fn leave(sums: array<vec4f, TOKENS>, half: u32, lane: u32) {
-  for (var t = 0u; t < TOKENS; t++) {
+// What a lane has summed up for its four rows and the tokens from `token` on.
+fn leave(sums: Sums, token: u32, half: u32, lane: u32) {
+  for (var t = 0u; t < min(TOKENS, 4u); t++) {
     for (var r = 0u; r < 4u; r++) {
-      products[(half * TOKENS + t) * 32u + 4u * lane + r] = sums[t][r];
+      products[(half * TOKENS + token + t) * 32u + 4u * lane + r] = sums[t][r];
     }
   }
-}
-
-// As gemv.wgsl has it.
-fn multiply(firstToken: u32, rows: vec4u, half: u32, lane: u32) {
-  var sums: array<vec4f, TOKENS>; // a component per row, the row at hand first
-  for (var block = 0u; block < BLOCKS; block++) {
-    let first = scalesOf(rowStart(rows.x), block);
-    let second = scalesOf(rowStart(rows.y), block);
-    let third = scalesOf(rowStart(rows.z), block);
-    let fourth = scalesOf(rowStart(rows.w), block);
-    let end = min(PAIRS, 4u * block + 4u);
-    for (var pair = 4u * block; pair < end; pair++) {
-      let x = activationsOf(firstToken, pair, lane);
-      for (var r = 0u; r < 4u; r++) {
-        let weights = weightsOf(rowStart(rows[r]), pair, ofRow(first, second, third, fourth, r));
-        for (var t = 0u; t < TOKENS; t++) {
-          sums[t] = vec4f(sums[t].yzw, sums[t].x + dotPair(weights, x[t]));
-        }
-      }
-    }
-  }
-  leave(sums, half, lane);
-  workgroupBarrier();
 }
 
 // The rows and those `beyond`. A row of each a turn, so that what was handed round serves eight rows and is fetched for two.
 fn multiplyBoth(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
-  var sums: array<vec4f, TOKENS>; // as in multiply()
-  var furtherSums: array<vec4f, TOKENS>;
+  var sums: Sums;
+  var laterSums: Sums; // of tokens 4 to 7
+  var furtherSums: Sums;
+  var furtherLaterSums: Sums;
   for (var block = 0u; block < BLOCKS; block++) {
     let first = scalesOf(rowStart(rows.x), block);
     let second = scalesOf(rowStart(rows.y), block);
@@ -83,15 +62,19 @@ fn multiplyBoth(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
         let furtherScales = ofRow(furtherFirst, furtherSecond, furtherThird, furtherFourth, r);
         let weights = weightsOf(rowStart(rows[r]), pair, scales);
         let furtherWeights = weightsOf(rowStart(beyond[r]), pair, furtherScales);
-        for (var t = 0u; t < TOKENS; t++) {
-          sums[t] = vec4f(sums[t].yzw, sums[t].x + dotPair(weights, x[t]));
-          furtherSums[t] = vec4f(furtherSums[t].yzw, furtherSums[t].x + dotPair(furtherWeights, x[t]));
-        }
+        sums = turned(sums, dotFour(weights, x.first));
+        furtherSums = turned(furtherSums, dotFour(furtherWeights, x.first));
+        laterSums = turned(laterSums, dotFour(weights, x.later));
+        furtherLaterSums = turned(furtherLaterSums, dotFour(furtherWeights, x.later));
       }
     }
   }
-  leave(sums, 0u, lane);
-  leave(furtherSums, 1u, lane);
+  leave(sums, 0u, 0u, lane);
+  leave(furtherSums, 0u, 1u, lane);
+  if (TOKENS > 4u) {
+    leave(laterSums, 4u, 0u, lane);
+    leave(furtherLaterSums, 4u, 1u, lane);
+  }
   workgroupBarrier();
 }
 

@@ -24,36 +24,59 @@ fn swapHalves(words: vec4u) -> vec4u {
   return (words >> vec4u(16u)) | (words << vec4u(16u));
 }
 
-// What sums of such products have in their upper bits. Both parts of the sum are within [-2^15, 2^15).
-fn upperOf(sum: u32) -> i32 {
-  return bitcast<i32>(sum + 0x8000u) >> 16u;
+// What sums of such products have in their upper bits. Both parts of a sum are within [-2^15, 2^15).
+fn upperOf(sum: vec4u) -> vec4i {
+  return bitcast<vec4i>(sum + vec4u(0x8000u)) >> vec4u(16u);
 }
 
-// 64 activations as swapped pairs: of word w of the record's vec4u i, even[i][w] and odd[i][w].
-struct Pairs {
-  even: array<vec4u, 4>,
-  odd: array<vec4u, 4>,
-  sums: vec4f, // scale, sum, scale, sum
+// 64 activations of each of four tokens, a component a token: of word w of the record's vec4u i, swapped, even[i][w] and
+// odd[i][w] are its pairs. A word of the matrix is unpacked once for four tokens that way; components nobody asks for are no code.
+struct Four {
+  even: array<array<vec4u, 4>, 4>,
+  odd: array<array<vec4u, 4>, 4>,
+  groups: array<vec4f, 4>, // scale, sum, scale, sum
 }
 
-// What lanes 0 to 3 of the subgroup have of a record, swapped. A shuffle is one instruction there, a broadcast may be three.
-fn pairsOfLower(swapped: vec4u, sums: vec4f) -> Pairs {
-  let even = evenPairs(swapped);
-  let odd = oddPairs(swapped);
-  return Pairs(
-    array(subgroupShuffle(even, 0u), subgroupShuffle(even, 1u), subgroupShuffle(even, 2u), subgroupShuffle(even, 3u)),
-    array(subgroupShuffle(odd, 0u), subgroupShuffle(odd, 1u), subgroupShuffle(odd, 2u), subgroupShuffle(odd, 3u)),
-    sums,
+// Those of eight tokens, or of what there are of them.
+struct Activations {
+  first: Four,
+  later: Four,
+}
+
+// Words of four tokens as a token each: the other way round too.
+fn transposed(a: vec4u, b: vec4u, c: vec4u, d: vec4u) -> array<vec4u, 4> {
+  return array(
+    vec4u(a.x, b.x, c.x, d.x), vec4u(a.y, b.y, c.y, d.y), vec4u(a.z, b.z, c.z, d.z), vec4u(a.w, b.w, c.w, d.w),
   );
 }
 
-// What lanes 4 to 7 have.
-fn pairsOfUpper(swapped: vec4u, sums: vec4f) -> Pairs {
-  let even = evenPairs(swapped);
-  let odd = oddPairs(swapped);
-  return Pairs(
-    array(subgroupShuffle(even, 4u), subgroupShuffle(even, 5u), subgroupShuffle(even, 6u), subgroupShuffle(even, 7u)),
-    array(subgroupShuffle(odd, 4u), subgroupShuffle(odd, 5u), subgroupShuffle(odd, 6u), subgroupShuffle(odd, 7u)),
-    sums,
+// What lanes i and i + 4 of the subgroup have. A shuffle is one instruction there, a broadcast may be three.
+fn handedRound(lower: vec4u, upper: vec4u, i: u32) -> array<vec4u, 4> {
+  return transposed(
+    subgroupShuffle(lower, i), subgroupShuffle(lower, i + 4u), subgroupShuffle(upper, i), subgroupShuffle(upper, i + 4u),
+  );
+}
+
+fn allHandedRound(lower: vec4u, upper: vec4u) -> array<array<vec4u, 4>, 4> {
+  return array(
+    handedRound(lower, upper, 0u), handedRound(lower, upper, 1u), handedRound(lower, upper, 2u), handedRound(lower, upper, 3u),
+  );
+}
+
+// Of records whose words lanes 0 to 3 have in `lower` for a first token, lanes 4 to 7 for a second one, and of a third and fourth in
+// `upper`; lane `first` has what the first token's groups are scaled by, and the lanes behind it that of the others.
+fn fourOf(lower: vec4u, upper: vec4u, groups: vec4u, first: u32) -> Four {
+  let low = swapHalves(lower);
+  let up = swapHalves(upper);
+  let scales = transposed(
+    subgroupShuffle(groups, first),
+    subgroupShuffle(groups, first + 1u),
+    subgroupShuffle(groups, first + 2u),
+    subgroupShuffle(groups, first + 3u),
+  );
+  return Four(
+    allHandedRound(evenPairs(low), evenPairs(up)),
+    allHandedRound(oddPairs(low), oddPairs(up)),
+    array(bitcast<vec4f>(scales[0]), bitcast<vec4f>(scales[1]), bitcast<vec4f>(scales[2]), bitcast<vec4f>(scales[3])),
   );
 }

@@ -42,7 +42,7 @@ export const QKV: Operation<
       const { PAGE: _, SEQUENCE_PAGES: __, ...constants } = shapeConstants(attention);
       return { EPS: eps, ...constants };
     },
-    workgroups: ({ rows }) => rows / GEMV_ROWS,
+    workgroups: ({ rows }, groups) => Math.ceil(rows / (GEMV_ROWS * groups)),
   }),
 };
 

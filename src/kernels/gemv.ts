@@ -93,7 +93,7 @@ export const GEMV_WAYS: readonly GemvWay[] = [
       "input_i8",
       "narrow",
       `dot_${format}_narrow`,
-      ...(tokens > 1 ? ["gemv_narrow_few"] : ["gemv_narrow", "one_group"]),
+      ...(tokens > 1 ? ["few_vectors", "gemv_narrow_few"] : ["gemv_narrow", "one_group"]),
     ],
     most: NARROW_TOKENS,
     groups: (tokens) => (tokens > 1 ? 2 : 1),

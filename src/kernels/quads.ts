@@ -38,8 +38,8 @@ export const QUANTISE: Operation<
 
 type Binding = "input" | "weight" | "scales" | "y" | "rows";
 
-/** Lanes of a subgroup of the way "narrow", which is its workgroup, and rows of the matrix that each does. */
-const NARROW = { LANES: 8, LANE_ROWS: 2 };
+/** Tokens, and rows of the matrix, of a workgroup of the way "narrow". */
+const NARROW = { tokens: 8, rows: 64 };
 
 /** Tokens, and rows of the matrix, of one tile of matmul_tiles.wgsl. */
 const TILE = 64;
@@ -62,13 +62,13 @@ export const LINEAR_OF_QUADS: Operation<LinearShape, Binding> = {
         "input_i8",
         "narrow",
         `dot_${format}_narrow`,
+        `tokens_${NARROW.tokens}`,
+        "few_quads",
+        "gemv_narrow_few",
         "matmul_narrow",
       ],
-      constants: (shape) => ({ ...productConstants(shape), TOKENS: ROWS, ...NARROW }),
-      grid: ({ rows, tokens }) => [
-        Math.ceil(tokens / ROWS),
-        Math.ceil(rows / (NARROW.LANES * NARROW.LANE_ROWS)),
-      ],
+      constants: productConstants,
+      grid: ({ rows, tokens }) => [Math.ceil(tokens / NARROW.tokens), Math.ceil(rows / NARROW.rows)],
     },
     {
       name: "tiles",

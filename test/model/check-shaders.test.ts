@@ -43,13 +43,15 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
   ],
   dot_q8_f32: ["head", "dot(fourOf(b.w), input[x + 7u])", "dot(fourOf(b.w), input[x + 6u])"],
   dot_q8_i8: ["head", "dot4I8Packed(b.w, x[1].w)", "dot4I8Packed(b.w, x[1].z)"],
-  dot_q8_narrow: ["head", "w.scale.y * (x.sums.z", "w.scale.x * (x.sums.z"],
+  dot_q8_narrow: ["head", "w.scale.y * (x.groups[2]", "w.scale.x * (x.groups[2]"],
   embed: ["embed", "weights8(row, octet)", "weights8(row ^ 1u, octet)"],
   embed_group: ["embedGroup", "value * norm[column]", "1.01 * value * norm[column]"],
+  few_quads: ["linearOfQuads", "select(first, later, lane >= 4u)", "first"],
   gate: ["gate", "1.0 + exp(-gate)", "1.0 + exp(gate)"],
   gemv: ["head", "stepOf(firstToken + t, pair)", "stepOf(firstToken + t, pair ^ 1u)"],
   gemv_narrow: ["head", "min(member, 4u)", "min(member, 3u)"],
   gemv_narrow_f32: ["head", "octet / 8u * RECORD", "octet * 2u"],
+  gemv_narrow_few: ["linearOfQuads", "r >= 2u", "r >= 3u"],
   hadamard: ["mix", "countOneBits(lane & j)", "(lane & j)"],
   head: ["head", "= products[i] *", "= products[i ^ 1u] *"],
   input_f16: ["head", "array(input[at + 4u], input[at + 5u]", "array(input[at + 5u], input[at + 4u]"],
@@ -64,7 +66,7 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
   leave_whole: ["attentionWhole", "high[i] / total", "high[i]"],
   matmul: ["linear", "sums[4u * q + 3u] += vec4f(dot(x3, w0)", "sums[4u * q + 3u] += vec4f(dot(x2, w0)"],
   matmul_matrix: ["linear", "halves(w.low, w.high)", "halves(w.high, w.low)"],
-  matmul_narrow: ["linearOfQuads", "sums1.w += dotPair(weights1, d)", "sums1.w += dotPair(weights1, c)"],
+  matmul_narrow: ["linearOfQuads", "first + 32u * half + i % 32u", "first + 32u * (1u - half) + i % 32u"],
   matmul_narrow_f32: ["linear", "dot(a, w3.low)", "dot(b, w3.low)"],
   matmul_tiles: ["linearOfQuads", "scales * vec4f(dots[t])", "scales.yxzw * vec4f(dots[t])"],
   matvec: ["linear", "dot(w.high, high)", "dot(w.high, low)"],
@@ -72,7 +74,7 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
   merged_plain: ["attentionMerge", "return y;", "return 1.01 * y;"],
   mix: ["mix", "let mixed = hadamard(y[at], lane)", "let mixed = 2.0 * hadamard(y[at], lane)"],
   moments: ["squares", "squares += value * value", "squares += value"],
-  narrow: ["head", "subgroupShuffle(odd, 3u)", "subgroupShuffle(odd, 2u)"],
+  narrow: ["head", "handedRound(lower, upper, 3u)", "handedRound(lower, upper, 2u)"],
   octet_f16: ["attentionSplit", "unpack2x16float(words.w)", "unpack2x16float(words.z)"],
   octet_f32: ["attentionSplit", "values[2u * at + 1u]", "values[2u * at]"],
   octet_q4: ["attentionSplit", "lift(codes >> 4u)", "lift(codes >> 3u)"],
@@ -115,7 +117,7 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
 };
 
 /** Nothing but names and sizes, which do not compile, or of which a kernel is told, when they are others. */
-const DECLARED = ["columns", "heads", "matrices", "tokens_1"];
+const DECLARED = ["columns", "heads", "matrices", "tokens_1", "tokens_8"];
 
 const gpu = useGpu(testDeviceOptions(), [DAWN_SUBGROUP_MATRIX]);
 const { rung, limits } = testDeviceOptions();
@@ -180,7 +182,7 @@ describe.runIf(!rung && !limits)("the check of a kernel", () => {
 
   /** Of a pass of several rows alone. */
   it.each([
-    ["i8 narrow", "gemv_narrow_few", "(firstToken + t + lane / 4u)", "(firstToken + lane / 4u * 0u)"],
+    ["i8 narrow", "few_vectors", "min(first + lane / 4u, TOKENS - 1u)", "first"],
     ["f32 8x1", "gemv", "stepOf(firstToken + t, pair)", "stepOf(firstToken, pair)"],
   ])("sees that a row of several as %s is another one", async (way, file, find, replace) => {
     const subject = [...subjectsOf("head")].find((one) => one.way.name === way && one.slab!.format === "q4");

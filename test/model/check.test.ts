@@ -137,7 +137,7 @@ const BROKEN: [kernel: string, changes: Changes][] = [
   [
     "linear of quads",
     {
-      matmul_narrow: ["sums1.w += dotPair(weights1, d)", "sums1.w += dotPair(weights1, c)"],
+      matmul_narrow: ["first + 32u * half + i % 32u", "first + 32u * (1u - half) + i % 32u"],
       matmul_tiles: ["- own.y * minima", ""],
     },
   ],
