@@ -1,10 +1,11 @@
 import { isObject, type JsonObject } from "../checkpoint/json.ts";
-import { CheckpointError } from "../errors.ts";
-import { type DeviceOptions, openDevice } from "../gpu/device.ts";
+import { CheckpointError, DeviceLostError } from "../errors.ts";
+import { opener } from "../generate/opener.ts";
+import { Losses, release } from "../generate/recovery.ts";
+import type { DeviceOptions } from "../gpu/device.ts";
 import type { Host } from "../host.ts";
 import type { Importance } from "../model/calibrate.ts";
 import { loadCheckpoint } from "../model/load-model.ts";
-import type { LlamaModel } from "../model/model.ts";
 import type { WeightFormat } from "../stored.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { decodeUtf8 } from "../utf8.ts";
@@ -107,34 +108,42 @@ export async function calibrateOnce(
   return importance;
 }
 
-/** Runs the model, packed as the conversion will pack it, over the windows. */
+/** Runs the model, packed as the conversion will pack it, over the windows; begun again where the device is lost in it. */
 async function calibrate(
   host: Host,
   { config, checkpoint, tensors, bytesPerWeight }: Inputs,
   windows: readonly (readonly number[])[],
-  { weights, device, signal, onCalibration }: CalibrateOptions,
+  { weights, device = {}, signal, onCalibration }: CalibrateOptions,
 ): Promise<Importance> {
   const bytes = tensors.reduce((sum, { name, shape }) => {
     return sum + shape.reduce((product, side) => product * side, bytesPerWeight(name));
   }, 0);
   const told = (halves: number) => onCalibration?.(Math.round(halves * bytes), 2 * bytes);
-  const gpu = await openDevice(host, device);
-  let model: LlamaModel | undefined;
-  try {
-    model = await loadCheckpoint(gpu, config, checkpoint, {
+  const tokens = windows.reduce((sum, window) => sum + window.length, 0);
+  const open = opener(host, device, (gpu, kernels, signal) =>
+    loadCheckpoint(gpu, config, checkpoint, {
+      ...kernels,
       weights,
       context: windows[0]!.length,
-      ...(signal ? { signal } : {}),
+      signal,
       onProgress: (loaded, total) => told(loaded / total),
-    });
-    const tokens = windows.reduce((sum, window) => sum + window.length, 0);
-    return await model.calibrate(windows, {
-      ...(signal ? { signal } : {}),
-      onProgress: (done) => told(1 + done / tokens),
-    });
-  } finally {
-    model?.destroy();
-    gpu.destroy();
+    }),
+  );
+  for (const losses = new Losses(); ; ) {
+    const placed = await open(signal);
+    if (placed instanceof DeviceLostError) {
+      losses.count({ error: placed, ranOut: false });
+      continue;
+    }
+    try {
+      return await placed.model.calibrate(windows, { signal, onProgress: (done) => told(1 + done / tokens) });
+    } catch (error) {
+      const loss = placed.loss?.();
+      if (!loss) throw error;
+      losses.count(loss, placed.need);
+    } finally {
+      release(placed);
+    }
   }
 }
 

@@ -1,18 +1,14 @@
 import { refuseUnfinished } from "../checkpoint/open.ts";
 import { abortable, decodeText, type OpenFile, readWhole, refusePointers } from "../checkpoint/source.ts";
-import { CheckpointError, ConfigError, DeviceLostError } from "../errors.ts";
-import { describeAdapter } from "../gpu/adapter.ts";
-import { type DeviceOptions, type Gpu, LIMITS, openDevice } from "../gpu/device.ts";
+import { ConfigError, DeviceLostError } from "../errors.ts";
+import { type DeviceOptions, LIMITS } from "../gpu/device.ts";
 import { RUNGS } from "../gpu/features.ts";
-import { reopenDevice } from "../gpu/reopen.ts";
 import type { Host } from "../host.ts";
 import { CACHE_FORMATS } from "../kernels/cache.ts";
 import { DECODES } from "../model/decode.ts";
 import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load-model.ts";
 import type { LlamaModel } from "../model/model.ts";
 import { PREFILLS } from "../model/prefill.ts";
-import { snapshotsOf } from "../model/snapshots.ts";
-import { showBytes } from "../show.ts";
 import { WEIGHT_FORMATS } from "../stored.ts";
 import {
   type LoadedTokenizer,
@@ -22,8 +18,9 @@ import {
 import { ChatFormat } from "./chat.ts";
 import { CARD_DEFAULTS, type GenerationConfig, parseGenerationConfig } from "./defaults.ts";
 import { Engine } from "./engine.ts";
+import { opener } from "./opener.ts";
 import { checkOptions, integer, type Option } from "./option.ts";
-import type { PlacedModel, RecoveryOptions } from "./recovery.ts";
+import type { RecoveryOptions } from "./recovery.ts";
 import { MOST_SERVED, type SchedulerOptions } from "./scheduler.ts";
 
 /** Which adapter, how weights and cache are stored on it, and how special tokens are read. */
@@ -155,12 +152,11 @@ async function loadFrom(
   }
   const format = new ChatFormat(tokenizer, chatTemplate);
   const modelOptions = { ...options, tokenCount: tokenizer.size, rowsNeeded };
-  const gpu = await openDevice(host, options);
-  const { identity, placed } = await place(gpu, open, modelOptions);
-  const { decoding, prefilling } = placed.model;
-  // What an answer began with, and what it goes on with after a loss, is of the same kernels on the same adapter.
-  const decode = decoding.set === "plain" ? "plain" : decoding.way;
-  const adapter = describeAdapter(gpu.info);
+  const openModel = opener(host, options, (gpu, kernels, signal) =>
+    loadModel(gpu, open, { ...modelOptions, ...kernels, signal }),
+  );
+  const placed = await openModel(options.signal);
+  if (placed instanceof DeviceLostError) throw placed;
   return new Engine({
     ...placed,
     tokenizer,
@@ -172,47 +168,8 @@ async function loadFrom(
     scheduling: options,
     release,
     onDeviceLost: options.onDeviceLost,
-    async reopen(signal) {
-      const gpu = await reopenDevice(host, { ...options, adapter }, signal);
-      try {
-        return (
-          await place(gpu, open, { ...modelOptions, decode, prefill: prefilling.way, signal }, identity)
-        ).placed;
-      } catch (error) {
-        if (error instanceof DeviceLostError) return error;
-        throw error;
-      }
-    },
+    reopen: openModel,
   });
-}
-
-/**
- * Loads a model onto a device of its own, which is released when that fails.
- * @param wanted The identity that the weights have to have.
- */
-async function place(
-  gpu: Gpu,
-  open: OpenFile,
-  options: ModelLoadOptions,
-  wanted?: string,
-): Promise<{ placed: PlacedModel<LlamaModel>; identity: string }> {
-  let model: LlamaModel | undefined;
-  try {
-    model = await loadModel(gpu, open, options);
-    const snapshots = snapshotsOf(gpu, model);
-    const identity = JSON.stringify(await snapshots.identify());
-    if (wanted !== undefined && identity !== wanted) {
-      throw new CheckpointError(
-        "The device was lost, and the weights that were read again are others than before: load the model anew.",
-      );
-    }
-    const need = `${showBytes(gpu.allocated)} of buffers`;
-    return { placed: { model, snapshots, need, loss: () => gpu.loss, free: () => gpu.destroy() }, identity };
-  } catch (error) {
-    model?.destroy();
-    gpu.destroy();
-    throw error;
-  }
 }
 
 /**

@@ -50,13 +50,46 @@ export interface RecoveryOptions<Model extends EngineModel = EngineModel> {
 /** Losses in a row, without a token in between, of which the last ends all answers. */
 const MOST_LOSSES = 3;
 
+/** Counts losses, so that what always loses its device comes to an end. */
+export class Losses {
+  /** Since the last token. */
+  private lost = 0;
+  private shortages = 0;
+
+  /** Takes note of a token: whatever is lost after it is so for the first time. */
+  noteProgress(): void {
+    this.lost = 0;
+    this.shortages = 0;
+  }
+
+  /**
+   * @param need What the model takes of the GPU's memory.
+   * @throws DeviceLostError where it is a loss too many, and DeviceError where the memory is too small; whatever is lost after
+   * that is so for the first time.
+   */
+  count({ error, ranOut }: Loss, need?: string): void {
+    const again = ranOut && this.shortages++ > 0;
+    if (++this.lost < MOST_LOSSES && !again) return;
+    const { lost } = this;
+    this.noteProgress();
+    if (again) {
+      throw new DeviceError(
+        `The GPU's memory ran out again as soon as the model was back on it${need === undefined ? "" : `, which needs ${need}`}. ${error.message}`,
+        { cause: error },
+      );
+    }
+    throw new DeviceLostError(
+      `The GPU device was lost ${lost} times without a token in between, the last time: ${error.message}`,
+      { cause: error },
+    );
+  }
+}
+
 /** A model, wherever it is now: when its device is lost, it is loaded onto another one. */
 export class Recovery<Model extends EngineModel = EngineModel> {
   private placed: PlacedModel<Model>;
   private readonly options: RecoveryOptions<Model>;
-  /** Since the last token. */
-  private losses = 0;
-  private shortages = 0;
+  private readonly losses = new Losses();
   private opening: Promise<void> | undefined;
   private readonly ending = new AbortController();
 
@@ -80,8 +113,7 @@ export class Recovery<Model extends EngineModel = EngineModel> {
 
   /** Takes note of a token: whatever is lost after it is so for the first time. */
   noteProgress(): void {
-    this.losses = 0;
-    this.shortages = 0;
+    this.losses.noteProgress();
   }
 
   /**
@@ -116,7 +148,7 @@ export class Recovery<Model extends EngineModel = EngineModel> {
     const { signal } = this.ending;
     for (let loss = this.placed.loss!()!; ; ) {
       if (!reopen || signal.aborted) throw loss.error;
-      this.count(loss);
+      this.losses.count(loss, this.placed.need);
       release(this.placed);
       const placed = await reopen(signal);
       if (placed instanceof DeviceLostError) {
@@ -129,28 +161,10 @@ export class Recovery<Model extends EngineModel = EngineModel> {
       return;
     }
   }
-
-  /** @throws what ends the answers where it is a loss too many; whoever asks after that is none of them. */
-  private count({ error, ranOut }: Loss): void {
-    const again = ranOut && this.shortages++ > 0;
-    if (++this.losses < MOST_LOSSES && !again) return;
-    const { losses } = this;
-    this.noteProgress();
-    if (again) {
-      const need = this.placed.need === undefined ? "" : `, which needs ${this.placed.need}`;
-      throw new DeviceError(
-        `The GPU's memory ran out again as soon as the model was back on it${need}. ${error.message}`,
-        { cause: error },
-      );
-    }
-    throw new DeviceLostError(
-      `The GPU device was lost ${losses} times without a token in between, the last time: ${error.message}`,
-      { cause: error },
-    );
-  }
 }
 
-function release({ model, free }: PlacedModel): void {
+/** Releases a model and its device. */
+export function release({ model, free }: PlacedModel): void {
   model.destroy();
   free?.();
 }

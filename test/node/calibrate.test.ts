@@ -5,17 +5,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { main } from "../../node/commands/main.ts";
+import { outputFolder } from "../../node/convert/folder.ts";
 import { type InputDescription, openSources } from "../../node/convert/inputs.ts";
 import { packageRoot } from "../../node/host.ts";
 import { embeddedModel, load, openFolder } from "../../node/index.ts";
+import { createSha256 } from "../../node/sha256.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { INDEX } from "../../src/checkpoint/source.ts";
-import { IMPORTANCE, readWindows } from "../../src/convert/calibrate.ts";
+import { calibrateOnce, IMPORTANCE, readWindows } from "../../src/convert/calibrate.ts";
 import { openInputs } from "../../src/convert/inputs.ts";
 import { readSums } from "../../src/convert/manifest.ts";
+import { DeviceLostError } from "../../src/errors.ts";
 import { loadText } from "../../src/generate/load-engine.ts";
+import type { Host } from "../../src/host.ts";
+import type { Importance } from "../../src/model/calibrate.ts";
 import { packRows } from "../../src/quantize/pack.ts";
 import { sha256 } from "../support/convert.ts";
+import { LosingHost } from "../support/devices.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 import { fakeIo } from "../support/io.ts";
 import { writeRelease } from "../support/release.ts";
@@ -55,9 +61,10 @@ async function contents(out: string): Promise<Map<string, string>> {
   );
 }
 
-describe("ziya convert --calibrate", () => {
-  test("chooses the scales by what the model meets in the text", async () => {
-    expect(await run(...flags("whole"))).toMatchObject({ code: 0, err: "" });
+let measuring: Promise<Importance> | undefined;
+/** What an engine measures of the text. */
+function measure(): Promise<Importance> {
+  measuring ??= (async () => {
     const engine = await load({ weights: "q4", ...testDeviceOptions() });
     const ids = engine.tokenizer.encode(TEXT);
     const window = engine.model.contextLength < 512 ? engine.model.contextLength : 512;
@@ -65,10 +72,18 @@ describe("ziya convert --calibrate", () => {
     for (let at = 0; at < ids.length; at += window - 1) {
       windows.push([engine.tokenizer.bosId, ...ids.slice(at, at + window - 1)]);
     }
+    expect(windows.length).toBeGreaterThan(1);
     const importance = await engine.model.calibrate(windows);
     engine.destroy();
-    expect(windows.length).toBeGreaterThan(1);
+    return importance;
+  })();
+  return measuring;
+}
 
+describe("ziya convert --calibrate", () => {
+  test("chooses the scales by what the model meets in the text", async () => {
+    expect(await run(...flags("whole"))).toMatchObject({ code: 0, err: "" });
+    const importance = await measure();
     const exact = await openCheckpoint(openFolder(embeddedModel));
     const { shape } = exact.tensors.get(MATRIX)!;
     const [rows = 0, columns = 0] = shape;
@@ -84,6 +99,58 @@ describe("ziya convert --calibrate", () => {
     expect((await run("verify", place("whole"))).code).toBe(0);
   });
 
+  describe("whose device is lost", () => {
+    /** Calibrates the same, on devices that are lost as they load (from the first shader on) or in the text. */
+    async function calibrateLosing(name: string, places: readonly ("loading" | "text")[]) {
+      const losing = new LosingHost();
+      const { host } = losing;
+      const inputs = await openFrom({
+        model: { kind: "folder", path: embeddedModel },
+        calibration: place("text.txt"),
+      });
+      const { tokenizer } = await loadText(openFolder(embeddedModel));
+      const out = outputFolder(place(name));
+      await out.make();
+      const loseIn = (where: (typeof places)[number]) => {
+        const { length } = losing.devices;
+        if (places[length - 1] === where) losing.latest.device.destroy();
+      };
+      const readShader: Host["readShader"] = (shader) => {
+        loseIn("loading");
+        return host.readShader(shader);
+      };
+      const parts = {
+        out,
+        createSha256,
+        withHost: <T>(use: (its: Host) => Promise<T>) => use({ ...host, readShader }),
+      };
+      const calibrating = calibrateOnce(inputs, (await readWindows(inputs, tokenizer))!, parts, {
+        weights: "q4",
+        device: testDeviceOptions(),
+        onCalibration(done, total) {
+          if (2 * done > total) loseIn("text");
+        },
+      });
+      const outcome = await calibrating.catch((error: unknown) => error);
+      losing.end();
+      for (const { live } of losing.devices) expect(live.size).toBe(0);
+      return { outcome, opened: losing.devices.length };
+    }
+
+    test("begins again, and measures the same", async () => {
+      const { outcome, opened } = await calibrateLosing("lost", ["loading", "text"]);
+      expect(outcome).toEqual(await measure());
+      expect(opened).toBe(3);
+    });
+
+    test("ends where three are lost in a row", async () => {
+      const { outcome, opened } = await calibrateLosing("hopeless", ["loading", "loading", "loading"]);
+      expect(outcome).toBeInstanceOf(DeviceLostError);
+      expect((outcome as Error).message).toMatch(/^The GPU device was lost 3 times .* was lost \(/);
+      expect(opened).toBe(3);
+    });
+  });
+
   test("is not measured again after a stop, and gives the same bytes", async () => {
     const executable = join(packageRoot, "dist", "node", "cli.js");
     const child = spawn(process.execPath, [executable, ...flags("stopped")], { stdio: "ignore" });
@@ -95,28 +162,26 @@ describe("ziya convert --calibrate", () => {
     expect(await ended).toEqual([null, "SIGKILL"]);
 
     const path = join(place("stopped"), IMPORTANCE);
-    const importance = JSON.parse(await readFile(path, "utf8"));
-    const { [MATRIX]: _, ...fewer } = importance.tensors;
+    const kept = JSON.parse(await readFile(path, "utf8"));
+    const { [MATRIX]: _, ...fewer } = kept.tensors;
     // The sum is right, as of one that somebody made: the numbers are looked at too.
     const crafted = (tensors: Record<string, unknown>) => ({
       sha256: sha256(Buffer.from(JSON.stringify(tensors))),
       tensors,
     });
     const numbers = (change: (values: Float32Array) => void) => {
-      const values = new Float32Array(
-        Uint8Array.from(Buffer.from(importance.tensors[MATRIX], "base64")).buffer,
-      );
+      const values = new Float32Array(Uint8Array.from(Buffer.from(kept.tensors[MATRIX], "base64")).buffer);
       change(values);
       return Buffer.from(values.buffer).toString("base64");
     };
-    const withMatrix = (values: unknown) => crafted({ ...importance.tensors, [MATRIX]: values });
-    expect(withMatrix(numbers(() => {}))).toEqual(importance);
+    const withMatrix = (values: unknown) => crafted({ ...kept.tensors, [MATRIX]: values });
+    expect(withMatrix(numbers(() => {}))).toEqual(kept);
     for (const damaged of [
-      { ...importance, tensors: { ...importance.tensors, [MATRIX]: "AAAA" } },
-      { ...importance, tensors: fewer },
+      { ...kept, tensors: { ...kept.tensors, [MATRIX]: "AAAA" } },
+      { ...kept, tensors: fewer },
       {},
       crafted(fewer),
-      crafted({ ...importance.tensors, "model.norm.weight": "AAAAAA==" }),
+      crafted({ ...kept.tensors, "model.norm.weight": "AAAAAA==" }),
       ...["AAAA", "AAAAAA==", 7, null].map(withMatrix),
       ...[Number.NaN, -1, Number.POSITIVE_INFINITY].map((value) =>
         withMatrix(numbers((all) => all.fill(value, 3, 4))),
@@ -128,7 +193,7 @@ describe("ziya convert --calibrate", () => {
         err: `ziya: ${path} is damaged: empty the folder and begin again.\n`,
       });
     }
-    await writeFile(path, JSON.stringify(importance));
+    await writeFile(path, JSON.stringify(kept));
     expect(await run(...flags("stopped"))).toMatchObject({ code: 0, err: "" });
     expect(await contents("stopped")).toEqual(await contents("whole"));
   });
