@@ -59,6 +59,7 @@ export class FakeModel implements EngineModel {
     if (parts.some(({ sequence }) => sequence.cache !== this.cache)) {
       throw new Error("A sequence is another model's.");
     }
+    if (this.destroyed) throw new Error("The model was destroyed.");
     this.passes.push(parts.map(({ tokens, first, count }) => tokens.slice(first, first + count)));
     this.onPass();
     await new Promise((resolve) => setTimeout(resolve));
