@@ -151,6 +151,32 @@ describe.skipIf(!hasBrowser)("the page without a mouse, in Chromium", () => {
     expect(await bar.getAttribute("aria-valuetext")).toBe("0%");
   });
 
+  test("says an answer once to a screen reader, and in its own language", async () => {
+    await open({ answers: { 你好: "我是子牙。", hello: "I am Ziya." }, delay: 5, piece: 1 });
+    await page.evaluate(() => {
+      const said: string[] = [];
+      Object.assign(window, { said });
+      new MutationObserver(() => said.push(document.querySelector("#announcer")!.textContent!)).observe(
+        document.querySelector("#announcer")!,
+        { childList: true },
+      );
+    });
+    await say(page, "你好");
+    await say(page, "hello");
+    const said = await page.evaluate(() => (window as unknown as { said: string[] }).said);
+    expect(said.filter((text) => text.includes("子牙"))).toHaveLength(1);
+    expect(said.filter((text) => text.includes("I am Ziya"))).toHaveLength(1);
+    expect(said.length).toBeLessThanOrEqual(5);
+    const langs = await page
+      .locator(".bubble, .markdown")
+      .evaluateAll((nodes) => nodes.map((node) => (node as HTMLElement).lang));
+    expect(langs).toEqual(["zh-Hans", "zh-Hans", "en", "en"]);
+    // Nothing that grows is announced as it does.
+    expect(await page.locator(".thread [aria-live], .thread [role=log], .thread [role=status]").count()).toBe(
+      0,
+    );
+  });
+
   test("has thrown no error of its own, and broken no rule of its policy", () => {
     expect(complaints).toEqual([]);
   });

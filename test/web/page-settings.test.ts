@@ -190,6 +190,23 @@ describe.skipIf(!hasBrowser)("the page's settings and figures, in Chromium", () 
     await report.waitFor();
   });
 
+  test("speaks Chinese where the browser prefers it, and changes without ending an answer", async () => {
+    await open({ answers: { 长: "字".repeat(300) }, delay: 200, piece: 4 }, { locale: "zh-CN" });
+    expect(await page.locator("html").getAttribute("lang")).toBe("zh-Hans");
+    await page.locator("#question").fill("长");
+    await page.locator("#question").press("Enter");
+    await page.locator("[data-running] .markdown", { hasText: "字字" }).waitFor();
+    await page.locator("#settings").click();
+    await page.getByRole("radio", { name: "English" }).click();
+    expect(await page.locator("html").getAttribute("lang")).toBe("en");
+    await page.getByRole("button", { name: "Stop" }).waitFor();
+    await hurry(page, { delay: 0 });
+    await answered(page);
+    expect((await page.locator(".answer .markdown").innerText()).length).toBe(300);
+    await page.reload();
+    expect(await page.locator("html").getAttribute("lang")).toBe("en");
+  });
+
   test("has thrown no error of its own, and broken no rule of its policy", () => {
     expect(complaints).toEqual([]);
   });

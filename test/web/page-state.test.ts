@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { Archive } from "../../web/page/state/archive.ts";
 import { type Folder, foldersOfFiles, isCheckpoint, looksLikeDelta } from "../../web/page/state/dropped.ts";
 import { Meter } from "../../web/page/state/meter.ts";
-import { exportTalks, importTalks, newTalk, titleOf } from "../../web/page/state/talk.ts";
+import { branchOf, exportTalks, importTalks, newTalk, titleOf } from "../../web/page/state/talk.ts";
 import { en } from "../../web/page/strings/en.ts";
 import { preferredLanguage } from "../../web/page/strings/strings.ts";
 import { zh } from "../../web/page/strings/zh.ts";
@@ -59,6 +60,54 @@ describe("conversations as a file", () => {
   it("are called by their first line, cut between characters", () => {
     expect(titleOf("  one\ntwo")).toBe("one");
     expect(titleOf("😀".repeat(60))).toBe(`${"😀".repeat(47)}…`);
+  });
+});
+
+describe("a conversation that two tabs have", () => {
+  afterEach(() => void vi.unstubAllGlobals());
+
+  /** Where nothing is kept, it is in memory, by the same rules. */
+  const kept = async () => {
+    vi.stubGlobal(
+      "BroadcastChannel",
+      class extends EventTarget {
+        postMessage() {}
+      },
+    );
+    const archive = await Archive.open();
+    const talk = newTalk();
+    talk.turns.push({ id: "1", role: "user", content: "hello" });
+    await archive.put(talk);
+    const other = (await archive.get(talk.id))!;
+    return { archive, talk, other };
+  };
+
+  it("is written by whoever has read what the other wrote last", async () => {
+    const { archive, talk, other } = await kept();
+    other.turns.push({ id: "2", role: "assistant", content: "theirs" });
+    expect(await archive.put(other)).toBe(true);
+    talk.turns.push({ id: "3", role: "assistant", content: "ours" });
+    expect(await archive.put(talk)).toBe(false);
+    expect((await archive.get(talk.id))!.turns.at(-1)!.content).toBe("theirs");
+    expect(await archive.put(other)).toBe(true);
+  });
+
+  it("is called what it was renamed to, whoever writes next", async () => {
+    const { archive, talk, other } = await kept();
+    expect(talk.title).toBe("hello");
+    await archive.rename(talk.id, " greetings ");
+    expect(await archive.put(other)).toBe(true);
+    expect(archive.list.value.map(({ title }) => title)).toEqual(["greetings"]);
+    await archive.rename(talk.id, " ");
+    expect((await archive.get(talk.id))!.title).toBe("hello");
+  });
+
+  it("becomes one of its own under a title that nothing else has", () => {
+    const talk = { ...newTalk(), named: true, title: "a" };
+    const branch = branchOf(talk, ["a", "a (2)"]);
+    expect(branch).toMatchObject({ named: true, title: "a (3)" });
+    expect(branch.id).not.toBe(talk.id);
+    expect(branchOf(talk, ["b"]).title).toBe("a");
   });
 });
 

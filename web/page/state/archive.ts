@@ -1,10 +1,10 @@
 import { Signal } from "../ui/signal.ts";
-import type { Talk } from "./talk.ts";
+import { entitle, newId, type Talk } from "./talk.ts";
 
 const STORE = "conversations";
 
 /** What the list shows of a conversation. */
-export type TalkEntry = Pick<Talk, "id" | "title" | "changed">;
+export type TalkEntry = Pick<Talk, "id" | "title" | "changed" | "version">;
 
 /** The conversations in the browser's storage. Another tab's changes show in the list. */
 export class Archive {
@@ -41,19 +41,44 @@ export class Archive {
     return this.run<Talk[]>("readonly", (store) => store.getAll());
   }
 
-  async put(...talks: readonly Talk[]): Promise<void> {
-    for (const talk of talks) {
-      if (this.database) await this.run("readwrite", (store) => store.put(talk));
-      else this.memory.set(talk.id, structuredClone(talk));
-    }
-    const ids = new Set(talks.map(({ id }) => id));
-    this.tell([...talks, ...this.list.value.filter(({ id }) => !ids.has(id))]);
+  /** Conversations that nobody has yet. */
+  async add(talks: readonly Talk[]): Promise<void> {
+    for (const talk of talks) await this.change(talk.id, () => talk);
+    this.tellOf(talks);
+  }
+
+  /**
+   * Writes down what is said in a conversation. Its title is what it was renamed to, in whichever tab.
+   * @returns false, and nothing is written, where another tab has written since this one did or read it.
+   */
+  async put(talk: Talk): Promise<boolean> {
+    const written = await this.change(talk.id, (there) => {
+      if (there && there.version !== talk.version) return undefined;
+      const { named, title } = there ?? talk;
+      return { ...entitle(talk, named ? title : ""), version: newId() };
+    });
+    if (!written) return false;
+    const { named, title, version } = written;
+    Object.assign(talk, { named, title, version });
+    this.tellOf([talk]);
+    return true;
+  }
+
+  /** An empty title is that of the first question again. */
+  async rename(id: string, title: string): Promise<void> {
+    const renamed = await this.change(id, (there) => there && entitle(there, title.trim()));
+    if (renamed) this.tellOf([renamed]);
   }
 
   async delete(id: string): Promise<void> {
     if (this.database) await this.run("readwrite", (store) => store.delete(id));
     else this.memory.delete(id);
     this.tell(this.list.value.filter((entry) => entry.id !== id));
+  }
+
+  private tellOf(talks: readonly Talk[]): void {
+    const ids = new Set(talks.map(({ id }) => id));
+    this.tell([...talks, ...this.list.value.filter(({ id }) => !ids.has(id))]);
   }
 
   /** Shows what has changed here, without reading what is known, and has other tabs read it. */
@@ -68,8 +93,33 @@ export class Archive {
 
   private listEntries(entries: readonly TalkEntry[]): void {
     this.list.value = entries
-      .map(({ id, title, changed }) => ({ id, title, changed }))
+      .map(({ id, title, changed, version }) => ({ id, title, changed, ...(version && { version }) }))
       .sort((a, b) => b.changed - a.changed);
+  }
+
+  /**
+   * Writes what `next` makes of what there is; no other tab writes between the two.
+   * @returns What was written.
+   */
+  private async change(
+    id: string,
+    next: (there: Talk | undefined) => Talk | undefined,
+  ): Promise<Talk | undefined> {
+    let talk: Talk | undefined;
+    if (!this.database) {
+      talk = next(this.memory.get(id));
+      if (talk) this.memory.set(id, structuredClone(talk));
+      return talk;
+    }
+    await this.run("readwrite", (store) => {
+      const asked: IDBRequest<Talk | undefined> = store.get(id);
+      asked.onsuccess = () => {
+        talk = next(asked.result);
+        if (talk) store.put(talk);
+      };
+      return asked;
+    });
+    return talk;
   }
 
   private run<Result>(

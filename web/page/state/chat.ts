@@ -1,10 +1,12 @@
 import type { GenerationResult, Message } from "../../../src/index.ts";
+import { t } from "../strings/strings.ts";
+import { notify } from "../ui/notices.ts";
 import { Signal } from "../ui/signal.ts";
-import type { Archive } from "./archive.ts";
+import type { Archive, TalkEntry } from "./archive.ts";
 import { Meter } from "./meter.ts";
 import { generationOptions } from "./preferences.ts";
 import type { Session } from "./session.ts";
-import { newId, newTalk, type Talk, type Turn, titleOf } from "./talk.ts";
+import { branchOf, newId, newTalk, type Talk, type Turn } from "./talk.ts";
 
 /** How often an answer under way is written down: what a closed tab may lose of it. */
 const SAVE_MS = 1000;
@@ -46,16 +48,18 @@ export class Chat {
   private stopping = new AbortController();
   /** Ids that are not written down again. */
   private readonly deleted = new Set<string>();
+  /** What could not be written down: it is here only. */
+  private readonly unsaved = new WeakSet<Talk>();
+  /** The last of what is being written down, one after the other. */
+  private saving = Promise.resolve();
 
   constructor(archive: Archive, session: Session) {
     this.archive = archive;
     this.session = session;
     this.talk = new Signal(newTalk());
     archive.list.listen(new AbortController().signal, (entries) => {
-      const { id, changed, title } = this.talk.value;
-      const entry = entries.find((entry) => entry.id === id);
-      if (!entry || this.busy || entry.changed < changed) return;
-      if (entry.changed > changed || entry.title !== title) void this.adopt(id);
+      const entry = entries.find(({ id }) => id === this.talk.value.id);
+      if (entry && this.isNews(entry)) void this.adopt(entry.id);
     });
   }
 
@@ -103,16 +107,6 @@ export class Chat {
     this.stopping.abort();
   }
 
-  /** Gives a conversation a title of the person's own; an empty one has that of its first question again. */
-  async rename(id: string, title: string): Promise<void> {
-    const talk = this.talk.value.id === id ? this.talk.value : await this.archive.get(id);
-    if (!talk) return;
-    talk.named = title.trim() !== "";
-    talk.title = talk.named ? title.trim() : titleOf(talk.turns[0]?.content ?? "");
-    await this.archive.put(talk);
-    if (talk === this.talk.value) this.talk.value = talk;
-  }
-
   /** @returns What brings it back. */
   async delete(id: string): Promise<() => Promise<void>> {
     const { value } = this.activity;
@@ -125,7 +119,7 @@ export class Chat {
       this.deleted.delete(id);
       if (!talk) return;
       await this.archive.put(talk);
-      this.talk.value = talk;
+      await this.show(id);
     };
   }
 
@@ -138,7 +132,6 @@ export class Chat {
       .map(({ role, content }) => ({ role, content }));
     const turn: Turn = { id: newId(), role: "assistant", content: "" };
     talk.turns.push(turn);
-    if (!talk.named) talk.title = titleOf(talk.turns[0]!.content);
     this.activity.value = { kind: "waiting", talk, turn };
     if (talk === this.talk.value) this.talk.value = talk;
     await this.save(talk);
@@ -190,16 +183,23 @@ export class Chat {
     // One that was stopped or failed before its first word is none; one that the model ended there is.
     if (turn.content === "" && (turn.finish === "abort" || turn.finish === "error"))
       talk.turns.splice(talk.turns.indexOf(turn), 1);
+    await this.save(talk);
     this.activity.value = { kind: "idle" };
     if (talk === this.talk.value) this.talk.value = talk;
-    await this.save(talk);
   }
 
-  /** Shows what another tab has made of the conversation that is shown, so that nothing of it is written over. */
+  /** Whether it is a state of the conversation that is shown of which this tab, at rest, knows nothing. */
+  private isNews({ id, version, title }: TalkEntry): boolean {
+    const talk = this.talk.value;
+    if (id !== talk.id || this.busy || this.unsaved.has(talk)) return false;
+    return version !== talk.version || title !== talk.title;
+  }
+
+  /** Shows what another tab has made of the conversation that is shown, which goes on from there. */
   private async adopt(id: string): Promise<void> {
     const theirs = await this.archive.get(id);
+    if (!theirs || !this.isNews(theirs)) return;
     const talk = this.talk.value;
-    if (!theirs || talk.id !== id || this.busy || theirs.changed < talk.changed) return;
     // An answer that still comes there is shown when it is whole.
     const last = theirs.turns.at(-1);
     if (last?.role === "assistant" && last.finish === undefined) return;
@@ -213,12 +213,26 @@ export class Chat {
     return this.save(talk);
   }
 
-  private async save(talk: Talk): Promise<void> {
+  private save(talk: Talk): Promise<void> {
+    this.saving = this.saving.then(() => this.write(talk));
+    return this.saving;
+  }
+
+  /** Where another tab has gone on with the conversation, what was said here becomes one of its own. */
+  private async write(talk: Talk): Promise<void> {
     if (this.deleted.has(talk.id)) return;
     talk.changed = Date.now();
     try {
-      await this.archive.put(talk);
+      if (!(await this.archive.put(talk))) {
+        const titles = this.archive.list.value.map(({ title }) => title);
+        Object.assign(talk, branchOf(talk, titles));
+        if (talk === this.talk.value) this.talk.value = talk;
+        notify(t().branched(talk.title), undefined, true);
+        await this.archive.put(talk);
+      }
+      this.unsaved.delete(talk);
     } catch (error) {
+      this.unsaved.add(talk);
       this.failure.value = { talk, error, retry: () => void this.saveAgain(talk) };
     }
   }

@@ -14,12 +14,14 @@ export interface Turn {
 }
 
 export interface Talk {
-  readonly id: string;
+  id: string;
   title: string;
   /** Whether the title is the person's own. */
   named: boolean;
   readonly created: number;
   changed: number;
+  /** Which writing of it this is; one of another tab has another. Undefined before the first. */
+  version?: string;
   turns: Turn[];
 }
 
@@ -42,6 +44,19 @@ export function titleOf(question: string): string {
   const [line = ""] = question.trim().split("\n");
   const characters = [...line];
   return characters.length <= LONGEST_TITLE ? line : `${characters.slice(0, LONGEST_TITLE - 1).join("")}…`;
+}
+
+/** With a title of the person's own; without one it has that of its first question. */
+export function entitle(talk: Talk, own: string): Talk {
+  return { ...talk, named: own !== "", title: own || titleOf(talk.turns[0]?.content ?? "") };
+}
+
+/** What makes it a conversation of its own, beside others of these titles. */
+export function branchOf(talk: Talk, titles: readonly string[]): Pick<Talk, "id" | "named" | "title"> {
+  const { title: first } = entitle(talk, talk.named ? talk.title : "");
+  let title = first;
+  for (let count = 2; titles.includes(title); count++) title = `${first} (${count})`;
+  return { id: newId(), named: true, title };
 }
 
 /** What is exported: the same text imports again, here or elsewhere. */

@@ -59,7 +59,7 @@ export const en = {
     length: "Cut at the longest answer",
     abort: "Stopped",
     error: "Broken off",
-    closed: "Broken off when the page was closed",
+    closed: "Not finished: the page was closed, or another tab is answering",
   },
   tokens: (count: string, exact: number) => `${count} ${exact === 1 ? "token" : "tokens"}`,
   tokensPerSecond: (rate: string) => `${rate} tokens/s`,
@@ -80,6 +80,8 @@ export const en = {
   exportTalk: (title: string) => `Export “${title}”`,
   deleteTalk: (title: string) => `Delete “${title}”`,
   deleted: (title: string) => `“${title}” is deleted.`,
+  branched: (title: string) =>
+    `Another tab has gone on with this conversation. What is said here is kept beside it, as “${title}”.`,
   importTalks: "Import",
   exportTalks: "Export all",
   imported: (count: number) =>

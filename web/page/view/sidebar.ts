@@ -21,7 +21,7 @@ export function makeSidebar(chat: Chat, archive: Archive, close: () => void, gon
     file.value = "";
     const talks = chosen && importTalks(await chosen.text());
     if (!talks) return notify(t().importRefused);
-    await archive.put(...talks);
+    await archive.add(talks);
     notify(t().imported(talks.length));
     if (talks[0]) await chat.show(talks[0].id);
   };
@@ -142,7 +142,7 @@ export function makeSidebar(chat: Chat, archive: Archive, close: () => void, gon
       if (done) return;
       done = true;
       box.remove();
-      if (keep) void chat.rename(entry.id, box.value);
+      if (keep) void archive.rename(entry.id, box.value);
       draw();
       list.querySelector<HTMLElement>(`[data-talk="${entry.id}"]`)?.focus();
     };
