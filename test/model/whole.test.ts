@@ -13,6 +13,9 @@ const ORDER = { relative: 1e-4 };
 
 const gpu = useGpu();
 
+/** Dispatches of a pass besides its layers': the embedding, the head, the choice (of two for a draw) and the next rows. */
+const AROUND = { argmax: 4, candidates: 5 };
+
 /** A device with wide subgroups, or none: what is left of attention in splits on processors. */
 const wide = () => {
   const on = withoutDot(gpu());
@@ -21,7 +24,7 @@ const wide = () => {
 };
 
 it.each(["q4"] as const)(
-  "rows that attend whole and the first that do it in splits agree with plain kernels, with a cache as %s",
+  "rows that attend whole in five dispatches a layer, and the first in six, agree with plain kernels, with a cache as %s",
   async (cache) => {
     const changes = { num_hidden_layers: 2, num_key_value_heads: 2, max_position_embeddings: 512 };
     const { config, open } = randomFolder(changes, 7);
@@ -42,11 +45,24 @@ it.each(["q4"] as const)(
       while (drawn.length < 6) drawn.push((await run.next()).ids[0]!);
       await run.end();
       const { set } = model.decoding;
+      const passes = await Promise.all([
+        model.passes.decodeAt(SPLIT_POSITIONS - 1),
+        model.passes.decodeAt(SPLIT_POSITIONS),
+        model.passes.few(4),
+      ]);
+      const counts = (["argmax", "candidates"] as const).map((kind) =>
+        passes.map((pass) => pass && (pass.ahead[kind].length - AROUND[kind]) / config.num_hidden_layers),
+      );
       model.destroy();
-      return { rows, drawn, set };
+      return { rows, drawn, set, counts };
     };
     const [fused, plain] = [await rowsOf("auto"), await rowsOf("plain")];
     expect([fused.set, plain.set]).toEqual(["fused", "plain"]);
+    // At 40 layers 204 for each token, and 245 at most: a dispatch is most of what a token takes of the host.
+    expect(fused.counts).toEqual([
+      [5, 6, 6],
+      [5, 6, 6],
+    ]);
     for (const [i, row] of fused.rows.entries()) expectClose(row, plain.rows[i]!, ORDER);
     expect(fused.drawn).toEqual(plain.drawn);
   },
