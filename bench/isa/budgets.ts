@@ -7,6 +7,10 @@ import type { Report } from "./report.ts";
 /** What a kernel may take. Where it takes less, its budget is to be lowered. */
 export interface Budget {
   readonly registers: number;
+  /** Workgroup memory. */
+  readonly workgroupBytes: number;
+  /** Subgroups that fit at once: at least so many. */
+  readonly subgroups: number;
   readonly scratchBytes: number;
   readonly codeBytes: number;
   /** Lane instructions for each unit of its work, or of a trip of its hottest loop where that is not known. */
@@ -32,8 +36,8 @@ export function writeBudgets(adapter: AdapterName, reports: readonly Report[]): 
 }
 
 /** What a kernel takes, as a budget. */
-function usedBy({ registers, scratchBytes, codeBytes, lanes }: Report): Budget {
-  return { registers, scratchBytes, codeBytes, lanes: Number(lanes.toFixed(2)) };
+function usedBy({ registers, workgroupBytes, subgroups, scratchBytes, codeBytes, lanes }: Report): Budget {
+  return { registers, workgroupBytes, subgroups, scratchBytes, codeBytes, lanes: Number(lanes.toFixed(2)) };
 }
 
 /** Every kernel that spills, has no budget or exceeds it, and every budget of a kernel that is not there: a sentence each. */
@@ -48,7 +52,10 @@ export function overBudget(reports: readonly Report[], budgets: Readonly<Record<
       continue;
     }
     const used = usedBy(report);
-    for (const key of Object.keys(used) as (keyof Budget)[]) {
+    if (used.subgroups < budget.subgroups * (1 - TOLERANCE)) {
+      complaints.push(`${name} has room for ${used.subgroups} subgroups; its budget is ${budget.subgroups}.`);
+    }
+    for (const key of Object.keys(WORDS) as (keyof typeof WORDS)[]) {
       if (used[key] <= budget[key] * (1 + TOLERANCE)) continue;
       complaints.push(`${name} takes ${used[key]} ${WORDS[key]}; its budget is ${budget[key]}.`);
     }
@@ -61,8 +68,10 @@ export function overBudget(reports: readonly Report[], budgets: Readonly<Record<
   return complaints;
 }
 
-const WORDS: Readonly<Record<keyof Budget, string>> = {
+/** What a kernel should take little of. */
+const WORDS: Readonly<Record<Exclude<keyof Budget, "subgroups">, string>> = {
   registers: "registers",
+  workgroupBytes: "bytes of workgroup memory",
   scratchBytes: "bytes of private memory",
   codeBytes: "bytes of code",
   lanes: "lane instructions in its hottest loop",

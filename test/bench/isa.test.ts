@@ -205,8 +205,16 @@ it("complains of a spill, of more than the budget and of a budget too few or too
     lanes: 4,
     bounds: [],
   };
-  const budget = { registers: 40, scratchBytes: 0, codeBytes: 1000, lanes: 4 };
+  const budget = {
+    ...{ registers: 40, workgroupBytes: 4096, subgroups: 16 },
+    ...{ scratchBytes: 0, codeBytes: 1000, lanes: 4 },
+  };
   expect(overBudget([{ ...report, lanes: 4.19, codeBytes: 1049 }], { a: budget })).toEqual([]);
+  // Subgroups that fit are what memory hides behind, whatever it is that leaves no room for more.
+  expect(overBudget([{ ...report, subgroups: 15, workgroupBytes: 8192 }], { a: budget })).toEqual([
+    "a has room for 15 subgroups; its budget is 16.",
+    "a takes 8192 bytes of workgroup memory; its budget is 4096.",
+  ]);
   expect(overBudget([{ ...report, lanes: 4.21, scratchBytes: 4 }], { a: budget })).toEqual([
     "a takes 4 bytes of private memory; its budget is 0.",
     "a takes 4.21 lane instructions in its hottest loop; its budget is 4.",
