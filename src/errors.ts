@@ -28,9 +28,24 @@ export class CheckpointError extends ZiyaError {
   readonly code = "checkpoint";
 }
 
+/** Bytes that are wanted, and those that there are, as far as it is known. */
+export interface Room {
+  readonly need?: number;
+  readonly free?: number;
+}
+
 /** A file or folder that cannot be read or written as asked: a full disk, no permission, or files that are not its own. */
 export class StorageError extends ZiyaError {
   readonly code = "storage";
+  /** Where there is too little of it. */
+  declare readonly room?: Room;
+  constructor(
+    message: string,
+    { room, ...options }: ErrorOptions & { readonly room?: Room | undefined } = {},
+  ) {
+    super(message, options);
+    if (room) this.room = room;
+  }
 }
 
 /** A `config.json` that asks for what this runtime does not do, or that contradicts itself. */

@@ -8,6 +8,7 @@ import {
   DeviceLostError,
   LogitsError,
   OptionError,
+  type Room,
   ShaderError,
   StorageError,
   TokenizerError,
@@ -20,6 +21,8 @@ export interface Failure {
   readonly code?: string;
   readonly name?: string;
   readonly message: string;
+  /** Of a StorageError. */
+  readonly room?: Room;
 }
 
 const ERRORS = [
@@ -38,6 +41,8 @@ const ERRORS = [
 ];
 
 export function failureOf(error: unknown): Failure {
+  if (error instanceof StorageError && error.room)
+    return { code: error.code, message: error.message, room: error.room };
   if (error instanceof ZiyaError) return { code: error.code, message: error.message };
   if (error instanceof DOMException) return { name: error.name, message: error.message };
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
@@ -45,10 +50,10 @@ export function failureOf(error: unknown): Failure {
 }
 
 /** The error that another thread had. */
-export function revive({ code, name, message }: Failure): Error {
+export function revive({ code, name, message, room }: Failure): Error {
   if (name !== undefined) return new DOMException(message, name);
   for (const Known of ERRORS) {
-    const error = new Known(message);
+    const error = new Known(message, { room });
     if (error.code === code) return error;
   }
   return new Error(message);

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { openSafetensors } from "../src/checkpoint/safetensors.ts";
 import { bytesSource } from "../src/checkpoint/source.ts";
 import * as errors from "../src/errors.ts";
+import { failureOf, revive } from "../src/failure.ts";
 import { safetensors } from "./checkpoint/bytes.ts";
 
 /** What is shown of a message, with the words in the middle that tell of the rest. */
@@ -25,6 +26,14 @@ test("and so does that of every class of errors", () => {
     expect(new Class("x".repeat(1e5)).message.length).toBeLessThan(MOST_CHARACTERS);
     expect(new Class("x")).toBeInstanceOf(ZiyaError);
   }
+});
+
+test("what a full disk lacks is told between threads", () => {
+  const { StorageError } = errors;
+  const told = (error: Error) => revive(structuredClone(failureOf(error)));
+  const room = { need: 5, free: 3 };
+  expect(told(new StorageError("It is full.", { room }))).toMatchObject({ message: "It is full.", room });
+  expect(told(new StorageError("It is in use."))).not.toHaveProperty("room");
 });
 
 test("a hostile header cannot fill the screen", async () => {

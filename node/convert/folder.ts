@@ -33,10 +33,12 @@ export function outputFolder(folder: string): OutputFolder {
     sync: () => syncFolder(folder),
     async expectRoom(bytes) {
       const { bavail, bsize } = await orUnwritable(folder, statfs(folder));
-      if (bytes <= bavail * bsize) return;
+      const free = bavail * bsize;
+      if (bytes <= free) return;
       throw new StorageError(
-        `The conversion needs ${showBytes(bytes)} in ${folder}, and its disk has ${showBytes(bavail * bsize)} left: ` +
+        `The conversion needs ${showBytes(bytes)} in ${folder}, and its disk has ${showBytes(free)} left: ` +
           `free some space, or choose another folder with --out.`,
+        { room: { need: bytes, free } },
       );
     },
   };

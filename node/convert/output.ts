@@ -159,6 +159,6 @@ export function unwritable(path: string, cause: unknown): StorageError {
     full
       ? `The disk is full: ${path} could not be written. Free some space and run the same command again; a conversion goes on where it was.`
       : `${path} could not be written: ${message}.`,
-    { cause },
+    { cause, room: full ? {} : undefined },
   );
 }

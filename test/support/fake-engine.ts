@@ -1,5 +1,5 @@
 import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
-import type { AnswerStream, GenerationOptions, GenerationResult, Message } from "../../src/index.ts";
+import type { AnswerStream, GenerationOptions, GenerationResult, Message, Room } from "../../src/index.ts";
 import type {
   BenchmarkReport,
   EngineInfo,
@@ -45,6 +45,7 @@ interface FakeFailure {
   readonly name?: string;
   readonly code?: string;
   readonly message: string;
+  readonly room?: Room;
   times?: number;
 }
 
@@ -57,6 +58,7 @@ function failing(failure: FakeFailure | undefined): Error | undefined {
   return Object.assign(new Error(failure.message), {
     name: failure.name ?? "Error",
     ...(failure.code !== undefined && { code: failure.code }),
+    ...(failure.room && { room: failure.room }),
   });
 }
 

@@ -1,4 +1,5 @@
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
+import type { Room } from "../../src/index.ts";
 import * as faults from "../../web/store/fault.ts";
 import * as folders from "../../web/store/folder.ts";
 import * as states from "../../web/store/state.ts";
@@ -21,8 +22,8 @@ addEventListener("message", async ({ data }: MessageEvent<Request>) => {
     const run = new Function("tools", "args", "tell", `return (async () => { ${code} })()`);
     postMessage({ id, value: await run(tools, args, (told: unknown) => postMessage({ id, told })) });
   } catch (error) {
-    const { name, message, code } = error as Error & { code?: string };
-    postMessage({ id, failure: { name, message, code } });
+    const { name, message, code, room } = error as Error & { code?: string; room?: Room };
+    postMessage({ id, failure: { name, message, code, room } });
   }
 });
 

@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach } from "vitest";
+import type { Room } from "../../src/index.ts";
 import type { StoredModel } from "../../web/api.ts";
 import type { FaultPoint } from "../../web/store/fault.ts";
 import { launchProfile } from "./browser.ts";
@@ -10,7 +11,12 @@ import { type HostileServer, serveHostile } from "./hostile-server.ts";
 /** What a call in a worker came to. */
 export interface Outcome<T> {
   readonly value?: T;
-  readonly failure?: { readonly name: string; readonly message: string; readonly code?: string };
+  readonly failure?: {
+    readonly name: string;
+    readonly message: string;
+    readonly code?: string;
+    readonly room?: Room;
+  };
   /** What the code has told on its way. */
   readonly told: readonly unknown[];
   /** Whether the worker was ended before it came to an end. */

@@ -241,14 +241,14 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
       await tab.locator("#question").press("Enter");
       await tab.locator(":root[data-state=reading]").waitFor();
     }
-    await other.locator(".notice", { hasText: "kept beside it, as “apples (2)”" }).waitFor();
+    await other.locator(".notice", { hasText: "kept beside it, as “(2) apples”" }).waitFor();
     // The first to ask is the last to be answered.
     for (const [tab] of [...tabs].reverse()) {
       await hurry(tab, { delay: 0 });
       await answered(tab);
     }
     for (const [tab, question] of tabs) {
-      await expect.poll(() => titlesIn(tab)).toEqual(["apples", "apples (2)"]);
+      await expect.poll(() => titlesIn(tab)).toEqual(["apples", "(2) apples"]);
       await tab.reload();
       await tab.locator(".answer").nth(1).waitFor();
       expect(await saidIn(tab)).toEqual(["apples", "apples", question, question]);
@@ -269,7 +269,7 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
     await deaf.getByRole("button", { name: "Rename “apples”" }).click();
     await deaf.getByLabel("Title").fill("fruit");
     await deaf.getByLabel("Title").press("Enter");
-    await expect.poll(() => titlesIn(page)).toEqual(["apples (2)", "fruit"]);
+    await expect.poll(() => titlesIn(page)).toEqual(["(2) apples", "fruit"]);
     await page.reload();
     await page.locator(".answer").nth(1).waitFor();
     expect(await saidIn(page)).toEqual(["apples", "apples", "pears", "pears"]);

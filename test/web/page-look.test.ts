@@ -35,8 +35,12 @@ const STATES: Record<string, { fake?: Fake; reach: (page: Page) => Promise<unkno
   welcome: { reach: (page) => page.locator("[data-model=ready]").waitFor() },
   loading: { fake: { loading: 60_000 }, reach: (page) => page.locator("progress[value]").waitFor() },
   failed: {
-    fake: { loadFails: { code: "checkpoint", message: "model.safetensors has 5 bytes." } },
-    reach: (page) => page.locator("[data-problem]").waitFor(),
+    fake: {
+      loadFails: { code: "storage", message: "ziya-tiny needs 4 GB more.", room: { need: 4e9, free: 2e8 } },
+      stored: STORED,
+      free: 2e8,
+    },
+    reach: (page) => page.locator("[data-problem] .facts dd").first().waitFor(),
   },
   conversation: { fake: { answers: { a: ANSWER } }, reach: (page) => say(page, "a") },
   answering: {

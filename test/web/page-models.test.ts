@@ -1,4 +1,4 @@
-import type { Page } from "playwright-core";
+import type { Locator, Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
 import { expectBrowser, hasBrowser } from "../support/browser.ts";
 import type { Fake } from "../support/fake-engine.ts";
@@ -131,7 +131,7 @@ describe.skipIf(!hasBrowser)("the page's models, in Chromium", () => {
     await page.locator("#model").click();
     await running.getByRole("button", { name: "Pause" }).click();
     await running.getByText("Ziya-13B-q4: paused").waitFor();
-    const message = "Ziya-13B-q4 needs 7.3 GB more. Delete a model that you can do without: half (1 GB).";
+    const message = "Ziya-13B-q4 is in use by another tab.";
     await page.evaluate(
       (message) =>
         Object.assign((globalThis as unknown as { fake: object }).fake, {
@@ -151,6 +151,46 @@ describe.skipIf(!hasBrowser)("the page's models, in Chromium", () => {
     await fetchOnly();
     await running.getByRole("button", { name: "Leave it" }).click();
     await running.waitFor({ state: "detached" });
+  });
+
+  test("tells on a full disk what is needed, what is free, and what could go, and leads there", async () => {
+    const full = { code: "storage", message: "It is full.", room: { need: 7.3e9, free: 3e9 }, times: 1 };
+    await open({ loadFails: full, transferFails: { ...full }, stored: STORED, free: 3e9 });
+    const card = page.locator("#loading [data-problem=disk-full]");
+    const facts = (card: Locator) => card.locator(".facts > div").allInnerTexts();
+    const told = (could: string, free = "3 GB ✗") => [
+      "Needed\n7.3 GB",
+      `Free in the browser\n${free}`,
+      `Could be deleted\n${could}`,
+    ];
+    // Neither what runs nor what there is no room for.
+    const all = told("ziya-13b-q4 (7.3 GB) · half (1 GB) · cut (1 GB)");
+    await expect.poll(() => facts(card)).toEqual(all);
+    expect(await card.innerText()).toContain("what was fetched is kept and goes on from there");
+    await card.getByRole("button", { name: "Choose what to delete" }).click();
+    await page.getByRole("button", { name: "Delete half from the browser" }).click();
+    await expect.poll(() => facts(card)).toEqual(told("ziya-13b-q4 (7.3 GB) · cut (1 GB)"));
+    await page.evaluate("fake.free = 8e9");
+    await page.locator("#model-address").fill(HUB.replace("Ziya-13B-q4", "cut"));
+    await page.locator("#model-address").press("Enter");
+    await page.getByRole("button", { name: "Fetch only" }).click();
+    const inDialog = page.locator(".transfer [data-problem=disk-full]");
+    await expect.poll(() => facts(inDialog)).toEqual(told("ziya-13b-q4 (7.3 GB)", "8 GB ✓"));
+    await inDialog.getByRole("button", { name: "Choose what to delete" }).click();
+    expect(await page.evaluate(() => document.activeElement?.closest("#models")?.id)).toBe("models");
+    await inDialog.getByRole("button", { name: "Try again" }).click();
+    await inDialog.waitFor({ state: "detached" });
+    await page.keyboard.press("Escape");
+    await card.getByRole("button", { name: "Try again" }).click();
+    await page.locator("[data-model=ready]").waitFor();
+  });
+
+  test("says where the browser counts as free what the disk has not got", async () => {
+    const full = { code: "storage", message: "It is full.", room: { need: 1e9, free: 50e9 }, times: 1 };
+    await open({ loadFails: full }, { locale: "zh-CN" });
+    const card = page.locator("[data-problem=disk-full]");
+    await card.getByText("浏览器算作 50 GB，但磁盘其实已满").waitFor();
+    await card.getByText("没有可删的模型：请清理磁盘").waitFor();
   });
 
   test("tells need and have before a model by its address is fetched", async () => {

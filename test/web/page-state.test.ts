@@ -104,8 +104,8 @@ describe("a conversation that two tabs have", () => {
 
   it("becomes one of its own under a title that nothing else has", () => {
     const talk = { ...newTalk(), named: true, title: "a" };
-    const branch = branchOf(talk, ["a", "a (2)"]);
-    expect(branch).toMatchObject({ named: true, title: "a (3)" });
+    const branch = branchOf(talk, ["a", "(2) a"]);
+    expect(branch).toMatchObject({ named: true, title: "(3) a" });
     expect(branch.id).not.toBe(talk.id);
     expect(branchOf(talk, ["b"]).title).toBe("a");
   });
@@ -163,6 +163,7 @@ describe("what went wrong", () => {
     ["no-adapter", { code: "device" }, undefined, { gpu: { requestAdapter: async () => null } }],
     ["device", { code: "device" }, undefined, {}],
     ["disk-full", quota, undefined, { gpu: undefined }],
+    ["disk-full", { code: "storage", room: {} }, "fetching", {}],
     ["storage", { code: "storage" }, "fetching", {}],
     ["network", { code: "checkpoint" }, "fetching", {}],
     ["offline", { code: "checkpoint" }, "fetching", { onLine: false }],

@@ -126,7 +126,7 @@ export function unwritable(name: string, cause: unknown): StorageError {
       ? `The browser's storage is full: ${name} could not be written. Delete a model, or free some disk space, and begin again; ` +
           `it goes on where it was.`
       : `${name} could not be stored: ${cause instanceof Error ? cause.message : cause}.`,
-    { cause },
+    { cause, room: full ? {} : undefined },
   );
 }
 

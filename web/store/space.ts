@@ -35,7 +35,8 @@ export async function noRoom(
   cause?: unknown,
 ): Promise<StorageError> {
   const { free } = await storageSpace();
-  return new StorageError(describeNoRoom(model, need, free, await others()), { cause });
+  const room = { free, ...(need !== undefined && { need }) };
+  return new StorageError(describeNoRoom(model, need, free, await others()), { cause, room });
 }
 
 export function describeNoRoom(

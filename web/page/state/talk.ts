@@ -51,11 +51,11 @@ export function entitle(talk: Talk, own: string): Talk {
   return { ...talk, named: own !== "", title: own || titleOf(talk.turns[0]?.content ?? "") };
 }
 
-/** What makes it a conversation of its own, beside others of these titles. */
+/** What makes it a conversation of its own beside others of these titles, of which a list shows the beginnings. */
 export function branchOf(talk: Talk, titles: readonly string[]): Pick<Talk, "id" | "named" | "title"> {
   const { title: first } = entitle(talk, talk.named ? talk.title : "");
   let title = first;
-  for (let count = 2; titles.includes(title); count++) title = `${first} (${count})`;
+  for (let count = 2; titles.includes(title); count++) title = `(${count}) ${first}`;
   return { id: newId(), named: true, title };
 }
 

@@ -134,6 +134,11 @@ export const en = {
   toFetch: "To fetch",
   toWrite: "To be written",
   spaceFree: "Free in the browser",
+  needed: "Needed",
+  miscounted: (free: string) => `${free} by the browser’s count, but the disk itself was full`,
+  couldGo: "Could be deleted",
+  nothingCouldGo: "no model: free space on the disk",
+  chooseWhatGoes: "Choose what to delete",
   gpuMemory: "GPU memory",
   gpuParts: "of which",
   memoryParts: (weights: string, cache: string, activations: string) =>

@@ -26,11 +26,11 @@ export const enProblems = {
   },
   "disk-full": {
     title: "The browser has no room left",
-    text: "Delete models or free space on the disk, then try again: what was fetched is kept.",
+    text: "Delete models that you can do without, or free space on the disk, and try again: what was fetched is kept and goes on from there, and what was said is written down then.",
   },
   storage: {
     title: "The browser could not store it",
-    text: "Most often there is too little room: delete models that you no longer need, or free space on the disk. If another tab uses the same model, close it. What was fetched is kept.",
+    text: "If another tab uses the same model, close it, or let it end. If not, the words below say what the browser refused. What was fetched is kept: try again, and it goes on from there.",
   },
   device: {
     title: "This GPU cannot run the model",
@@ -89,11 +89,11 @@ export const zhProblems: typeof enProblems = {
   },
   "disk-full": {
     title: "浏览器没有空间了",
-    text: "请删除一些模型或清理磁盘，然后重试：已下载的部分都在。",
+    text: "请删除不需要的模型，或清理磁盘，然后重试：已下载的部分会保留并从那里继续，说过的话到时会写下。",
   },
   storage: {
     title: "浏览器没能存下它",
-    text: "多半是空间不够：请删除不再需要的模型，或清理磁盘。若另一个标签页正在用这个模型，请关闭它。已下载的部分都在。",
+    text: "若另一个标签页正在用这个模型，请关闭它，或等它结束；若不是，下面的文字说明了浏览器拒绝了什么。已下载的部分都在：点重试会从那里继续。",
   },
   device: {
     title: "这块 GPU 运行不了这个模型",

@@ -31,7 +31,10 @@ export function makeLoading(session: Session, openModels: () => void, gone: Abor
             { label: t().tryAgain, run: () => session.again() },
             { label: t().otherModel, run: openModels },
           ],
-          state.fetching ? "fetching" : undefined,
+          {
+            doing: state.fetching ? "fetching" : undefined,
+            shelf: { models: session.models, kept: [state.model], open: openModels },
+          },
         ),
       );
     } else {
@@ -102,11 +105,10 @@ export function makeFailure(
       config: models,
     };
     element.append(
-      problemCard(
-        value.error,
-        [{ label: t().tryAgain, run: retry }, ways[String(code)] ?? begin],
-        "answering",
-      ),
+      problemCard(value.error, [{ label: t().tryAgain, run: retry }, ways[String(code)] ?? begin], {
+        doing: "answering",
+        shelf: { models: session.models, kept: [session.state.value.model], open: openModels },
+      }),
     );
   };
   chat.failure.listen(gone, show);

@@ -10,6 +10,7 @@ import { notify } from "../ui/notices.ts";
 import { addFromDisk } from "./add-disk.ts";
 import { addByAddress } from "./add-url.ts";
 import { problemCard } from "./problem.ts";
+import type { Shelf } from "./room.ts";
 import { progressView } from "./transfer.ts";
 
 /**
@@ -51,7 +52,13 @@ export function openModelsDialog(session: Session, dropped: readonly Folder[] = 
     h("section", { "aria-labelledby": "add-title" }, h("h3", { id: "add-title" }, t().addModel), tabs, place),
   );
   transfers.listen(dialog.gone, (all) => {
-    running.replaceChildren(...[...all.values()].map((one) => transferView(one, dialog.gone)));
+    running.replaceChildren(
+      ...[...all.values()].map((one) => {
+        const kept = [one.name, session.state.value.model];
+        const shelf = { models: session.models, kept, open: () => list.querySelector("button")?.focus() };
+        return transferView(one, shelf, dialog.gone);
+      }),
+    );
     refresh();
   });
   session.state.listen(dialog.gone, ({ kind }) => kind !== "loading" && refresh());
@@ -162,7 +169,7 @@ async function remove(session: Session, name: string): Promise<void> {
   transfers.value = new Map(transfers.value);
 }
 
-function transferView(one: Transfer, gone: AbortSignal): HTMLElement {
+function transferView(one: Transfer, shelf: Shelf, gone: AbortSignal): HTMLElement {
   const view = progressView();
   const pause = iconButton("pause", t().pause, () => one.pause());
   const resume = iconButton("play", t().resume, () => one.resume());
@@ -189,11 +196,10 @@ function transferView(one: Transfer, gone: AbortSignal): HTMLElement {
     problem.replaceChildren(
       ...(state.kind === "failed"
         ? [
-            problemCard(
-              state.error,
-              [{ label: t().tryAgain, run: () => one.resume() }],
-              progress?.phase === "download" ? "fetching" : undefined,
-            ),
+            problemCard(state.error, [{ label: t().tryAgain, run: () => one.resume() }], {
+              doing: progress?.phase === "download" ? "fetching" : undefined,
+              shelf,
+            }),
           ]
         : []),
     );

@@ -1,8 +1,9 @@
 import type { ModelNeeds, ModelSource, Models } from "../../api.ts";
 import { prefer, preferences } from "../state/preferences.ts";
 import { t } from "../strings/strings.ts";
-import { type Child, h } from "../ui/dom.ts";
+import { h } from "../ui/dom.ts";
 import { bytes, number } from "../ui/format.ts";
+import { fact } from "./facts.ts";
 import { problemCard, type WayOn, wayButtons } from "./problem.ts";
 
 const CONTEXTS = [512, 1024, 2048, 4096] as const;
@@ -40,11 +41,9 @@ export function needsCard(
     } catch (error) {
       if (gone.aborted) return;
       element.replaceChildren(
-        problemCard(
-          error,
-          [{ label: t().tryAgain, run: () => void ask(context) }],
-          "files" in Object(source) ? undefined : "fetching",
-        ),
+        problemCard(error, [{ label: t().tryAgain, run: () => void ask(context) }], {
+          doing: "files" in Object(source) ? undefined : "fetching",
+        }),
       );
     }
   };
@@ -72,25 +71,17 @@ export function needsCard(
         ),
       ),
     );
-    const row = (label: string, value: Child, verdict?: boolean) =>
-      h(
-        "div",
-        { class: verdict === false ? "wrong" : "" },
-        h("dt", {}, label),
-        h("dd", {}, value, verdict !== undefined && h("span", { class: "verdict" }, verdict ? " ✓" : " ✗")),
-      );
     const rows = h(
       "dl",
       { class: "facts" },
-      row(t().weightFormat, needs.weights),
-      row(pack === undefined ? t().toFetch : t().toWrite, bytes(missing)),
-      row(t().spaceFree, bytes(space.free), fits),
-      row(t().gpuMemory, bytes(memory.total)),
-      row(
-        t().gpuParts,
+      fact(t().weightFormat, [needs.weights]),
+      fact(pack === undefined ? t().toFetch : t().toWrite, [bytes(missing)]),
+      fact(t().spaceFree, [bytes(space.free)], fits),
+      fact(t().gpuMemory, [bytes(memory.total)]),
+      fact(t().gpuParts, [
         t().memoryParts(bytes(memory.weights), bytes(memory.cache), bytes(memory.activations)),
-      ),
-      row(t().contextLength, select),
+      ]),
+      fact(t().contextLength, [select]),
     );
     if (!fits || needs.obstacle !== undefined) {
       return [

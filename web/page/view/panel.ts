@@ -5,6 +5,7 @@ import type { Session } from "../state/session.ts";
 import { t } from "../strings/strings.ts";
 import { h, icon, iconButton, svg } from "../ui/dom.ts";
 import { adapterName, bytes, number, speed } from "../ui/format.ts";
+import { fact } from "./facts.ts";
 import { sparkline } from "./sparkline.ts";
 
 /** What the model runs on and how fast it is, drawn as it runs. */
@@ -85,24 +86,22 @@ function rate(label: string, meter: Meter) {
 
 function factsOf(info: EngineInfo): HTMLElement {
   const { adapter, memory } = info;
-  const row = (label: string, ...value: (Node | string)[]) =>
-    h("div", {}, h("dt", {}, label), h("dd", {}, ...value));
   return h(
     "dl",
     { class: "facts" },
-    row(t().adapter, adapterName(adapter)),
-    row(
+    fact(t().adapter, [adapterName(adapter)]),
+    fact(
       t().features,
-      ...(info.features.length > 0
+      info.features.length > 0
         ? info.features.map((feature) => h("span", { class: "tag" }, feature))
-        : [t().coreOnly]),
+        : [t().coreOnly],
     ),
-    row(t().decoding, info.decoding),
-    row(t().prefilling, info.prefilling),
-    ...info.wrong.map((sentence) => row(t().doneWithout, sentence)),
-    row(t().gpuMemory, bytes(memory.total), memoryBar(info)),
-    row("", t().memoryParts(bytes(memory.weights), bytes(memory.cache), bytes(memory.activations))),
-    row(t().contextLength, t().tokens(number(info.context), info.context)),
+    fact(t().decoding, [info.decoding]),
+    fact(t().prefilling, [info.prefilling]),
+    ...info.wrong.map((sentence) => fact(t().doneWithout, [sentence])),
+    fact(t().gpuMemory, [bytes(memory.total), memoryBar(info)]),
+    fact("", [t().memoryParts(bytes(memory.weights), bytes(memory.cache), bytes(memory.activations))]),
+    fact(t().contextLength, [t().tokens(number(info.context), info.context)]),
   );
 }
 

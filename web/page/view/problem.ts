@@ -1,5 +1,7 @@
+import type { Room } from "../../../src/index.ts";
 import { t } from "../strings/strings.ts";
 import { h } from "../ui/dom.ts";
+import { roomView, type Shelf } from "./room.ts";
 
 /** What can be wrong, as a person would tell it apart: by what to do. */
 type ProblemKind =
@@ -24,8 +26,8 @@ type Doing = "fetching" | "answering";
 
 /** Told by what the browser has and by the errors' codes, never by their words. */
 export async function kindOf(error: unknown, doing?: Doing): Promise<ProblemKind> {
-  const { code, name } = Object(error) as { code?: unknown; name?: unknown };
-  if (name === "QuotaExceededError") return "disk-full";
+  const { code, name, room } = Object(error) as { code?: unknown; name?: unknown; room?: Room };
+  if (room || name === "QuotaExceededError") return "disk-full";
   if (code === "option" || code === "context-overflow") return code;
   if (!isSecureContext) return "insecure";
   if (!navigator.gpu) return "no-webgpu";
@@ -56,17 +58,29 @@ export function wayButtons(waysOn: readonly WayOn[]): HTMLElement {
   );
 }
 
+/** What is known beside the error. */
+interface Circumstances {
+  readonly doing?: Doing | undefined;
+  /** What could make room, where something was to be stored. */
+  readonly shelf?: Shelf;
+}
+
 /** What went wrong in plain words, what to do about it, buttons that do it, and the error's own words for who wants them. */
-export function problemCard(error: unknown, waysOn: readonly WayOn[], doing?: Doing): HTMLElement {
+export function problemCard(
+  error: unknown,
+  waysOn: readonly WayOn[],
+  { doing, shelf }: Circumstances = {},
+): HTMLElement {
   const title = h("h2", {});
   const text = h("p", {});
+  const buttons = wayButtons(waysOn);
   const detail = error instanceof Error ? error.message : String(error);
   const element = h(
     "section",
     { class: "problem", role: "alert" },
     title,
     text,
-    wayButtons(waysOn),
+    buttons,
     h("p", { class: "detail", lang: "en" }, detail),
   );
   void kindOf(error, doing).then((kind) => {
@@ -74,6 +88,10 @@ export function problemCard(error: unknown, waysOn: readonly WayOn[], doing?: Do
     const words = t().problems[kind];
     title.textContent = words.title;
     text.textContent = words.text;
+    if (kind !== "disk-full" || !shelf) return;
+    const { room } = Object(error) as { room?: Room };
+    const choose = { label: t().chooseWhatGoes, run: () => shelf.open() };
+    buttons.replaceWith(roomView(room, shelf), wayButtons([...waysOn.slice(0, 1), choose]));
   });
   return element;
 }
