@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { convert as convertModel } from "../../node/convert/convert.ts";
+import { outputFolder } from "../../node/convert/folder.ts";
 import { createFile } from "../../node/convert/output.ts";
 import { INDEX, UNFINISHED_INDEX } from "../../src/checkpoint/source.ts";
 import { StorageError } from "../../src/errors.ts";
@@ -19,12 +20,20 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 describe("an output that does not do", () => {
+  test("a disk that is too small is told before anything is written, with need and have", async () => {
+    const asked = outputFolder(folder).expectRoom(1e21);
+    await expect(asked).rejects.toThrow(
+      /^The conversion needs .* in .*, and its disk has .* left: free some space/,
+    );
+    await expect(asked).rejects.toMatchObject({ room: { need: 1e21, free: expect.any(Number) } });
+  });
+
   test("a full disk is told as one, and nothing is left of the file", async () => {
     const path = place("never");
     const partial = `${path}.partial`;
     await symlink("/dev/full", partial);
     const file = await createFile(path, partial);
-    await expect(file.write(new Uint8Array(1))).rejects.toThrow(StorageError);
+    await expect(file.write(new Uint8Array(1))).rejects.toMatchObject({ name: "StorageError", room: {} });
     await expect(file.write(new Uint8Array(1))).rejects.toThrow(
       `The disk is full: ${path} could not be written. Free some space and run the same command again`,
     );
