@@ -66,9 +66,9 @@ export class Ticket {
     return this.milliseconds.length;
   }
 
-  /** Whether it may have drafts for its next pass. */
+  /** Whether it has drafts for its next pass. */
   get isDrafting(): boolean {
-    return this.lookup?.isResting === false;
+    return (this.lookup?.draft(this.tokens, this.left - 1) ?? []).length > 0;
   }
 
   /** Whether the reader waits for a token. */

@@ -4,6 +4,7 @@ import type { Sampling } from "../../src/generate/options.ts";
 import { Recovery } from "../../src/generate/recovery.ts";
 import { makeSampler } from "../../src/generate/sampler.ts";
 import { Scheduler } from "../../src/generate/scheduler.ts";
+import type { LanguageModel } from "../../src/model/language-model.ts";
 import { certain, FakeModel, type FakeModelOptions, scatter } from "../support/model.ts";
 import { randomStream } from "../support/random.ts";
 
@@ -32,6 +33,29 @@ function schedule(options: Partial<FakeModelOptions> = {}) {
   return { model, scheduler: new Scheduler(new Recovery({ model })) };
 }
 
+/** Has a model run ahead, of one row, without a pass that is submitted before the one before it is read. */
+function runAheadOf(model: FakeModel) {
+  const counted = { passes: 0 };
+  const ahead: LanguageModel["ahead"] = async ([row]) => {
+    const { sequence } = row!;
+    const tokens = [row!.token];
+    return {
+      milliseconds: 1,
+      async next(goesOn = true) {
+        if (!goesOn) return undefined;
+        sequence.reserve(1);
+        const drawn = await model.run([{ sequence, tokens, first: 0, count: 1, drawn: 1 }], "argmax");
+        tokens[0] = drawn[0]!.ids[0]!;
+        counted.passes++;
+        return drawn;
+      },
+      async end() {},
+    };
+  };
+  Object.assign(model, { ahead });
+  return counted;
+}
+
 /** Logits of one that repeats its prompt of twenty tokens, and mistakes one now and then. */
 const copying = (mistake: (at: number) => boolean) => (tokens: readonly number[]) =>
   certain(mistake(tokens.length) ? 49 : tokens[tokens.length - 20]!, COUNT);
@@ -45,6 +69,25 @@ test("an answer that quotes takes a fraction of the passes, and is the same", as
   const drafted = await answer(schedule({ logitsAfter }), PROMPT, 60, { lookup: 10 });
   expect(drafted.ids).toEqual(plain.ids);
   expect(drafted.passes.length).toBeLessThan(20);
+});
+
+test("runs ahead of what is read until there is something to copy, and again behind it", async () => {
+  // Twenty tokens that nothing stands before, those again, and others.
+  const logitsAfter = (tokens: readonly number[]) => {
+    const { length } = tokens;
+    return certain(length >= 40 && length < 60 ? tokens[length - 20]! : length - 20, COUNT);
+  };
+  const plain = await answer(schedule({ logitsAfter }), PROMPT, 46);
+  const state = schedule({ logitsAfter });
+  const ahead = runAheadOf(state.model);
+  const { ids, passes } = await answer(state, PROMPT, 46, { lookup: 10 });
+  expect(ids).toEqual(plain.ids);
+  const lengths = passes.slice(2).map((parts) => parts.flat().length);
+  // Three are copied before it is noticed, and the last ones confirm no more than themselves.
+  expect(lengths.slice(0, 22)).toEqual(Array(22).fill(1));
+  expect(Math.max(...lengths)).toBe(11);
+  expect(lengths.slice(-4)).toEqual([1, 1, 1, 1]);
+  expect(ahead.passes).toBeGreaterThan(25);
 });
 
 test.each([1, 2, 5, 15])("drafts of %i that are wrong at any place change no token", async (lookup) => {
