@@ -26,7 +26,14 @@ const PHONE = { viewport: { width: 390, height: 700 }, hasTouch: true, isMobile:
 const ANSWER =
   "# Heading\n\nA paragraph with `code`, a [link](https://example.org).\n\n```ts\nlet a = 1;\n```\n\n| a | b |\n| - | - |\n| 1 | 2 |";
 const STORED = [
-  { name: "ziya-tiny", whole: true, done: 11_800_000, total: 11_800_000, weights: "f16", changed: 0 },
+  {
+    name: "ziya-tiny",
+    whole: true,
+    done: 11_800_000,
+    total: 11_800_000,
+    withheld: ["chat_template.jinja"],
+    changed: 0,
+  },
   { name: "half", whole: false, done: 1e9, total: 3e9, url: "https://example.org/half/", changed: 0 },
 ];
 

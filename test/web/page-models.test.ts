@@ -10,8 +10,24 @@ const file = (name: string, text = "{}") => ({ name, mimeType: "", buffer: Buffe
 const CHECKPOINT = [file("config.json"), file("model.safetensors", "x".repeat(5000))];
 const STORED = [
   { name: "ziya-tiny", whole: true, done: 11_800_000, total: 11_800_000, weights: "f16", changed: 0 },
-  { name: "ziya-13b-q4", whole: true, done: 7.3e9, total: 7.3e9, weights: "q4", changed: 0 },
-  { name: "half", whole: false, done: 1e9, total: 4e9, url: "https://example.org/half/", changed: 0 },
+  {
+    name: "ziya-13b-q4",
+    whole: true,
+    done: 7.3e9,
+    total: 7.3e9,
+    weights: "q4",
+    withheld: ["pytorch_model.bin", "generation_config.json", "chat_template.jinja"],
+    changed: 0,
+  },
+  {
+    name: "half",
+    whole: false,
+    done: 1e9,
+    total: 4e9,
+    url: "https://example.org/half/",
+    withheld: ["chat_template.jinja"],
+    changed: 0,
+  },
   { name: "cut", whole: false, done: 1e9, total: 2e9, weights: "q4", changed: 0 },
 ];
 const HUB = "https://huggingface.co/me/Ziya-13B-q4/resolve/main";
@@ -58,6 +74,12 @@ describe.skipIf(!hasBrowser)("the page's models, in Chromium", () => {
     await openDialog({ stored: STORED, damaged: ["ziya-tiny"] });
     expect(await model("half").innerText()).toContain("25% fetched");
     expect(await model("ziya-13b-q4").innerText()).toContain("7.3 GB");
+    // The weights are there in another form, and what is not whole is looked for again.
+    await model("ziya-13b-q4").getByText("may lack 2 files").click();
+    await model("ziya-13b-q4")
+      .getByText("whether it has generation_config.json · chat_template.jinja.")
+      .waitFor();
+    expect(await page.locator("#models details").count()).toBe(1);
     // A conversion that was cut: only the person has its files.
     expect(await model("cut").innerText()).toContain("50% fetched · give the same files again to go on");
     expect(await model("cut").getByRole("button").count()).toBe(1);

@@ -110,6 +110,9 @@ export const en = {
   embedded: "comes with this page",
   partly: (part: string) => `${part} fetched`,
   goOnFromDisk: "give the same files again to go on",
+  withheld: (count: number) => (count === 1 ? "may lack one file" : `may lack ${count} files`),
+  withheldText: (files: string) =>
+    `Its server does not let this page see whether it has ${files}. Most models do without. If this one does not chat or answers oddly, delete it and fetch it from another server.`,
   inUse: "in use",
   use: "Use",
   useModel: (name: string) => `Use ${name}`,

@@ -108,6 +108,9 @@ export const zh: Strings = {
   embedded: "随页面而来",
   partly: (part) => `已下载 ${part}`,
   goOnFromDisk: "再次选择同样的文件即可继续",
+  withheld: (count) => `可能缺 ${count} 个文件`,
+  withheldText: (files) =>
+    `它的服务器不让本页看到有没有 ${files}。多数模型不需要它们；若它不会对话或回答不对劲，请删除后从别的服务器下载。`,
   inUse: "使用中",
   use: "使用",
   useModel: (name) => `使用 ${name}`,

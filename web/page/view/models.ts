@@ -124,6 +124,7 @@ function row(
       { class: "model-words" },
       h("strong", {}, name),
       h("span", { class: "soft" }, facts.filter(Boolean).join(" · ")),
+      stored?.whole && withheldView(stored.withheld ?? []),
     ),
     h(
       "div",
@@ -147,6 +148,19 @@ function row(
       stored?.whole && iconButton("shield", t().verifyModel(name), () => void verify(session, name)),
       stored && !current && iconButton("trash", t().deleteModel(name), () => void remove(session, name)),
     ),
+  );
+}
+
+/** Files of which nobody but their server knows whether there are any, and which may tell how the model chats. */
+function withheldView(names: readonly string[]): HTMLElement | undefined {
+  // Of a model that is whole the weights are there, in one of the forms that were looked for.
+  const texts = names.filter((name) => !/^(model|pytorch_model)\./.test(name));
+  if (texts.length === 0) return undefined;
+  return h(
+    "details",
+    { class: "soft" },
+    h("summary", {}, t().withheld(texts.length)),
+    h("p", {}, t().withheldText(texts.join(" · "))),
   );
 }
 
