@@ -197,7 +197,7 @@ export class LlamaModel implements LanguageModel {
       const { gpu, state, ring, passes, drawn } = this;
       const kind = rows.some(({ draws }) => draws) ? "candidates" : "argmax";
       const dispatchesAt = (position: number) => (few ?? passes.decodeAt(position)).ahead[kind];
-      const parts = { gpu, state, dispatchesAt, chosen: drawn.chosen, ring };
+      const parts = { gpu, state, dispatchesAt, chosen: drawn.chosen, ring, pacing: runner.pacing };
       return new RunAhead(parts, rows, most, runner.release);
     } catch (error) {
       runner.release();

@@ -1,10 +1,11 @@
 import { ContextOverflowError, OptionError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { type Dispatch, encode } from "../gpu/kernel.ts";
+import { type Dispatch, encodeParts } from "../gpu/kernel.ts";
 import type { ReadbackRing } from "../gpu/readback-ring.ts";
 import { drawSettings, SETTINGS } from "../kernels/sample.ts";
 import type { Drawn } from "./drawn.ts";
 import type { Ahead, AheadRow, Candidates, PassPart } from "./language-model.ts";
+import type { Pacing } from "./pacing.ts";
 import type { State } from "./state.ts";
 
 /** What a run takes of its model. */
@@ -16,6 +17,7 @@ interface RunParts {
   /** Of each row the id that was chosen and its logit. */
   readonly chosen: Drawn;
   readonly ring: ReadbackRing;
+  readonly pacing: Pacing;
 }
 
 /** How the best candidate is drawn, and nothing else. */
@@ -60,7 +62,7 @@ export class RunAhead implements Ahead {
   }
 
   async next(goesOn = true): Promise<readonly Candidates[] | undefined> {
-    const { ring, chosen } = this.parts;
+    const { ring, chosen, pacing } = this.parts;
     if (goesOn) {
       while (this.submitted < this.most && ring.hasRoom && (ring.waiting === 0 || this.chained))
         this.submit();
@@ -68,6 +70,7 @@ export class RunAhead implements Ahead {
     if (ring.waiting === 0) throw new OptionError(`All ${this.most} tokens of this run were drawn.`);
     const words = chosen.words.at(-1)!;
     this.milliseconds = await ring.take(words);
+    pacing.noteTokens(this.milliseconds);
     for (const [d, { sequence, tokens }] of this.rows.entries()) {
       sequence.append(tokens, 0, 1);
       tokens[0] = words[2 * d]!;
@@ -82,7 +85,7 @@ export class RunAhead implements Ahead {
   }
 
   private submit(): void {
-    const { gpu, state, dispatchesAt, chosen, ring } = this.parts;
+    const { gpu, state, dispatchesAt, chosen, ring, pacing } = this.parts;
     const { device } = gpu;
     const { waiting } = ring;
     if (waiting === 0) {
@@ -94,8 +97,8 @@ export class RunAhead implements Ahead {
       state.rows.write(device.queue);
     }
     this.chained = this.submitted + 1 < this.most && this.hasRoom(waiting + 2);
-    const encoder = device.createCommandEncoder({ label: "decode" });
-    encode(encoder, dispatchesAt(this.rows[0]!.sequence.length + waiting), "decode");
+    const parts = pacing.tokenPartsOf(dispatchesAt(this.rows[0]!.sequence.length + waiting));
+    const encoder = encodeParts(device, parts, "decode");
     ring.submit(encoder, chosen.source);
     this.submitted++;
   }

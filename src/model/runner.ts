@@ -21,7 +21,8 @@ export class PassRunner {
   private readonly gpu: Gpu;
   private readonly state: State;
   private readonly readback: Readback;
-  private readonly pacing: Pacing;
+  /** By what its passes took. */
+  readonly pacing: Pacing;
   private busy = false;
 
   constructor(gpu: Gpu, state: State, weights: Weights) {
@@ -105,14 +106,16 @@ export class PassRunner {
     const { count } = rows;
     const isPrompt = kind === "prefill" && count > 1;
     const started = performance.now();
-    const submits = isPrompt ? this.pacing.partsOf(dispatches, count) : [dispatches];
+    const submits = isPrompt ? this.pacing.partsOf(dispatches, count) : this.pacing.tokenPartsOf(dispatches);
     const encoder = encodeParts(device, submits, isPrompt ? "prefill" : "decode");
     if (read) await this.readback.submitAndRead(encoder, read.source, read.words);
     else {
       device.queue.submit([encoder.finish()]);
       await this.gpu.finished();
     }
-    if (isPrompt) this.pacing.note(count, performance.now() - started);
+    const took = performance.now() - started;
+    if (isPrompt) this.pacing.note(count, took);
+    else this.pacing.noteTokens(took);
     for (const { sequence, tokens, first, count } of parts) sequence.append(tokens, first, count);
   }
 }

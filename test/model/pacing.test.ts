@@ -4,6 +4,7 @@ import { LlamaModel } from "../../src/model/model.ts";
 import { Pacing, rowsToTime } from "../../src/model/pacing.ts";
 import { uploadWeights } from "../../src/model/upload.ts";
 import type { Weights } from "../../src/model/weights.ts";
+import { aheadOf } from "../support/ahead.ts";
 import { randomFolder } from "../support/checkpoint.ts";
 import { expectClose } from "../support/close.ts";
 import { useGpu } from "../support/gpu.ts";
@@ -59,7 +60,22 @@ it("takes more submits on a slow one, and fewer rows where a dispatch alone woul
   expect(pacing.rowsOf(1500, 1024)).toBe(32);
 });
 
-it("gives a prompt in submits of its own the answer that it has in one, a chunk after the other", async () => {
+it("takes one submit for single tokens on a quick adapter, and by one that was held up not many more", () => {
+  const pacing = new Pacing(weights());
+  const submits = () => pacing.tokenPartsOf(Array.from({ length: 244 }, (_, i) => i)).length;
+  expect(submits()).toBe(1);
+  pacing.note(32, 32 * 250);
+  expect(submits()).toBe(3);
+  pacing.noteTokens(30);
+  pacing.noteTokens(5000);
+  expect(submits()).toBe(1);
+  for (const wanted of [2, 3, 5, 10, 20, 39, 50, 50]) {
+    pacing.noteTokens(5000);
+    expect(submits()).toBe(wanted);
+  }
+});
+
+it("gives a prompt or a token in submits of its own the answer that it has in one, a chunk after the other", async () => {
   const { config, open } = randomFolder({ num_hidden_layers: 3 }, 7);
   const storage = { formatOf: () => "q8" as const, cache: "f16" as const, context: 128, chunk: 64 };
   const model = await LlamaModel.create(gpu(), config, { ...storage, tokenCount: 290 });
@@ -91,6 +107,35 @@ it("gives a prompt in submits of its own the answer that it has in one, a chunk 
   expect(again.submits).toBe(10 + 10 + 2);
   expectClose(again.logits, first.logits, ORDER);
   slow.mockRestore();
+
+  // A pass of a token too, awaited or ahead of what is read.
+  const tokens = async () => {
+    const sequence = model.open();
+    const { logits } = await model.forward(sequence, [5], "logits");
+    const row = logits.slice();
+    submit.mockClear();
+    const run = await aheadOf(model, sequence, 7, 3);
+    const ids: number[] = [];
+    while (ids.length < 3) ids.push((await run.next()).ids[0]!);
+    const ahead = submit.mock.calls.length;
+    await run.end();
+    submit.mockClear();
+    await model.forward(sequence, [9], "argmax");
+    sequence.discard();
+    return { row, ids, ahead, awaited: submit.mock.calls.length };
+  };
+  const { noteTokens } = Pacing.prototype;
+  let took = 1;
+  const notes = vi.spyOn(Pacing.prototype, "noteTokens").mockImplementation(function (this: Pacing) {
+    noteTokens.call(this, took);
+  });
+  const quick = await tokens();
+  expect(quick).toMatchObject({ ahead: 3, awaited: 1 });
+  took = 950;
+  // Twice as many each time: it may have been somebody else.
+  for (let i = 0; i < 3; i++) await tokens();
+  expect(await tokens()).toEqual({ ...quick, ahead: 30, awaited: 10 });
+  notes.mockRestore();
   submit.mockRestore();
   model.destroy();
 });
