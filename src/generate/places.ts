@@ -3,7 +3,7 @@ import { expectPlace, Guests } from "./guests.ts";
 import type { Recovery } from "./recovery.ts";
 import type { Ticket } from "./ticket.ts";
 
-/** Milliseconds that a reader may take for a token before somebody who waits gets its place. */
+/** Milliseconds that a reader may take for a token before somebody who waits gets its place, or its room in the cache. */
 const PATIENCE = 1000;
 
 /**
@@ -68,8 +68,8 @@ export class Places {
 
   /** Serves those who wait, as long as there are places and room in the cache. */
   admit(): void {
-    while (this.waiting.length > 0 && !this.full) {
-      if (this.served.length >= this.parallel) {
+    while (this.waiting.length > 0) {
+      if (this.full || this.served.length >= this.parallel) {
         const idle = this.served.find((ticket) => ticket.idleMilliseconds > PATIENCE);
         if (!idle) {
           clearTimeout(this.alarm);
@@ -87,7 +87,7 @@ export class Places {
         if (error instanceof ContextOverflowError && this.served.length + this.guests.count > 0) {
           this.waiting.unshift(ticket);
           this.full = true;
-          return;
+          continue;
         }
         ticket.fail(error);
         continue;

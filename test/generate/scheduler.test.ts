@@ -156,14 +156,28 @@ describe("more than fit", () => {
     expect(await answer(scheduler, asking([4, 5], 3))).toEqual(reference(asking([4, 5], 3), 3));
   });
 
-  test("a reader that stays away loses its place to one that waits, and nothing else", async () => {
-    const { scheduler } = schedule({ pages: 32 }, { parallel: 1 });
-    const away = scheduler.submit(asking([1, 2], 30));
-    const first = await read(away, 2);
-    expect(await answer(scheduler, asking([7, 8], 5))).toEqual(reference(asking([7, 8], 5), 5));
-    expect([...first, ...(await read(away, 3))]).toEqual(reference(asking([1, 2], 30), 5));
-    await scheduler.close(away);
-  });
+  test.each([
+    ["place", 2, 2, { pages: 32 }, { parallel: 1 }],
+    // Of eight pages it has seven.
+    ["room in the cache", 50, 16, { pages: 8 }, { parallel: 4 }],
+  ] as const)(
+    "a reader that stays away loses its %s to one that waits, and nothing else",
+    { timeout: 10_000 },
+    async (_, long, short, options, scheduling) => {
+      const { scheduler } = schedule(options, scheduling);
+      const wanting = (length: number, first: number) =>
+        asking(
+          Array.from({ length }, (_, i) => first + (i % 7)),
+          12,
+        );
+      const away = scheduler.submit(wanting(long, 1));
+      const first = await read(away, 2);
+      const other = wanting(short, 20);
+      expect(await answer(scheduler, other, 5)).toEqual(reference(other, 5));
+      expect([...first, ...(await read(away, 3))]).toEqual(reference(wanting(long, 1), 5));
+      await scheduler.close(away);
+    },
+  );
 });
 
 describe("an end", () => {
