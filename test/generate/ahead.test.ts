@@ -1,6 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Engine, type GenerationOptions, type LlamaModel, load } from "../../node/index.ts";
+import { BusyError } from "../../src/errors.ts";
 import type { GenerationResult } from "../../src/generate/answer-stream.ts";
+import { aheadOf } from "../support/ahead.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 
 /** The longest prompt and answer together: four pages. */
@@ -110,15 +112,29 @@ describe("the embedded model, its passes ahead of what is read", () => {
     },
   );
 
-  it("a context that fills up ends it at the same token", async () => {
+  it("a context that fills up ends it at the same token, as deep and as many at once as was asked for", async () => {
     const roomy = engine;
     const prompt = roomy.encodeChat([{ role: "user", content: QUESTIONS[0]! }]).length;
     for (const room of [1, 6]) {
-      engine = await load({ weights: "q4", context: prompt + room, ...testDeviceOptions() });
+      const few = { depth: 1, parallel: 1, queue: 0 };
+      engine = await load({ weights: "q4", context: prompt + room, ...few, ...testDeviceOptions() });
       try {
         const [ahead, awaited] = await both([QUESTIONS[0]!], { temperature: 0 });
         expect(ahead).toEqual(awaited);
         expect(ahead[0]).toMatchObject({ finish_reason: "length", usage: { completion_tokens: room } });
+        if (room === 1) continue;
+        const { model } = engine;
+        const submit = vi.spyOn(model.gpu.device.queue, "submit");
+        const sequence = model.open();
+        const run = await aheadOf(model, sequence, 5, room);
+        await run.next();
+        expect(submit).toHaveBeenCalledTimes(1);
+        await run.end();
+        sequence.discard();
+        const reading = engine.chat([{ role: "user", content: QUESTIONS[0]! }])[Symbol.asyncIterator]();
+        await reading.next();
+        await expect(hear(["one too many"], {})).rejects.toThrow(BusyError);
+        await reading.return!();
       } finally {
         engine.destroy();
         engine = roomy;

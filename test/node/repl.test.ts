@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { UsageError } from "../../node/commands/command.ts";
 import { converse } from "../../node/commands/repl.ts";
+import { writeAnswer } from "../../node/commands/sampling.ts";
 import type { GenerationOptions, Message } from "../../node/index.ts";
 import { ChatFormat } from "../../src/generate/chat.ts";
 import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
@@ -51,6 +52,21 @@ function engineOf(contextLength = 300, said = "ok.", onPass = () => {}) {
   };
   return Object.assign(engine, { asked });
 }
+
+test("an answer on a terminal tells how far its prompt is, and takes that away before the first piece", async () => {
+  const answered = async (terminal: boolean) => {
+    const io = fakeIo({ terminal });
+    const asked = [{ role: "user", content: "a prompt of several chunks" }] as const;
+    await writeAnswer(io, false, (onPrefill) => engineOf().chat(asked, { onPrefill }));
+    expect(io.out()).toBe("ok.\n");
+    return io.err();
+  };
+  const shown = (await answered(true)).split("\r");
+  expect(shown.filter((line) => /^Reading \[#+\.+\] \d+ %$/.test(line)).length).toBeGreaterThan(3);
+  expect(shown.at(-2)!.trim()).toBe("");
+  expect(shown.at(-1)).toBe("");
+  expect(await answered(false)).toBe("");
+});
 
 describe("converse", () => {
   test("answers the lines of a pipe and remembers them until /reset", async () => {
