@@ -1,5 +1,5 @@
 import { CARD_DEFAULTS } from "../../src/generate/defaults.ts";
-import { GENERATION_OPTIONS, resolveOptions } from "../../src/generate/options.ts";
+import { BEAM_OPTIONS, GENERATION_OPTIONS, resolveOptions } from "../../src/generate/options.ts";
 import type { AnswerStream, GenerationOptions, GenerationResult } from "../index.ts";
 import { EXIT, type Flags, type Io, type Values, write } from "./command.ts";
 import { flagsOf, optionsOf } from "./flags.ts";
@@ -14,7 +14,7 @@ export const SAMPLING_FLAGS: Flags = flagsOf(GENERATION_OPTIONS);
 export function samplingOptions(values: Values): GenerationOptions {
   const given: GenerationOptions = optionsOf(values, GENERATION_OPTIONS);
   // How many beams there are, the checkpoint may say.
-  const beams = given.num_return_sequences && GENERATION_OPTIONS.num_beams.most;
+  const beams = BEAM_OPTIONS.some((name) => given[name]) && GENERATION_OPTIONS.num_beams.most;
   resolveOptions(given, { ...CARD_DEFAULTS, ...(beams && { num_beams: beams }) });
   return given;
 }

@@ -34,7 +34,7 @@ export interface GenerationOptions {
    * it ends. It takes the most likely as temperature 0 does, and a temperature above that beside it is refused.
    */
   readonly num_beams?: number;
-  /** Answers of a beam search rank by their log probability / tokens ** this: above 0 for longer ones. Default 1. */
+  /** Answers of a beam search, and of nothing else, rank by their log probability / tokens ** this: above 0 for longer ones. Default 1. */
   readonly length_penalty?: number;
   /** Whether a beam search ends with its `num_beams`-th answer; if not, when none that is under way ranks higher. Default false. */
   readonly early_stopping?: boolean;
@@ -220,7 +220,14 @@ function resolveBeams(
   if ((options.num_return_sequences ?? 1) > beams) {
     throw new OptionError(`num_return_sequences is ${count}; wanted at most num_beams, which is ${beams}.`);
   }
-  if (beams === 1) return { num_return_sequences: 1 };
+  if (beams === 1) {
+    const { length_penalty: penalty = 1, early_stopping: early = false } = options;
+    if (penalty === 1 && !early) return { num_return_sequences: 1 };
+    const given = early ? "early_stopping is true" : `length_penalty is ${penalty}`;
+    throw new OptionError(
+      `${given} beside num_beams 1, and only a beam search has several answers to choose among; leave it out, or set num_beams above 1.`,
+    );
+  }
   for (const name of ["temperature", "prompt_lookup_num_tokens"] as const) {
     if (!options[name]) continue;
     throw new OptionError(

@@ -54,7 +54,7 @@ describe("resolveOptions", () => {
     expect(resolveOptions({}, defaults)).toMatchObject({ ...beams, temperature: 0 });
     const own = { num_beams: 2, early_stopping: false };
     expect(resolveOptions(own, defaults)).toMatchObject({ ...beams, ...own, num_return_sequences: 2 });
-    const none = { num_beams: 1, temperature: 0.5 };
+    const none = { num_beams: 1, temperature: 0.5, length_penalty: 1, early_stopping: false };
     expect(resolveOptions(none, defaults)).toMatchObject({ ...none, num_return_sequences: 1 });
   });
 
@@ -82,6 +82,8 @@ describe("resolveOptions", () => {
     ],
     [{ num_beams: 2, prompt_lookup_num_tokens: 3 }, "prompt_lookup_num_tokens is 3 beside num_beams 2,"],
     [{ num_return_sequences: 2 }, "num_return_sequences is 2; wanted at most num_beams, which is 1."],
+    [{ length_penalty: 2 }, "length_penalty is 2 beside num_beams 1, and only a beam search has several"],
+    [{ early_stopping: true, num_beams: 1 }, "early_stopping is true beside num_beams 1,"],
     [{ early_stopping: "never" }, 'early_stopping is "never"; wanted true or false.'],
     [{ overflow: "drop" }, 'overflow is "drop"; wanted error, truncate.'],
     [{ signal: {} }, "signal is {}; wanted an AbortSignal."],
