@@ -5,16 +5,26 @@
 const LANES = 8u;
 const GROUPS = 2u; // as one_group.wgsl has it
 
-var<workgroup> products: array<f32, 2u * TOKENS * 32u>; // [half, token, slot]: what multiply() leaves
+var<workgroup> products: array<f32, 2u * TOKENS * 32u>; // [half, token, slot]: what a product leaves
 
 // The first of the four rows that a lane does.
 fn slotOf(lane: u32) -> u32 {
   return 4u * lane;
 }
 
-// That of the r-th row.
-fn ofRow(first: vec4u, second: vec4u, third: vec4u, fourth: vec4u, r: u32) -> vec4u {
-  return select(select(first, second, r == 1u), select(third, fourth, r == 3u), r >= 2u);
+// What scalesOf() gives for four rows.
+fn scalesOfFour(rows: vec4u, block: u32) -> array<vec4u, 4> {
+  return array(
+    scalesOf(rowStart(rows.x), block),
+    scalesOf(rowStart(rows.y), block),
+    scalesOf(rowStart(rows.z), block),
+    scalesOf(rowStart(rows.w), block),
+  );
+}
+
+// Those of the r-th row: an index that is no constant would have them all in memory.
+fn ofRow(scales: array<vec4u, 4>, r: u32) -> vec4u {
+  return select(select(scales[0], scales[1], r == 1u), select(scales[2], scales[3], r == 3u), r >= 2u);
 }
 
 // Of four tokens the sums, a component a row of the lane's, the row at hand first.
@@ -39,29 +49,21 @@ fn leave(sums: Sums, token: u32, half: u32, lane: u32) {
   }
 }
 
-// The rows and those `beyond`. A row of each a turn, so that what was handed round serves eight rows and is fetched for two.
-fn multiplyBoth(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
+// As one_group.wgsl has it. A row of each group a turn, so that what was handed round serves eight rows and is fetched for two.
+fn multiplyGroups(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
   var sums: Sums;
   var laterSums: Sums; // of tokens 4 to 7
   var furtherSums: Sums;
   var furtherLaterSums: Sums;
   for (var block = 0u; block < BLOCKS; block++) {
-    let first = scalesOf(rowStart(rows.x), block);
-    let second = scalesOf(rowStart(rows.y), block);
-    let third = scalesOf(rowStart(rows.z), block);
-    let fourth = scalesOf(rowStart(rows.w), block);
-    let furtherFirst = scalesOf(rowStart(beyond.x), block);
-    let furtherSecond = scalesOf(rowStart(beyond.y), block);
-    let furtherThird = scalesOf(rowStart(beyond.z), block);
-    let furtherFourth = scalesOf(rowStart(beyond.w), block);
+    let scales = scalesOfFour(rows, block);
+    let furtherScales = scalesOfFour(beyond, block);
     let end = min(PAIRS, 4u * block + 4u);
     for (var pair = 4u * block; pair < end; pair++) {
       let x = activationsOf(firstToken, pair, lane);
       for (var r = 0u; r < 4u; r++) {
-        let scales = ofRow(first, second, third, fourth, r);
-        let furtherScales = ofRow(furtherFirst, furtherSecond, furtherThird, furtherFourth, r);
-        let weights = weightsOf(rowStart(rows[r]), pair, scales);
-        let furtherWeights = weightsOf(rowStart(beyond[r]), pair, furtherScales);
+        let weights = weightsOf(rowStart(rows[r]), pair, ofRow(scales, r));
+        let furtherWeights = weightsOf(rowStart(beyond[r]), pair, ofRow(furtherScales, r));
         sums = turned(sums, dotFour(weights, x.first));
         furtherSums = turned(furtherSums, dotFour(furtherWeights, x.first));
         laterSums = turned(laterSums, dotFour(weights, x.later));
@@ -80,10 +82,5 @@ fn multiplyBoth(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
 
 // As one_group.wgsl has it.
 fn multiplyHalves(firstToken: u32, rows: vec4u, further: u32, lane: u32) {
-  multiplyBoth(firstToken, rows, rows + further, lane);
-}
-
-// As one_group.wgsl has it.
-fn multiplyGroups(firstToken: u32, rows: vec4u, beyond: vec4u, lane: u32) {
-  multiplyBoth(firstToken, rows, beyond, lane);
+  multiplyGroups(firstToken, rows, rows + further, lane);
 }
