@@ -1,7 +1,7 @@
 // x[t, FIRST_ROW + n] += sum over k of weight[n, k] * input[t, k], and of the new x, times the weight of the norm that comes next, the
 // input of the matrices behind it.
-// Links with an input_*.wgsl, a dot_*.wgsl, a gemv*.wgsl, a tokens_*.wgsl and a store_*.wgsl. Grid: TILES workgroups for each GROUPS
-// times 32 rows of the slab, or what is left of them: a multiple of 32.
+// Links with an input_*.wgsl, a dot_*.wgsl, a gemv*.wgsl, a tokens_*.wgsl, turns.wgsl and a store_*.wgsl. Grid: TILES workgroups for
+// each GROUPS times 32 rows of the slab, or what is left of them: a multiple of 32.
 override ROWS: u32;      // rows of this slab
 override FIRST_ROW: u32; // where the slab begins in the whole matrix
 override ROUNDS = (32u * TOKENS + LANES - 1u) / LANES;
@@ -22,7 +22,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
       break;
     }
     let start = FIRST_ROW + first + 32u * group;
-    for (var turn = 0u; turn < ROUNDS; turn++) {
+    for (var turn = firstTurn(lane); turn < ROUNDS; turn++) {
       let i = turn * LANES + lane;
       if (i < 32u * TOKENS) {
         let row = start + i % 32u;

@@ -1,6 +1,6 @@
 // logits[t, FIRST_ROW + n] = sum over k of weight[n, k] * h[t, k] / rms(x), where h = x · weight of the norm.
-// Links with an input_*.wgsl, a dot_*.wgsl, a gemv*.wgsl, a tokens_*.wgsl and input_norm.wgsl. Grid: TILES workgroups for each GROUPS
-// times 32 rows of the slab, or what is left of them.
+// Links with an input_*.wgsl, a dot_*.wgsl, a gemv*.wgsl, a tokens_*.wgsl, turns.wgsl and input_norm.wgsl. Grid: TILES workgroups for
+// each GROUPS times 32 rows of the slab, or what is left of them.
 override ROWS: u32;      // rows of this slab
 override FIRST_ROW: u32; // where the slab begins in the whole matrix
 override OUTPUTS: u32;   // rows of the whole matrix
@@ -17,7 +17,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let rows = vec4u(first + slotOf(lane)) + vec4u(0u, 1u, 2u, 3u);
   let last = vec4u(ROWS - 1u);
   multiplyGroups(firstToken, min(rows, last), min(rows + 32u, last), lane);
-  for (var turn = 0u; turn < ROUNDS; turn++) {
+  for (var turn = firstTurn(lane); turn < ROUNDS; turn++) {
     let i = turn * LANES + lane; // [group, token, slot]
     let token = i / 32u % TOKENS;
     let row = first + 32u * (i / (32u * TOKENS)) + i % 32u;

@@ -1,5 +1,5 @@
 // Part: the factor of an RMSNorm whose weight the input has been multiplied with already. Links with an input_*.wgsl and a
-// tokens_*.wgsl, and with what has LANES lanes.
+// tokens_*.wgsl, turns.wgsl, and with what has LANES lanes.
 override EPS: f32;
 
 const NORM_LANES = 8u; // shares of a token's sum
@@ -9,7 +9,7 @@ var<workgroup> squareShares: array<f32, NORM_LANES * TOKENS>;
 
 // Call it before a barrier, after which inverseRms() may be called.
 fn gatherSquares(firstToken: u32, lane: u32) {
-  for (var turn = 0u; turn < NORM_ROUNDS; turn++) {
+  for (var turn = firstTurn(lane); turn < NORM_ROUNDS; turn++) {
     let i = turn * LANES + lane;
     if (i < NORM_LANES * TOKENS) {
       var sum = 0.0;

@@ -1,8 +1,8 @@
 // q, k and v of each row, rotated and in place: q to its buffer, k and v to the cache. Of h, which is x · weight of the norm,
 //   y = W h / rms(x),  and of q and k  y'[i] = y[i] cos - y[i + HEAD_DIM / 2] sin,  y'[i + HEAD_DIM / 2] = y[i + HEAD_DIM / 2] cos + y[i] sin
-// Links with an input_*.wgsl, a dot_*.wgsl, a gemv*.wgsl, a tokens_*.wgsl, input_norm.wgsl, heads.wgsl, rows.wgsl and a put_*.wgsl. Grid: TILES
-// workgroups for each GROUPS times 16 such pairs, or 32 consecutive values of v, or what is left of them: the stacked W_q, W_k and W_v
-// has HEADS + 2 * KV_HEADS heads of HEAD_DIM / 32 of them each.
+// Links with an input_*.wgsl, a dot_*.wgsl, a gemv*.wgsl, a tokens_*.wgsl, turns.wgsl, input_norm.wgsl, heads.wgsl, rows.wgsl and a
+// put_*.wgsl. Grid: TILES workgroups for each GROUPS times 16 such pairs, or 32 consecutive values of v, or what is left of them: the
+// stacked W_q, W_k and W_v has HEADS + 2 * KV_HEADS heads of HEAD_DIM / 32 of them each.
 @group(0) @binding(3) var<storage, read> table: array<vec4f>; // [CONTEXT, HEAD_DIM / 4]: cos, sin, cos, sin
 
 override ALL_GROUPS = (HEADS + 2u * KV_HEADS) * (HEAD_DIM / 32u);
@@ -33,6 +33,8 @@ fn fourSlots(g: u32, t: u32, lane: u32) -> vec4f {
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
   let firstGroup = workgroup.x / TILES * GROUPS;
   let firstToken = workgroup.x % TILES * TOKENS;
+  // Of several tokens those that the pass has: as a number that the compiler knew it would be so many copies of the loop's body.
+  let tokens = select(min(TOKENS, rows.count - min(firstToken, rows.count)), 1u, TILES * TOKENS == 1u);
   gatherSquares(firstToken, lane);
   // A group past the end repeats the last one; it is not put anywhere.
   multiplyGroups(firstToken, rowsOf(firstGroup, lane), rowsOf(min(firstGroup + 1u, ALL_GROUPS - 1u), lane), lane);
@@ -44,13 +46,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     let head = group / (HEAD_DIM / 32u);
     let block = group % (HEAD_DIM / 32u);
     let isValue = isOfValues(group);
-    for (var t = 0u; t < TOKENS; t++) {
+    for (var t = 0u; t < tokens; t++) {
       if (g + t > 0u) {
         workgroupBarrier(); // what put_mixed.wgsl keeps in workgroup memory is the last token's until here
       }
       let token = firstToken + t;
       let row = rows.row[token];
-      if (token >= rows.count || row.position >= CONTEXT) {
+      if (row.position >= CONTEXT) {
         continue;
       }
       // Lanes 0 to 7 have four slots each.

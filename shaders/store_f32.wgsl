@@ -9,13 +9,13 @@ var<workgroup> fourSums: array<vec2f, 8u * TOKENS>; // of four values each, and 
 // Stores what was handed over. Call it in uniform control flow, once.
 fn storeGroups(firstToken: u32, group: u32, lane: u32) {
   workgroupBarrier();
-  for (var turn = 0u; turn < VALUE_ROUNDS; turn++) {
+  for (var turn = firstTurn(lane); turn < VALUE_ROUNDS; turn++) {
     let i = turn * LANES + lane;
     if (i < 32u * TOKENS) {
       stored[recordOf(firstToken + i / 32u, group) + 32u * (group % 2u) + i % 32u] = storedTile[i];
     }
   }
-  for (var turn = 0u; turn < STORE_ROUNDS; turn++) {
+  for (var turn = firstTurn(lane); turn < STORE_ROUNDS; turn++) {
     let four = turn * LANES + lane;
     if (four < 8u * TOKENS) {
       let i = 4u * four;

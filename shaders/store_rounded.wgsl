@@ -17,7 +17,7 @@ fn storedFour(four: u32) -> vec4f {
 // Stores what was handed over. Call it in uniform control flow, once.
 fn storeGroups(firstToken: u32, group: u32, lane: u32) {
   workgroupBarrier();
-  for (var turn = 0u; turn < STORE_ROUNDS; turn++) {
+  for (var turn = firstTurn(lane); turn < STORE_ROUNDS; turn++) {
     let four = turn * LANES + lane;
     if (four < 8u * TOKENS) {
       // These bits rise with the magnitude, and those of NaN and infinity are the highest.
@@ -27,7 +27,7 @@ fn storeGroups(firstToken: u32, group: u32, lane: u32) {
     }
   }
   workgroupBarrier();
-  for (var turn = 0u; turn < STORE_ROUNDS; turn++) {
+  for (var turn = firstTurn(lane); turn < STORE_ROUNDS; turn++) {
     let four = turn * LANES + lane;
     if (four < 8u * TOKENS) {
       var largest = 0u;

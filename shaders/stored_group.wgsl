@@ -1,5 +1,5 @@
 // Part: what every store_*.wgsl begins with: 32 values of each of TOKENS tokens, handed over, and where they go. Links with a
-// tokens_*.wgsl and with what has LANES lanes, at least TOKENS. A store_*.wgsl says what STORED_RECORD is, of words of 32 bits.
+// tokens_*.wgsl, turns.wgsl and with what has LANES lanes, at least TOKENS. A store_*.wgsl says what STORED_RECORD is, of words of 32 bits.
 override STORED_COLUMNS: u32; // values of the whole vector
 override STORED_PAIRS = (STORED_COLUMNS + 63u) / 64u;
 override STORED_VECTOR = STORED_PAIRS * STORED_RECORD + (STORED_COLUMNS / 32u + 3u) / 4u * 4u; // words of a token

@@ -97,6 +97,7 @@ export const ATTENTION_WHOLE: Operation<WholeShape, "q" | "keys" | "values" | "r
 function storing({ arithmetic, cache }: WholeShape): string[] {
   return [
     "tokens_1",
+    "turns",
     ...(isMixed(cache) ? ["hadamard", "merged_mixed"] : ["merged_plain"]),
     ...storeParts(arithmetic),
   ];

@@ -124,6 +124,7 @@ export const EMBED_GROUP: Operation<
       needs: [],
       files: (shape) => [
         "tokens_1",
+        "turns",
         "rows",
         weightsPart(shape.format),
         ...storeParts(shape.arithmetic),

@@ -133,7 +133,12 @@ export function gemvWays<Shape extends GemvShape>({
         name,
         needs,
         fits: (shape) => shape.arithmetic === arithmetic && canMultiply(shape.format, arithmetic),
-        files: (shape) => [`tokens_${own(shape)}`, ...product(shape.format, own(shape)), ...files(shape)],
+        files: (shape) => [
+          `tokens_${own(shape)}`,
+          "turns",
+          ...product(shape.format, own(shape)),
+          ...files(shape),
+        ],
         constants: (shape) => ({
           COLUMNS: shape.columns,
           TOKENS: own(shape),

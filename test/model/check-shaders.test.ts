@@ -110,6 +110,7 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
   tile_q4: ["linearOfQuads", "words.y, words.y >> 4u", "words.x, words.y >> 4u"],
   tile_q8: ["linearOfQuads", "vec4f(scale.x, 0.0, scale.y, 0.0)", "vec4f(scale.x, 0.0, scale.x, 0.0)"],
   topk: ["topk", "~pairs[lane].y", "~pairs[lane ^ 1u].y"],
+  turns: ["head", "select(0u, lane / LANES, LANES < 32u)", "1u"],
   weights_f16: ["embed", "unpack2x16float(words.w)", "unpack2x16float(words.z)"],
   weights_f32: ["embed", "weight[at + 1u]", "weight[at]"],
   weights_q4: ["embed", "(two.z << 4u)", "(two.z << 3u)"],
