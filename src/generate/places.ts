@@ -97,7 +97,7 @@ export class Places {
     }
   }
 
-  /** Makes room for a token more, if need be by putting back who came last. */
+  /** Makes room for a token more of one that is served, if need be by putting back who came last. */
   makeRoom(ticket: Ticket): void {
     while (ticket.sequence) {
       try {

@@ -192,7 +192,7 @@ export class Scheduler {
 
   /** One token of each. */
   private async decode(tickets: readonly Ticket[]): Promise<void> {
-    for (const ticket of tickets) if (ticket.sequence) this.places.makeRoom(ticket);
+    for (const ticket of tickets) this.places.makeRoom(ticket);
     const able = tickets.filter(({ sequence }) => sequence);
     let room = this.rows - able.length;
     const parts = able.map((ticket) => {

@@ -68,6 +68,14 @@ describe("several at once", () => {
     expect(Math.max(...model.passes.map((parts) => parts.length))).toBe(3);
   });
 
+  test("are no more than a pass has rows", async () => {
+    const { model, scheduler } = schedule({ pages: 32, chunk: 2 });
+    const requests = [1, 2, 3, 4].map((id) => asking([id], 5));
+    const got = await Promise.all(requests.map((request) => answer(scheduler, request)));
+    expect(got).toEqual(requests.map((request) => reference(request, 5)));
+    expect(Math.max(...model.passes.map((parts) => parts.flat().length))).toBe(2);
+  });
+
   test("each by its own options, whatever the others want of the logits", async () => {
     const kinds = [
       {},
@@ -175,6 +183,8 @@ describe("more than fit", () => {
       const other = wanting(short, 20);
       expect(await answer(scheduler, other, 5)).toEqual(reference(other, 5));
       expect([...first, ...(await read(away, 3))]).toEqual(reference(wanting(long, 1), 5));
+      // What it finds of its own again was not there before.
+      expect(away.cached).toBe(0);
       await scheduler.close(away);
     },
   );
@@ -206,7 +216,7 @@ describe("an end", () => {
 
   test("of a pass is everybody's who ran in it, and nobody's after", async () => {
     let broken = true;
-    const { scheduler } = schedule({
+    const { scheduler, model } = schedule({
       pages: 32,
       logitsAfter: (tokens) => {
         if (broken && tokens.includes(13)) throw new Error("device gone");
@@ -215,6 +225,8 @@ describe("an end", () => {
     });
     const results = await Promise.allSettled([1, 13].map((id) => answer(scheduler, asking([id, 2], 3))));
     expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    // Whatever the pass has left in the cache.
+    for (const id of [1, 13]) expect(model.open([id, 2, 0]).length).toBe(0);
     broken = false;
     expect(await answer(scheduler, asking([13, 2], 3))).toEqual(reference(asking([13, 2], 3), 3));
   });
@@ -255,7 +267,7 @@ test.each([
   expect(scheduler.open).toBe(0);
 });
 
-test("what needs the model for itself runs between two passes", async () => {
+test("what needs the model for itself runs between two passes", { timeout: 10_000 }, async () => {
   const { scheduler, model } = schedule({ pages: 32 });
   const ticket = answer(scheduler, asking([1, 2], 6));
   let during = -1;
@@ -268,6 +280,9 @@ test("what needs the model for itself runs between two passes", async () => {
   expect([result, during]).toEqual(["scored", 0]);
   await expect(scheduler.run(() => Promise.reject(new Error("no")))).rejects.toThrow("no");
   expect(await ticket).toEqual(reference(asking([1, 2], 6), 6));
+  // Also where it is asked for meanwhile, and nobody is answered.
+  const later = await scheduler.run(async () => ({ done: scheduler.run(async () => "later") }));
+  expect(await later.done).toBe("later");
 });
 
 test("a thousand random requests, a third of which are left, end as they would alone", async () => {
