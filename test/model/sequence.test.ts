@@ -78,6 +78,17 @@ describe("a KV cache", () => {
     expect(copies).toEqual([]);
   });
 
+  test("of those that hold as much takes over one that is released whole, for which nothing is copied", () => {
+    const { cache, write, copies } = cacheOf(12);
+    const [open, whole] = [cache.open(), cache.open()];
+    write(open, [...count(6), 60, 61]);
+    write(whole, count(6));
+    const { pages } = whole;
+    whole.release();
+    const again = cache.open([...count(6), 70]);
+    expect([again.tokens, again.pages, copies]).toEqual([count(6), pages, []]);
+  });
+
   test("gives a sequence what any other one holds of the same tokens, never all of them, and leaves that alone", () => {
     const { cache, write, heldBy, copies } = cacheOf(12);
     const first = cache.open();
