@@ -43,7 +43,7 @@ struct Activations {
   later: Four,
 }
 
-// Words of four tokens as a token each: the other way round too.
+// Word w of each of four tokens as the vector w, a component a token.
 fn transposed(a: vec4u, b: vec4u, c: vec4u, d: vec4u) -> array<vec4u, 4> {
   return array(
     vec4u(a.x, b.x, c.x, d.x), vec4u(a.y, b.y, c.y, d.y), vec4u(a.z, b.z, c.z, d.z), vec4u(a.w, b.w, c.w, d.w),
