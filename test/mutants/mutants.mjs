@@ -1,6 +1,9 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { execFile } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 /** @typedef {{ file: string, find: string, replace: string, test: string, name: string }} Mutant */
 
@@ -26,4 +29,40 @@ export function readMutants() {
     return existsSync(join(root, test)) ? [] : [`there is no ${test}`];
   });
   return { mutants, stale };
+}
+
+/**
+ * Those of the mutants whose test is not in the file that they name, by its full name with all its cases: the files are imported for
+ * that, and nothing of them is run.
+ * @param {readonly Mutant[]} mutants
+ * @returns {Promise<Mutant[]>}
+ */
+export async function withoutTest(mutants) {
+  const folder = mkdtempSync(join(tmpdir(), "tests-"));
+  try {
+    const list = join(folder, "tests.json");
+    const files = [...new Set(mutants.map(({ test }) => test))];
+    // One process for all of them: what they import in common is most of the time.
+    const args = ["list", "--no-isolate", `--json=${list}`, ...files];
+    const env = Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => !name.startsWith("VITEST")),
+    );
+    await promisify(execFile)(process.execPath, [join(root, "node_modules/vitest/vitest.mjs"), ...args], {
+      cwd: root,
+      env,
+    });
+    /** @type {{ name: string, file: string }[]} */
+    const tests = JSON.parse(readFileSync(list, "utf8"));
+    // As reports have a full name.
+    const fullName = (/** @type {string} */ name) => name.replaceAll(" > ", " ");
+    const known = tests.map(({ name, file }) => ({
+      file: relative(root, file).replaceAll(sep, "/"),
+      name: fullName(name),
+    }));
+    return mutants.filter(
+      ({ test, name }) => !known.some((one) => one.file === test && one.name.includes(fullName(name))),
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
