@@ -6,7 +6,7 @@ import { RUNGS } from "../gpu/features.ts";
 import type { Host } from "../host.ts";
 import { CACHE_FORMATS } from "../kernels/cache.ts";
 import { DECODES } from "../model/decode.ts";
-import { loadModel, type LoadOptions as ModelLoadOptions } from "../model/load-model.ts";
+import { CHUNK, loadModel, type LoadOptions as ModelLoadOptions } from "../model/load-model.ts";
 import type { LlamaModel } from "../model/model.ts";
 import { PREFILLS } from "../model/prefill.ts";
 import { WEIGHT_FORMATS } from "../stored.ts";
@@ -21,7 +21,7 @@ import { Engine } from "./engine.ts";
 import { opener } from "./opener.ts";
 import { checkOptions, integer, type Option } from "./option.ts";
 import type { RecoveryOptions } from "./recovery.ts";
-import { MOST_SERVED, type SchedulerOptions } from "./scheduler.ts";
+import { MOST_SERVED, type SchedulerOptions, servedAtOnce } from "./scheduler.ts";
 
 /** Which adapter, how weights and cache are stored on it, and how special tokens are read. */
 export type EngineOptions = DeviceOptions &
@@ -120,7 +120,8 @@ export async function loadEngine(
   release: () => void = () => {},
 ): Promise<Engine<LlamaModel>> {
   checkOptions(options, { ...DEVICE_OPTIONS, ...MODEL_OPTIONS }, "option of loading");
-  const { signal } = options;
+  const { signal, chunk = CHUNK } = options;
+  servedAtOnce(options.parallel, chunk);
   const reading = new AbortController();
   const stop = () => reading.abort(signal?.reason);
   if (signal?.aborted) stop();

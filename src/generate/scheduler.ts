@@ -1,4 +1,4 @@
-import { DeviceLostError } from "../errors.ts";
+import { DeviceLostError, OptionError } from "../errors.ts";
 import { MOST_DRAWN } from "../kernels/rows.ts";
 import type { PassKind, PassPart, Want } from "../model/language-model.ts";
 import { runAhead } from "./ahead.ts";
@@ -10,7 +10,7 @@ import { type Request, Ticket } from "./ticket.ts";
 
 /** How many requests are served at once, and how many more may wait. */
 export interface SchedulerOptions {
-  /** From 1 to MOST_SERVED. Default 8. */
+  /** From 1 to MOST_SERVED, and no more than a pass has rows. Default 8, or those rows. */
   readonly parallel?: number;
   /** Default 64. */
   readonly queue?: number;
@@ -19,6 +19,18 @@ export interface SchedulerOptions {
 /** Each has a row in a pass. */
 export const MOST_SERVED: number = MOST_DRAWN;
 const [SERVED, QUEUE] = [8, 64];
+
+/**
+ * How many are served at once, of a model whose passes have so many rows.
+ * @throws OptionError where more were asked for.
+ */
+export function servedAtOnce(parallel: number | undefined, rows: number): number {
+  if (parallel === undefined) return Math.min(SERVED, rows);
+  if (parallel <= rows) return parallel;
+  throw new OptionError(
+    `parallel is ${parallel}, and each answer has a row of a pass, which has ${rows} of them; ask for at most ${rows}, or load the model with a chunk of at least ${parallel}.`,
+  );
+}
 
 /** What runs between two passes. */
 interface Work {
@@ -56,11 +68,12 @@ export class Scheduler {
       }),
   };
 
-  constructor(home: Recovery, { parallel = SERVED, queue = QUEUE }: SchedulerOptions = {}) {
+  /** @throws OptionError for more at once than a pass has rows. */
+  constructor(home: Recovery, { parallel, queue = QUEUE }: SchedulerOptions = {}) {
     this.home = home;
-    // Each has a row in a pass.
-    this.rows = home.model.rowsOf(MOST_DRAWN);
-    this.places = new Places(home, Math.min(parallel, this.rows), queue, () => this.wake());
+    // Of a prompt that would leave a row alone, a pass takes one less than it could.
+    this.rows = Math.max(...[MOST_DRAWN, MOST_DRAWN - 1].map((left) => home.model.rowsOf(left)));
+    this.places = new Places(home, servedAtOnce(parallel, this.rows), queue, () => this.wake());
   }
 
   /** As it is now: after a loss it is another one. */

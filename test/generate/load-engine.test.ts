@@ -125,6 +125,10 @@ test.each([
   [{ cache: "q5" }, 'cache is "q5"; wanted f16, f32, q8, q4.'],
   [{ decode: "fast" }, 'decode is "fast"; wanted auto, plain, i8 16x4, '],
   [{ strip: "no" }, 'strip is "no"; wanted true or false.'],
+  [
+    { parallel: 5, chunk: 4 },
+    "parallel is 5, and each answer has a row of a pass, which has 4 of them; ask for at most 4, or load the model with a chunk of at least 5.",
+  ],
   [{ signal: {} }, "signal is {}; wanted an AbortSignal."],
 ])("the options %j are refused before a file is opened", async (options, message) => {
   const none: OpenFile = () => Promise.reject(new Error("a file was asked for"));

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { BusyError, ContextOverflowError } from "../../src/errors.ts";
+import { BusyError, ContextOverflowError, OptionError } from "../../src/errors.ts";
 import { Recovery } from "../../src/generate/recovery.ts";
 import { makeSampler } from "../../src/generate/sampler.ts";
 import { Scheduler, type SchedulerOptions } from "../../src/generate/scheduler.ts";
@@ -74,6 +74,14 @@ describe("several at once", () => {
     const got = await Promise.all(requests.map((request) => answer(scheduler, request)));
     expect(got).toEqual(requests.map((request) => reference(request, 5)));
     expect(Math.max(...model.passes.map((parts) => parts.flat().length))).toBe(2);
+    expect(() => schedule({ chunk: 2 }, { parallel: 2 })).not.toThrow();
+    expect(() => schedule({ chunk: 2 }, { parallel: 3 })).toThrow(OptionError);
+  });
+
+  test("are as many as a pass has rows, also where it takes less of a prompt, to leave no row alone", () => {
+    const model = new FakeModel({ tokenCount: COUNT });
+    model.rowsOf = (left) => (left === 16 ? 14 : Math.min(left, 15));
+    expect(() => new Scheduler(new Recovery({ model }), { parallel: 15 })).not.toThrow();
   });
 
   test("each by its own options, whatever the others want of the logits", async () => {
