@@ -28,6 +28,9 @@ all of it is the host's: its driver takes submits and computes nothing. Elsewher
   --out FILE       where the JSON goes (default bench/results/host-<adapter>-<date>.json; "-" for none)
 `;
 
+/** Of passes of several rows, which none is run of. */
+const PREFILL = "f32 matmul";
+
 /** `rest` is the row before a pass, the copy for the host, and waiting for it; `token` is all of it. */
 const PARTS = ["encode", "finish", "submit", "rest", "token"] as const;
 type Sample = Record<(typeof PARTS)[number], number>;
@@ -113,6 +116,8 @@ async function main(): Promise<void> {
       chunk: 1,
       tokenCount: config.vocab_size,
       decode,
+      // A card that is not there gives no results to choose by.
+      prefill: PREFILL,
     });
     contestants.push({ name: toggles || "as it comes", host, gpu, model, samples: [] as Sample[] });
   }

@@ -3,6 +3,7 @@ import type { Dispatch } from "../src/gpu/kernel.ts";
 import { type CacheFormat, cacheBytes } from "../src/kernels/cache.ts";
 import { type SlabShape, slabRows, weightBindings } from "../src/kernels/matrix.ts";
 import { OPERATIONS } from "../src/kernels/operations.ts";
+import { marksLength } from "../src/kernels/penalise.ts";
 import { quadsBytes } from "../src/kernels/quads.ts";
 import { MOST_DRAWN } from "../src/kernels/rows.ts";
 import { canMultiply } from "../src/kernels/vector.ts";
@@ -254,6 +255,13 @@ export function listSubjects(
       );
     }
   }
+  add(
+    "penalise",
+    OPERATIONS.penalise,
+    { vocab, drawn: 1 },
+    { logits: { floats: vocab }, marks: { zeros: marksLength(vocab) }, rows: pass(0, 1) },
+    { tokens: 1, bytes: 4 * marksLength(vocab), flops: 0 },
+  );
   for (const name of ["argmax", "topk"] as const) {
     add(
       name,

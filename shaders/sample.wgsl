@@ -1,7 +1,8 @@
-// best[d] = the id of the candidate that is drawn, and its logit, where best[d] were the 64 largest logits: see topk.wgsl. If
-// the largest is no finite number: its id, and that. Everything is in integers, so that every adapter draws the same
-// token from the same logits, and so does the host: src/kernels/sample.ts has the same steps and their bounds.
-// Grid: a workgroup of 64 lanes for each d-th row, all of which are drawn from.
+// The rows of the next pass: of each row, all of which are drawn from, the candidate that is drawn after it in its sequence, where
+// best[d] are the 64 largest logits: see topk.wgsl. If the largest is no finite number, that one is chosen, for the host to see.
+// Everything is in integers, so that every adapter draws the same token from the same logits, and so does the host:
+// src/kernels/sample.ts has the same steps and their bounds.
+// Links with pages.wgsl and next_row.wgsl. Grid: a workgroup of 64 lanes for each d-th row.
 struct Best {
   ids: array<u32, K>,
   logits: array<u32, K>, // the bits of f32
@@ -18,12 +19,10 @@ struct Settings {
   padding: u32,
 }
 
-@group(0) @binding(0) var<storage, read_write> best: array<Best>; // [MOST_DRAWN]
+@group(0) @binding(0) var<storage, read> best: array<Best>; // [MOST_DRAWN]
 @group(0) @binding(1) var<storage, read> settings: array<Settings>; // [MOST_DRAWN]
-@group(0) @binding(4) var<storage, read> rows: array<u32>; // HEADER words, then the rows, as rows.wgsl has them
 
 const K = 64u;
-const HEADER = 20u;
 const LN2 = 2977044472u; // ln 2 in 2^-32
 
 var<workgroup> weights: array<u32, K>;
@@ -78,19 +77,17 @@ fn uniform(d: u32, counter: u32) -> u32 {
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
   let d = workgroup.x;
-  if (d >= rows[1]) {
-    return;
-  }
   let largest = best[d].logits[0];
   // What is no finite number has no weight; the host is told by the largest.
   let logit = best[d].logits[lane];
   let distance = bitcast<u32>(bitcast<f32>(largest) - bitcast<f32>(logit));
   weights[lane] = select(0u, weightOf(distance, settings[d].inverse), lane < settings[d].count && logit != 0xff800000u);
   workgroupBarrier();
-  if (lane != 0u || (largest & 0x7f800000u) == 0x7f800000u) {
-    if (lane == 0u) {
-      best[d].ids[1] = largest;
-    }
+  if (lane != 0u || d >= rows[1]) {
+    return;
+  }
+  if ((largest & 0x7f800000u) == 0x7f800000u) {
+    goOn(d, best[d].ids[0], largest);
     return;
   }
   var total = 0u;
@@ -117,8 +114,5 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     chosen++;
     sum += weights[chosen];
   }
-  let id = best[d].ids[chosen];
-  let drawnLogit = best[d].logits[chosen];
-  best[d].ids[0] = id;
-  best[d].ids[1] = drawnLogit;
+  goOn(d, best[d].ids[chosen], best[d].logits[chosen]);
 }

@@ -1,4 +1,5 @@
 import { LogitsError } from "../errors.ts";
+import { type Penalties, penaltyFactors } from "../kernels/penalise.ts";
 import { type DrawOptions, drawIndex, drawSettings } from "../kernels/sample.ts";
 import { type Candidates, MAX_CANDIDATES, type Want } from "../model/language-model.ts";
 import type { Sampling } from "./options.ts";
@@ -7,8 +8,10 @@ import { uniform } from "./random.ts";
 export interface Sampler {
   /** The least that `sample` needs of the logits; asking for more gives the same tokens. */
   readonly want: Want;
-  /** What the model draws by where it draws by itself, if `want` is "candidates". */
+  /** Whether the model can choose what `sample` would: the best token or one by `draws`, after `penalties`. */
+  readonly runsAhead: boolean;
   readonly draws: DrawOptions | undefined;
+  readonly penalties: Penalties | undefined;
   /** Whether `sample` looks at `seen`. */
   readonly usesSeen: boolean;
   /**
@@ -31,12 +34,16 @@ export function makeSampler(sampling: Sampling): Sampler {
   const { temperature, top_k, repetition_penalty: penalty, seed, suppress_tokens: suppressed } = sampling;
   const greedy = temperature === 0;
   const usesSeen = penalty !== 1;
-  const want = wantOf(sampling);
-  const settings = want === "candidates" ? drawSettings(sampling) : undefined;
+  const penalties = usesSeen || suppressed ? sampling : undefined;
+  const least = wantOf(sampling);
+  const settings = least === "candidates" ? drawSettings(sampling) : undefined;
   let draws = 0;
   return {
-    want,
-    draws: want === "candidates" ? sampling : undefined,
+    // Penalties are for all logits.
+    want: penalties ? "logits" : least,
+    runsAhead: least !== "logits",
+    draws: settings && sampling,
+    penalties,
     usesSeen,
     sample(all, seen) {
       const candidates = suppressed ? without(all, suppressed) : all;
@@ -57,10 +64,9 @@ export function makeSampler(sampling: Sampling): Sampler {
   };
 }
 
-/** What the kernels do not do by themselves needs all logits. */
+/** What is needed of logits that are penalised already; what the kernels do not do by themselves needs all. */
 function wantOf(sampling: Sampling): Want {
-  const { temperature, top_k, repetition_penalty, suppress_tokens } = sampling;
-  if (repetition_penalty !== 1 || suppress_tokens) return "logits";
+  const { temperature, top_k } = sampling;
   if (temperature === 0) return "argmax";
   return top_k > 0 && top_k <= MAX_CANDIDATES ? "candidates" : "logits";
 }
@@ -71,11 +77,10 @@ function without({ ids, logits }: Candidates, suppressed: ReadonlySet<number>): 
   return { ids: ids.filter(allowed), logits: logits.filter(allowed) };
 }
 
-/** Divides the positive logits of seen tokens by the penalty and multiplies the negative ones (CTRL, 2019). */
+/** The logits, those of seen tokens made less likely: in float32, to the bit what penalise.wgsl does. */
 function penalise({ ids, logits }: Candidates, seen: ReadonlySet<number>, penalty: number): Float32Array {
-  return logits.map((logit, i) =>
-    seen.has(ids[i]!) ? (logit < 0 ? logit * penalty : logit / penalty) : logit,
-  );
+  const [grow, shrink] = penaltyFactors(penalty);
+  return logits.map((logit, i) => (seen.has(ids[i]!) ? logit * (logit < 0 ? grow! : shrink!) : logit));
 }
 
 /** The first index of the largest score; checks every score on the way. */

@@ -84,7 +84,7 @@ export class Ticket {
   /** Whether the model may draw its next tokens by itself: the first one comes out of the prompt's pass. */
   get canRunAhead(): boolean {
     const isKnown = this.drawn > 0 && this.sequence!.length === this.tokens.length - 1;
-    return isKnown && !this.isDrafting && this.request.sampler.want !== "logits";
+    return isKnown && !this.isDrafting && this.request.sampler.runsAhead;
   }
 
   /** How long the reader has been at what it took last. */
@@ -138,9 +138,10 @@ export class Ticket {
 
   /** What it has for a run ahead. */
   aheadRow(): AheadRow {
-    const { draws: options } = this.request.sampler;
+    const { draws: options, penalties } = this.request.sampler;
     const token = this.tokens.at(-1)!;
-    return { sequence: this.sequence!, token, draws: options && { options, before: this.drawn } };
+    const draws = options && { options, before: this.drawn };
+    return { sequence: this.sequence!, token, draws, penalties };
   }
 
   /** Tells of the prompt's progress. */

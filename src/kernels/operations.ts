@@ -7,6 +7,7 @@ import { ADD, EMBED_GROUP, GATE, HEAD, QKV } from "./fused.ts";
 import { LINEAR } from "./linear.ts";
 import { MIX } from "./mix.ts";
 import { COLUMN_MOMENTS } from "./moments.ts";
+import { PENALISE } from "./penalise.ts";
 import { PICK } from "./pick.ts";
 import { LINEAR_OF_QUADS, QUANTISE } from "./quads.ts";
 import { RMSNORM } from "./rmsnorm.ts";
@@ -29,6 +30,7 @@ export const OPERATIONS = {
   pick: PICK,
   argmax: ARGMAX,
   topk: TOP,
+  penalise: PENALISE,
   sample: SAMPLE,
   advance: ADVANCE,
   squares: COLUMN_MOMENTS,

@@ -1,4 +1,4 @@
-import { ROWS_HEADER } from "./rows.ts";
+import { nextRowConstants, type PagesShape } from "./advance.ts";
 import { TOP_K } from "./topk.ts";
 import type { Operation } from "./way.ts";
 
@@ -24,19 +24,21 @@ const WORD = 2 ** 32;
 const LN2 = 2977044472;
 
 /**
- * best [drawn, 2 · TOP_K]: of what topk.wgsl leaves of each row, one is drawn, and left as argmax.wgsl leaves it: its id, then its logit; where the
- * largest is no finite number, that one. settings [drawn, SETTINGS] u32: see drawSettings(); rows as rows.wgsl has
- * them, all drawn from, whose positions count the draws.
+ * As ADVANCE, the tokens drawn of what TOP leaves: best [drawn, 2 · TOP_K]; where the largest is no finite number, that one. settings
+ * [drawn, SETTINGS] u32: see drawSettings(); the positions of the rows count the draws.
  */
-export const SAMPLE: Operation<{ readonly drawn: number }, "best" | "settings" | "rows"> = {
+export const SAMPLE: Operation<
+  PagesShape & { readonly drawn: number },
+  "best" | "settings" | "chosen" | "rows" | "pages"
+> = {
   name: "sample",
-  bindings: () => ["best", "settings", "rows"],
+  bindings: () => ["best", "settings", "chosen", "rows", "pages"],
   ways: [
     {
       name: "integer",
       needs: [],
-      files: () => ["sample"],
-      constants: () => ({ K: TOP_K, LN2, HEADER: ROWS_HEADER }),
+      files: () => ["pages", "next_row", "sample"],
+      constants: (shape) => ({ ...nextRowConstants(shape), K: TOP_K, LN2 }),
       grid: ({ drawn }) => [drawn],
     },
   ],

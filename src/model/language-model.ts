@@ -1,3 +1,4 @@
+import type { Penalties } from "../kernels/penalise.ts";
 import type { DrawOptions } from "../kernels/sample.ts";
 import { TOP_K } from "../kernels/topk.ts";
 import type { Sequence } from "./sequence.ts";
@@ -30,6 +31,8 @@ export interface AheadRow {
   readonly token: number;
   /** How its tokens are drawn. Default: the best ones. */
   readonly draws?: Draws | undefined;
+  /** What is changed of the logits before: all tokens of the sequence, and this one, were seen. Default: nothing. */
+  readonly penalties?: Penalties | undefined;
 }
 
 /** Tokens that the model chooses by itself, its passes running ahead of those that are read. */

@@ -19,7 +19,14 @@ import type {
   Want,
 } from "./language-model.ts";
 import { type Memory, memoryOf, type Storage } from "./memory.ts";
-import { destroyParts, type FewPass, type Parts, type Passes, type Wanted } from "./passes.ts";
+import {
+  type AheadKind,
+  destroyParts,
+  type FewPass,
+  type Parts,
+  type Passes,
+  type Wanted,
+} from "./passes.ts";
 import type { Prefill } from "./prefill.ts";
 import { countRows, drawnAmong } from "./rows.ts";
 import { RunAhead } from "./run-ahead.ts";
@@ -195,7 +202,8 @@ export class LlamaModel implements LanguageModel {
     try {
       for (const { sequence, token } of rows) this.admit(sequence, [token]);
       const { gpu, state, ring, passes, drawn } = this;
-      const kind = rows.some(({ draws }) => draws) ? "candidates" : "argmax";
+      const choice = rows.some(({ draws }) => draws) ? "candidates" : "argmax";
+      const kind: AheadKind = rows.some(({ penalties }) => penalties) ? `penalised ${choice}` : choice;
       const dispatchesAt = (position: number) => (few ?? passes.decodeAt(position)).ahead[kind];
       const parts = { gpu, state, dispatchesAt, chosen: drawn.chosen, ring, pacing: runner.pacing };
       return new RunAhead(parts, rows, most, runner.release);

@@ -4,6 +4,7 @@ import { ADVANCE } from "../kernels/advance.ts";
 import { ARGMAX } from "../kernels/argmax.ts";
 import { SPLIT_POSITIONS } from "../kernels/attention-split.ts";
 import { FEW } from "../kernels/gemv.ts";
+import { PENALISE } from "../kernels/penalise.ts";
 import { MOST_DRAWN } from "../kernels/rows.ts";
 import { SAMPLE } from "../kernels/sample.ts";
 import { TOP } from "../kernels/topk.ts";
@@ -11,7 +12,7 @@ import type { Arithmetic } from "../kernels/vector.ts";
 import { prepare } from "../kernels/way.ts";
 import type { Config } from "./config.ts";
 import { chooseDecode, type Decode } from "./decode.ts";
-import { MAX_CANDIDATES, type Want } from "./language-model.ts";
+import type { Want } from "./language-model.ts";
 import { forward, type KernelSet, record } from "./llama.ts";
 import type { Storage } from "./memory.ts";
 import { choosePrefill, type Prefill } from "./prefill.ts";
@@ -51,10 +52,13 @@ export interface Pass {
   readonly draw: Readonly<Record<Want, readonly Dispatch[]>>;
 }
 
+/** How passes of a run ahead choose their tokens: the best ones or drawn ones, with penalties or without. */
+export type AheadKind = `${"" | "penalised "}${Exclude<Want, "logits">}`;
+
 /** A pass whose rows are those that the one before it left. */
 interface RowPass extends Pass {
   /** As `draw`, leaving the rows of the next pass too. */
-  readonly ahead: Readonly<Record<"argmax" | "candidates", readonly Dispatch[]>>;
+  readonly ahead: Readonly<Record<AheadKind, readonly Dispatch[]>>;
 }
 
 /** A pass of several rows, of which it draws from all. */
@@ -153,15 +157,22 @@ export async function recordPasses(
   const chosen = { ...state, rows: state.rows.buffer };
   const choosing = async (drawn: number) => {
     const limits = { vocab: config.vocab_size, limit: tokenCount, drawn };
-    const [best, top, sample] = await Promise.all([
+    const [best, top, penalise, advance, sample] = await Promise.all([
       prepare(gpu, ARGMAX, limits),
       prepare(gpu, TOP, limits),
-      prepare(gpu, SAMPLE, { drawn }),
+      prepare(gpu, PENALISE, limits),
+      prepare(gpu, ADVANCE, state.attention),
+      prepare(gpu, SAMPLE, { ...state.attention, drawn }),
     ]);
-    return { argmax: [best(chosen)], candidates: [top(chosen)], sampled: [top(chosen), sample(chosen)] };
+    return {
+      argmax: best(chosen),
+      candidates: top(chosen),
+      penalised: penalise(chosen),
+      nextOfBest: advance(chosen),
+      nextOfDrawn: sample(chosen),
+    };
   };
-  const advancing = (stride: number) => prepare(gpu, ADVANCE, { ...state.attention, stride });
-  const [one, short, several, chooseOne, chooseSeveral, nextOfBest, nextOfSampled] = await Promise.all([
+  const [one, short, several, chooseOne, chooseSeveral] = await Promise.all([
     decoding.set === "fused"
       ? fused(gpu, config, weights, state, vectors!, decoding)
       : plain(gpu, config, weights, state, activations, 1),
@@ -171,29 +182,30 @@ export async function recordPasses(
     plain(gpu, config, weights, state, activations, state.rows.capacity, prefilling.way),
     choosing(1),
     choosing(MOST_DRAWN),
-    advancing(2),
-    advancing(2 * MAX_CANDIDATES),
   ]);
   const passOf = (set: KernelSet<GPUBuffer>, choose: typeof chooseOne): Pass => {
     const { dispatches: append, result: h } = record(forward(set, weights));
     const head = record(set.head(h)).dispatches;
     const logits = [...append, ...head];
     const draw = {
-      argmax: [...logits, ...choose.argmax],
-      candidates: [...logits, ...choose.candidates],
+      argmax: [...logits, choose.argmax],
+      candidates: [...logits, choose.candidates],
       logits,
     };
     return { set, append, head, draw };
   };
   const rowPassOf = (set: KernelSet<GPUBuffer>, choose: typeof chooseOne): RowPass => {
     const pass = passOf(set, choose);
-    return {
-      ...pass,
-      ahead: {
-        argmax: [...pass.draw.argmax, nextOfBest(chosen)],
-        candidates: [...pass.draw.logits, ...choose.sampled, nextOfSampled(chosen)],
-      },
+    const { logits } = pass.draw;
+    const best = [choose.argmax, choose.nextOfBest];
+    const drawn = [choose.candidates, choose.nextOfDrawn];
+    const ahead = {
+      argmax: [...logits, ...best],
+      candidates: [...logits, ...drawn],
+      "penalised argmax": [...logits, choose.penalised, ...best],
+      "penalised candidates": [...logits, choose.penalised, ...drawn],
     };
+    return { ...pass, ahead };
   };
   const decode = rowPassOf(one, chooseOne);
   const early = short && rowPassOf(short, chooseOne);

@@ -2,6 +2,8 @@ import { ContextOverflowError, OptionError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type Dispatch, encodeParts } from "../gpu/kernel.ts";
 import type { ReadbackRing } from "../gpu/readback-ring.ts";
+import { type Penalties, setMarks } from "../kernels/penalise.ts";
+import { MOST_DRAWN } from "../kernels/rows.ts";
 import { drawSettings, SETTINGS } from "../kernels/sample.ts";
 import type { Drawn } from "./drawn.ts";
 import type { Ahead, AheadRow, Candidates, PassPart } from "./language-model.ts";
@@ -22,6 +24,9 @@ interface RunParts {
 
 /** How the best candidate is drawn, and nothing else. */
 const GREEDY = { temperature: 1, top_k: 1, top_p: 1, min_p: 0, seed: 0 };
+
+/** Nothing is penalised. */
+const LENIENT: Penalties = { repetition_penalty: 1 };
 
 /**
  * Passes of a row each of some sequences, each of which leaves the rows of the next on the GPU: they are submitted up to the
@@ -50,15 +55,8 @@ export class RunAhead implements Ahead {
     }));
     this.most = most;
     this.onEnd = onEnd;
-    const { gpu, state } = parts;
-    if (!rows.some(({ draws }) => draws)) return;
-    const settings = new Uint32Array(SETTINGS * rows.length);
-    for (const [d, { sequence, draws }] of rows.entries()) {
-      // The pass of the row at the origin would have made draw 0.
-      const origin = sequence.length - (draws?.before ?? 0);
-      settings.set(drawSettings(draws?.options ?? GREEDY, origin), SETTINGS * d);
-    }
-    gpu.device.queue.writeBuffer(state.settings, 0, settings);
+    if (rows.some(({ draws }) => draws)) this.writeSettings(rows);
+    if (rows.some(({ penalties }) => penalties)) this.writeMarks(rows);
   }
 
   async next(goesOn = true): Promise<readonly Candidates[] | undefined> {
@@ -82,6 +80,27 @@ export class RunAhead implements Ahead {
     await this.parts.ring.drain();
     for (const { sequence } of this.rows) sequence.truncate(sequence.length);
     this.onEnd();
+  }
+
+  private writeSettings(rows: readonly AheadRow[]): void {
+    const { gpu, state } = this.parts;
+    const settings = new Uint32Array(SETTINGS * rows.length);
+    for (const [d, { sequence, draws }] of rows.entries()) {
+      // The pass of the row at the origin would have made draw 0.
+      const origin = sequence.length - (draws?.before ?? 0);
+      settings.set(drawSettings(draws?.options ?? GREEDY, origin), SETTINGS * d);
+    }
+    gpu.device.queue.writeBuffer(state.settings, 0, settings);
+  }
+
+  private writeMarks(rows: readonly AheadRow[]): void {
+    const { gpu, state } = this.parts;
+    const length = state.marks.size / 4 / MOST_DRAWN;
+    const marks = new Uint32Array(length * rows.length);
+    for (const [d, { sequence, penalties = LENIENT }] of rows.entries()) {
+      setMarks(marks.subarray(length * d, length * (d + 1)), penalties, sequence.tokens);
+    }
+    gpu.device.queue.writeBuffer(state.marks, 0, marks);
   }
 
   private submit(): void {

@@ -7,6 +7,7 @@ import {
   packedBytes,
   sequencePages,
 } from "../kernels/cache.ts";
+import { marksLength } from "../kernels/penalise.ts";
 import { ropeTable } from "../kernels/rope.ts";
 import { MOST_DRAWN, rowsBytes } from "../kernels/rows.ts";
 import { SETTINGS } from "../kernels/sample.ts";
@@ -28,6 +29,7 @@ export interface State {
   readonly best: GPUBuffer; //      of each, argmax: id and logit; top-k: MAX_CANDIDATES ids, then their logits
   readonly chosen: GPUBuffer; //    [MOST_DRAWN] of a run ahead: the id and its logit
   readonly settings: GPUBuffer; //  [MOST_DRAWN] of its draws: what drawSettings() makes
+  readonly marks: GPUBuffer; //     [MOST_DRAWN] of its penalties: what setMarks() makes
 }
 
 interface Layer {
@@ -64,6 +66,7 @@ export function stateBytes(config: Config, shape: AttentionShape, tokens: number
     best: 8 * MOST_DRAWN * MAX_CANDIDATES,
     chosen: 8 * MOST_DRAWN,
     settings: 4 * MOST_DRAWN * SETTINGS,
+    marks: 4 * MOST_DRAWN * marksLength(config.vocab_size),
     copied: 2 * packedBytes(shape, shape.page),
   };
 }
@@ -101,6 +104,7 @@ export function createState(gpu: Gpu, config: Config, attention: AttentionShape,
     best: gpu.buffer("best", bytes.best),
     chosen: gpu.buffer("chosen", bytes.chosen),
     settings: gpu.buffer("settings of the draws", bytes.settings),
+    marks: gpu.buffer("marks of the penalties", bytes.marks),
     layers,
     copied,
   };
@@ -136,9 +140,9 @@ function pageCopier(
 
 /** Releases every buffer of a state. */
 export function destroyState(state: State): void {
-  const { rows, pages, ropeTable, logits, best, chosen, settings, layers, copied } = state;
+  const { rows, pages, ropeTable, logits, best, chosen, settings, marks, layers, copied } = state;
   rows.destroy();
-  for (const buffer of [pages, ropeTable, logits, best, chosen, settings, copied]) buffer.destroy();
+  for (const buffer of [pages, ropeTable, logits, best, chosen, settings, marks, copied]) buffer.destroy();
   for (const { keys, values } of layers) {
     keys.destroy();
     values.destroy();

@@ -53,7 +53,11 @@ describe("the embedded model, its passes ahead of what is read", () => {
   async function both(...asked: Parameters<typeof hear>): Promise<[ahead: Heard[], awaited: Heard[]]> {
     const { model } = engine;
     await empty();
+    const runs = vi.spyOn(model, "ahead");
     const ahead = await hear(...asked);
+    // The first token comes out of the prompt's pass.
+    if (ahead.some(({ usage }) => usage.completion_tokens > 1)) expect(runs).toHaveBeenCalled();
+    runs.mockRestore();
     await empty();
     Object.defineProperty(model, "ahead", { value: undefined, configurable: true });
     try {
@@ -77,6 +81,7 @@ describe("the embedded model, its passes ahead of what is read", () => {
     ["of one token", { max_tokens: 1 }],
     ["of two tokens", { max_tokens: 2 }],
     ["of seven tokens", { max_tokens: 7 }],
+    ["with penalties", { repetition_penalty: 1.5, max_tokens: 30 }],
     ["up to a stop string of a letter", { stop: ["i", "我", "果"] }],
     ["up to a stop string over several tokens", { stop: [" is 1", "是Zi", "苹果 香"] }],
   ];
@@ -93,7 +98,8 @@ describe("the embedded model, its passes ahead of what is read", () => {
     ["min_p", { min_p: 0.02, top_p: 1 }],
     ["a stop string", { stop: ["i", "是", "果"] }],
     ["one token", { max_tokens: 1 }],
-    ["penalties, which the host applies", { repetition_penalty: 1.2 }],
+    ["penalties", { repetition_penalty: 1.2 }],
+    ["rewards", { repetition_penalty: 0.8, top_k: 5 }],
   ] as [string, GenerationOptions][])(
     "sampled answers with %s are those of one pass after the other",
     async (_, options) => {

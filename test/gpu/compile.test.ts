@@ -91,11 +91,12 @@ const CASES = [
   every(OPERATIONS.head, VECTORS),
   every(OPERATIONS.argmax, [{ vocab: 39424, limit: 39410, drawn: 1 }]),
   every(OPERATIONS.topk, [{ vocab: 39424, limit: 39410, drawn: 1 }]),
-  every(OPERATIONS.sample, [{ drawn: 1 }]),
+  every(OPERATIONS.penalise, [{ vocab: 39424, drawn: 1 }]),
   every(
-    OPERATIONS.advance,
-    HEADS.map((shape) => ({ ...shape, stride: 2 })),
+    OPERATIONS.sample,
+    HEADS.map((shape) => ({ ...shape, drawn: 1 })),
   ),
+  every(OPERATIONS.advance, HEADS),
 ];
 
 /** Compiles every way of an operation that each shape allows, and says how many there were, and whether any was to be. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { uniform } from "../../src/generate/random.ts";
+import { MOST_DRAWN, ROWS_HEADER } from "../../src/kernels/rows.ts";
 import { type DrawOptions, drawIndex, drawSettings, SAMPLE, weightOf } from "../../src/kernels/sample.ts";
 import { TOP_K } from "../../src/kernels/topk.ts";
 import { prepare } from "../../src/kernels/way.ts";
@@ -51,20 +52,50 @@ function bestOf(logits: readonly number[]): { ids: number[]; words: Uint32Array;
   return { ids, words, sorted };
 }
 
+/** Two sequences of four pages of 512 positions, the second's the other way round. */
+const SHAPE = { context: 2048, page: 512 };
+const PAGES = [3, 1, 0, 2, 2, 0, 1, 3];
+const POSITION = 1000;
+
+/** Runs the kernel on a row each of candidates, of the two sequences in turn: what is left for the host of each, an id and a logit. */
+async function sampled(best: readonly Uint32Array[], settings: readonly Uint32Array[]) {
+  const kernel = await prepare(gpu(), SAMPLE, { ...SHAPE, drawn: MOST_DRAWN });
+  const join = (lines: readonly Uint32Array[]) =>
+    upload(gpu(), Uint32Array.from(lines.flatMap((line) => [...line])));
+  const rows = best.map((_, d) => ({ token: 7, position: POSITION, sequence: d % 2, place: 1 }));
+  const buffers = {
+    best: join(best),
+    settings: join(settings),
+    chosen: upload(gpu(), new Uint32Array(2 * MOST_DRAWN)),
+    pages: upload(gpu(), Uint32Array.from(PAGES)),
+    rows: uploadRows(gpu(), rows, [...rows.keys()]),
+  };
+  const next = await runAndRead(gpu(), [kernel(buffers)], buffers.rows);
+  const chosen = await runAndRead(gpu(), [], buffers.chosen);
+  const left = best.map((_, d) => [chosen[2 * d]!, new Float32Array(chosen.buffer)[2 * d + 1]!]);
+  expect([...next.subarray(ROWS_HEADER)]).toEqual(
+    left.flatMap(([id], d) => {
+      const place = 512 * PAGES[4 * (d % 2) + 1]! + POSITION + 1 - 512;
+      return [id, POSITION + 1, d % 2, place];
+    }),
+  );
+  expect([...chosen.subarray(2 * best.length)].every((word) => word === 0)).toBe(true);
+  return left;
+}
+
 async function draw(logits: readonly number[], options: DrawOptions, counters: readonly number[]) {
-  const kernel = await prepare(gpu(), SAMPLE, { drawn: 1 });
   const { ids, words, sorted } = bestOf(logits);
-  const drawn: [id: number, logit: number][] = [];
-  const wanted: [id: number, logit: number][] = [];
-  for (const counter of counters) {
-    const settings = drawSettings(options, 1000 - counter);
-    const best = upload(gpu(), words);
-    const rows = uploadRows(gpu(), [{ position: 1000 }]);
-    const got = await runAndRead(gpu(), [kernel({ best, settings: upload(gpu(), settings), rows })], best);
-    drawn.push([got[0]!, new Float32Array(got.buffer)[1]!]);
-    const kept = Uint32Array.from({ length: Math.min(options.top_k, ids.length) }, (_, i) => i);
-    const index = drawIndex(sorted, kept, settings, Math.floor(uniform(options.seed, counter) * 2 ** 32));
-    wanted.push([ids[index]!, sorted[index]!]);
+  const kept = Uint32Array.from({ length: Math.min(options.top_k, ids.length) }, (_, i) => i);
+  const settings = counters.map((counter) => drawSettings(options, POSITION - counter));
+  const wanted = counters.map((counter, d) => {
+    const number = Math.floor(uniform(options.seed, counter) * 2 ** 32);
+    const index = drawIndex(sorted, kept, settings[d]!, number);
+    return [ids[index]!, sorted[index]!];
+  });
+  const best = counters.map(() => words);
+  const drawn: number[][] = [];
+  for (let d = 0; d < counters.length; d += MOST_DRAWN) {
+    drawn.push(...(await sampled(best.slice(d, d + MOST_DRAWN), settings.slice(d, d + MOST_DRAWN))));
   }
   return { drawn, wanted };
 }
@@ -84,7 +115,7 @@ describe.each(Object.entries(LOGITS))("of %s logits", (_, logits) => {
         2 ** 31,
       ]);
       expect(drawn, JSON.stringify(options)).toEqual(wanted);
-      for (const [id] of drawn) distinct.add(id);
+      for (const [id] of drawn) distinct.add(id!);
     }
     expect(distinct.size).toBeGreaterThan(1);
   });
@@ -113,17 +144,10 @@ it.each([
   [Infinity, 1, 2],
   [-Infinity, -Infinity],
 ])("sample leaves a largest logit that is %d to the host, with its id", async (...logits) => {
-  const kernel = await prepare(gpu(), SAMPLE, { drawn: 1 });
   const { words } = bestOf(logits);
-  const best = upload(gpu(), words);
-  const settings = upload(gpu(), drawSettings(PLAIN, 0));
-  const got = await runAndRead(
-    gpu(),
-    [kernel({ best, settings, rows: uploadRows(gpu(), [{ position: 3 }]) })],
-    best,
-  );
-  expect(got[0]).toBe(0);
-  expect(new Float32Array(got.buffer)[1]).toBe(logits[0]);
+  const [[id, logit]] = (await sampled([words], [drawSettings(PLAIN, 0)])) as [[number, number]];
+  expect(id).toBe(0);
+  expect(logit).toBe(logits[0]);
 });
 
 it("a weight is exp to 2^-24, and falls with the distance", () => {

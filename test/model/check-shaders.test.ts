@@ -16,7 +16,7 @@ type Name = keyof typeof OPERATIONS;
 /** By shader file, an operation whose check sees when it is wrong, and how: the least to compile of those that link with it. */
 const CASES: Readonly<Record<string, readonly [operation: Name, find: string, replace: string]>> = {
   add: ["add", "x[at] + products", "x[at] - products"],
-  advance: ["advance", "rows[row + 2u], position)", "rows[row + 2u], position + 1u)"],
+  advance: ["advance", "best[d].x, best[d].y", "best[d].y, best[d].x"],
   argmax: ["argmax", "id = i;", "id = i ^ 1u;"],
   attention_decode: ["attention", "weights[lane.index] = weight", "weights[lane.index] = 1.0"],
   attention_matrix: ["attention", "/ sum;", "* sum;"],
@@ -80,6 +80,7 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
   octet_q4: ["attentionSplit", "lift(codes >> 4u)", "lift(codes >> 3u)"],
   octet_q8: ["attentionSplit", "lift(codes.y >> 8u)", "lift(codes.y >> 7u)"],
   one_group: ["gate", "rows + half * further", "rows"],
+  next_row: ["advance", "rows[row + 2u], position)", "rows[row + 2u], position + 1u)"],
   pages: ["rope", "pages[sequence * SEQUENCE_PAGES", "pages[0u * SEQUENCE_PAGES"],
   pick: ["pick", "rows.drawn[d / 4u][d % 4u]", "rows.drawn[d / 4u][0u]"],
   product: ["linear", "Y_COLUMNS + FIRST_ROW + row", "Y_COLUMNS + FIRST_ROW + (row ^ 1u)"],
@@ -99,6 +100,7 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
   rope_mixed: ["rope", "y * cosine + x * sine", "y * cosine - x * sine"],
   round_group: ["rope", "round((y - m) * factor)", "floor((y - m) * factor)"],
   rows: ["embed", "  padding1: u32,\n", "  padding1: u32,\n  padding2: vec4u,\n"],
+  penalise: ["penalise", "logit > 0x80000000u", "logit < 0x80000000u"],
   sample: ["sample", "sum <= drawn", "2u * sum <= drawn"],
   splits: ["attentionSplit", "row.position + 1u, CONTEXT)", "row.position, CONTEXT)"],
   store_f16: ["attentionMerge", "return halves.x + halves.y;", "return halves.x;"],
@@ -193,7 +195,7 @@ describe.runIf(!rung && !limits)("the check of a kernel", () => {
     const one = await dispatchOf(gpu(), state, subject, true);
     for (const on of [gpu(), breaking(gpu(), { [file]: [find, replace] })]) {
       const few = await dispatchOf(on, state, several, true);
-      const ahead = { argmax: [], candidates: [] };
+      const ahead = { argmax: [], candidates: [], "penalised argmax": [], "penalised candidates": [] };
       const pass = { append: [], head: [few.dispatch], ahead, tokens: 2 };
       const found = await checkFew(gpu(), CONFIG, state, pass, { append: [], head: [one.dispatch] });
       expect(found.map(({ kernel, way }) => [kernel, way])).toEqual([["head", `${way}, 2 rows`]]);

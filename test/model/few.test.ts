@@ -199,7 +199,7 @@ describe("the check of a decode pass of several rows", () => {
         expect(found.filter(isWrong)).toEqual([]);
         const kernels = ["embed group", "qkv", "attention split", "attention merge", "add", "gate", "head"];
         expect(new Set(found.map(({ kernel }) => kernel))).toEqual(
-          new Set([...kernels, "sample", "advance"]),
+          new Set([...kernels, "penalise", "sample", "advance"]),
         );
         expect(new Set(found.map(({ way }) => way.endsWith(", 8 rows")))).toEqual(new Set([true]));
         // What was compiled before is not looked at again.

@@ -1,6 +1,9 @@
 import { expect, it, vi } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { BusyError, ContextOverflowError, OptionError } from "../../src/errors.ts";
+import type { Sampling } from "../../src/generate/options.ts";
+import { makeSampler } from "../../src/generate/sampler.ts";
+import type { AheadRow } from "../../src/model/language-model.ts";
 import { LlamaModel } from "../../src/model/model.ts";
 import type { Sequence } from "../../src/model/sequence.ts";
 import { uploadWeights } from "../../src/model/upload.ts";
@@ -13,9 +16,28 @@ const PROMPT = [11, 48, 85, 122, 159];
 /** Four pages of 32. */
 const CONTEXT = 128;
 
-async function withModel(depth: number, use: (model: LlamaModel) => Promise<void>): Promise<void> {
+const SAMPLING: Sampling = {
+  temperature: 1,
+  top_k: 50,
+  top_p: 1,
+  min_p: 0,
+  repetition_penalty: 1,
+  seed: 1,
+};
+
+async function withModel(
+  depth: number,
+  use: (model: LlamaModel) => Promise<void>,
+  cacheTokens = CONTEXT,
+): Promise<void> {
   const { config, open } = randomFolder({ num_hidden_layers: 2, num_key_value_heads: 2 }, 7);
-  const storage = { formatOf: () => "q8" as const, cache: "f16" as const, context: CONTEXT, chunk: 16 };
+  const storage = {
+    formatOf: () => "q8" as const,
+    cache: "f16" as const,
+    context: CONTEXT,
+    cacheTokens,
+    chunk: 16,
+  };
   const model = await LlamaModel.create(gpu(), config, { ...storage, tokenCount: 290, depth });
   try {
     await uploadWeights(gpu(), model.weights, await openCheckpoint(open));
@@ -132,6 +154,62 @@ it("stops for want of room where a pass after the other stops, not ahead of it",
     sequence.discard();
     expect(ids).toEqual(await stepByStep(model, model.open(), 38));
   }));
+
+/** What three rows are asked for: beside one another, and each alone. */
+const CHOICES: Partial<Sampling>[] = [
+  { temperature: 0, repetition_penalty: 3 },
+  {
+    temperature: 5,
+    top_k: 20,
+    seed: 3,
+    repetition_penalty: 1.4,
+    suppress_tokens: new Set([0, 1, 5, 200, 5000]),
+  },
+  { temperature: 5, top_k: 64, seed: 4 },
+  { temperature: 0, suppress_tokens: new Set([17, 99]) },
+];
+
+it.each([[CHOICES], ...CHOICES.map((one) => [[one]])])(
+  "chooses what the host would of all logits, with penalties and without: %j",
+  (choices) =>
+    withModel(
+      4,
+      async (model) => {
+        const answers = await Promise.all(
+          choices.map(async (choice) => {
+            const sampler = makeSampler({ ...SAMPLING, ...choice });
+            expect(sampler.runsAhead).toBe(true);
+            return { sampler, prompt: [...PROMPT, choice.seed ?? 9], wanted: [] as number[] };
+          }),
+        );
+        for (const { sampler, prompt, wanted } of answers) {
+          const sequence = model.open();
+          for (let next = prompt; wanted.length < 60; next = [wanted.at(-1)!]) {
+            const logits = await model.forward(sequence, next, "logits");
+            wanted.push(sampler.sample(logits, new Set([...prompt, ...wanted])));
+          }
+          sequence.discard();
+          expect(new Set(wanted).size).toBeGreaterThan(5);
+        }
+        const rows: AheadRow[] = [];
+        for (const { sampler, prompt, wanted } of answers) {
+          const sequence = model.open();
+          await model.forward(sequence, prompt, "logits");
+          const draws = sampler.draws && { options: sampler.draws, before: 1 };
+          rows.push({ sequence, token: wanted[0]!, draws, penalties: sampler.penalties });
+        }
+        const run = (await model.ahead(rows, 59))!;
+        const got = answers.map(({ wanted }) => [wanted[0]!]);
+        for (let i = 0; i < 59; i++) {
+          for (const [d, { ids }] of (await run.next())!.slice(0, rows.length).entries())
+            got[d]!.push(ids[0]!);
+        }
+        await run.end();
+        expect(got).toEqual(answers.map(({ wanted }) => wanted));
+      },
+      4 * CONTEXT,
+    ),
+);
 
 it("has the model to itself until it ends", () =>
   withModel(4, async (model) => {

@@ -61,7 +61,7 @@ export function* subjectsOf(name: Name): Generator<Subject> {
               accumulate: false,
             },
             ...{ outputs: slab?.rows, storedColumns: name === "gate" ? hidden : dim, splits: 2 },
-            ...{ dim, hidden, vocab, width: heads * headDim, limit: vocab - 1, drawn: MOST_DRAWN, stride: 2 },
+            ...{ dim, hidden, vocab, width: heads * headDim, limit: vocab - 1, drawn: MOST_DRAWN },
             ...(slab ? {} : { columns: dim }),
           };
           for (const way of operation.ways) {
@@ -125,9 +125,9 @@ export async function dispatchOf(
   const make = await prepare(gpu, operation, shape, way.name);
   const matrix = slab && makeMatrix(gpu, slab, isFilled);
   const { keys, values } = state.layers[0]!;
-  const { pages, ropeTable: table, logits, best, chosen, settings } = state;
+  const { pages, ropeTable: table, logits, best, chosen, settings, marks } = state;
   const known: Record<string, Bound> = {
-    ...{ rows: state.rows.buffer, pages, table, keys, values, logits, best, chosen, settings },
+    ...{ rows: state.rows.buffer, pages, table, keys, values, logits, best, chosen, settings, marks },
     ...(matrix ? slabBuffers(matrix.slabs[0]!) : {}),
   };
   const names = operation.bindings(shape);

@@ -146,6 +146,5 @@ function excess({ error, allowed }: Checked): number {
 
 /** All dispatches that a token at a position may need. */
 function decodeOf({ decodeAt }: Passes, position: number): readonly Dispatch[] {
-  const { draw, ahead } = decodeAt(position);
-  return [...draw.argmax, ...draw.candidates, ...ahead.argmax, ...ahead.candidates];
+  return Object.values(decodeAt(position).ahead).flat();
 }

@@ -1,11 +1,12 @@
-import { ADVANCE } from "../../kernels/advance.ts";
+import { ADVANCE, type PagesShape } from "../../kernels/advance.ts";
 import { ARGMAX, type SelectionShape } from "../../kernels/argmax.ts";
+import { marksLength, PENALISE, penaltyFactors, setMarks } from "../../kernels/penalise.ts";
 import { ROW, ROWS_HEADER } from "../../kernels/rows.ts";
 import { drawIndex, drawSettings, SAMPLE, SETTINGS } from "../../kernels/sample.ts";
 import { NO_ID, TOP, TOP_K } from "../../kernels/topk.ts";
 import { repeatedNoise } from "./numbers.ts";
 import type { Stage } from "./stage.ts";
-import { type Check, check, exactly, type Words } from "./trial.ts";
+import { type Check, check, exactly, type Trial, type Words } from "./trial.ts";
 
 /** How a token is drawn here, and the upper 32 bits of the number that the seed has for a draw. */
 export const DRAW = {
@@ -13,6 +14,9 @@ export const DRAW = {
   counter: 3,
   number: 3233806321,
 };
+
+/** How much less likely tokens are here that were seen: its inverse is no f32. */
+const PENALTY = 1.3;
 
 /** Logits [drawn, vocab] in steps, so that many are equal; those that do not count are larger, and in turns the last that does. */
 function logitsOf({ vocab, limit }: SelectionShape, stage: Stage): Float32Array<ArrayBuffer> {
@@ -58,11 +62,61 @@ function selected(shape: SelectionShape, stage: Stage, count: number) {
   return { inputs: { logits }, outputs: { best: exactly(wanted) }, allowed: 0 };
 }
 
+/** The rows of the next pass, whose d-th has the id that was chosen, and those ids with their logits' bits. */
+function nextRows(
+  { context }: PagesShape,
+  { scene }: Stage,
+  choose: (d: number) => readonly [id: number, logit: number],
+): Trial["outputs"] {
+  const before: Words = scene.rowsWords;
+  const rows = scene.rowsWords;
+  for (const d of scene.drawn.keys()) {
+    const { sequence, position } = scene.rows[d]!;
+    const place = scene.placeOf(sequence, position + 1);
+    rows.set([choose(d)[0], position + 1, sequence, place], ROWS_HEADER + ROW * d);
+  }
+  const chosen = [...scene.drawn.keys()].flatMap(choose);
+  // Behind the last position that a sequence may have no page is known.
+  const goesOn = scene.drawn.every((_, d) => scene.rows[d]!.position + 1 < context);
+  return { chosen: exactly(chosen), ...(goesOn ? { rows: exactly(rows, before) } : {}) };
+}
+
 /** How a token is chosen, and the rows of the next pass made. */
 export const DRAWING_CHECKS: readonly Check[] = [
   check(ARGMAX, (shape, _, stage) => selected(shape, stage, 1)),
   check(TOP, (shape, _, stage) => selected(shape, stage, TOP_K)),
-  check(SAMPLE, (_, __, stage) => {
+  check(PENALISE, (shape, _, stage) => {
+    const { rows, drawn } = stage.scene;
+    const logits = logitsOf({ ...shape, limit: shape.vocab }, stage);
+    const length = marksLength(shape.vocab);
+    const ids = Array.from({ length: shape.vocab }, (_, id) => id);
+    const seen = ids.filter((id) => id % 3 === 1);
+    const suppress_tokens = new Set(ids.filter((id) => id % 11 === 4));
+    const marks = new Uint32Array(length * drawn.length);
+    const after = marks.slice();
+    const [grow, shrink] = penaltyFactors(PENALTY);
+    const wanted = logits.slice();
+    for (const [d, t] of drawn.entries()) {
+      const penalties = { repetition_penalty: PENALTY, suppress_tokens };
+      const { token } = rows[t]!;
+      const lineOf = (all: Words) => all.subarray(length * d, length * (d + 1)) as Uint32Array;
+      setMarks(lineOf(marks), penalties, seen);
+      setMarks(lineOf(after), penalties, [...seen, token]);
+      for (const id of ids) {
+        const at = shape.vocab * d + id;
+        const logit = wanted[at]!;
+        if (suppress_tokens.has(id)) wanted[at] = Number.NEGATIVE_INFINITY;
+        else if (id % 3 === 1 || id === token) wanted[at] = logit * (logit < 0 ? grow! : shrink!);
+      }
+    }
+    const bits = new Uint32Array(wanted.buffer);
+    return {
+      inputs: {},
+      outputs: { logits: exactly(bits, logits), marks: exactly(after, marks) },
+      allowed: 0,
+    };
+  }),
+  check(SAMPLE, (shape, _, stage) => {
     const rows = stage.scene.drawn;
     const sorted = Float32Array.from({ length: TOP_K }, (_, i) => 9 - i / 8);
     const best = new Uint32Array(2 * TOP_K * rows.length);
@@ -78,33 +132,13 @@ export const DRAWING_CHECKS: readonly Check[] = [
     }
     const kept = Uint32Array.from({ length: DRAW.options.top_k }, (_, i) => i);
     const index = drawIndex(sorted, kept, settings, DRAW.number);
-    const wanted = best.slice();
-    for (const d of rows.keys()) {
-      wanted[2 * TOP_K * d] = 1000 * (d + 1) - index;
-      wanted.set(bitsOf([sorted[index]!]), 2 * TOP_K * d + 1);
-    }
-    return { inputs: { settings }, outputs: { best: exactly(wanted, best) }, allowed: 0 };
+    const [logit] = bitsOf([sorted[index]!]);
+    const outputs = nextRows(shape, stage, (d) => [1000 * (d + 1) - index, logit!]);
+    return { inputs: { best, settings }, outputs, allowed: 0 };
   }),
-  check(ADVANCE, ({ stride, context }, _, stage) => {
-    const { scene } = stage;
-    const best = new Uint32Array(stride * scene.drawn.length);
-    const before: Words = scene.rowsWords;
-    const rows = scene.rowsWords;
-    const chosen: number[] = [];
-    for (const d of scene.drawn.keys()) {
-      const [id, logit] = [321 + d, 77 + d];
-      best.set([id, logit], stride * d);
-      chosen.push(id, logit);
-      const { sequence, position } = scene.rows[d]!;
-      const at = ROWS_HEADER + ROW * d;
-      rows.set([id, position + 1, sequence, scene.placeOf(sequence, position + 1)], at);
-    }
-    // Behind the last position that a sequence may have no page is known.
-    const goesOn = scene.drawn.every((_, d) => scene.rows[d]!.position + 1 < context);
-    return {
-      inputs: { best },
-      outputs: { chosen: exactly(chosen), ...(goesOn ? { rows: exactly(rows, before) } : {}) },
-      allowed: 0,
-    };
+  check(ADVANCE, (shape, _, stage) => {
+    const choose = (d: number): [number, number] => [321 + d, 77 + d];
+    const best = Uint32Array.from([...stage.scene.drawn.keys()].flatMap(choose));
+    return { inputs: { best }, outputs: nextRows(shape, stage, choose), allowed: 0 };
   }),
 ];

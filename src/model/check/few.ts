@@ -2,6 +2,7 @@ import type { Gpu } from "../../gpu/device.ts";
 import type { Dispatch } from "../../gpu/kernel.ts";
 import { ADVANCE } from "../../kernels/advance.ts";
 import { cacheSlices, packedBytes } from "../../kernels/cache.ts";
+import { PENALISE } from "../../kernels/penalise.ts";
 import { SAMPLE } from "../../kernels/sample.ts";
 import type { Config } from "../config.ts";
 import { Noise } from "../noise.ts";
@@ -19,6 +20,8 @@ import type { Output, Trial, Words } from "./trial.ts";
 
 /** Rows that differ, at these positions, in turns of the first sequence and of a second: a prime, so that those of a workgroup do. */
 const POSITIONS = [300, 99, 45];
+/** How it chooses, where a prompt's pass, which is checked too, has no such kernel. */
+const OWN: ReadonlySet<string> = new Set([PENALISE, SAMPLE, ADVANCE].map(({ name }) => name));
 /** Pages of the cache that are borrowed: rows are appended to the first, and sequences are all of these. */
 const PAGES = 2;
 
@@ -70,12 +73,13 @@ export async function checkFew(
   );
   const stage = new Stage(gpu, config, state);
   stage.scene = together;
-  const drawing = [...few.ahead.argmax, ...few.ahead.candidates].flatMap((dispatch) => {
-    const check = DRAWING_CHECKS.find(({ operation }) => operation === dispatch.made?.operation);
-    const isOwn = check?.operation === SAMPLE.name || check?.operation === ADVANCE.name;
-    if (!isOwn || !isNew(dispatch)) return [];
-    return [{ dispatch, trial: check.trialOf(dispatch.made!, dispatch.buffers, stage), scene: together }];
-  });
+  const drawing = Object.values(few.ahead)
+    .flat()
+    .flatMap((dispatch) => {
+      const check = DRAWING_CHECKS.find(({ operation }) => operation === dispatch.made?.operation);
+      if (!check || !OWN.has(check.operation) || !isNew(dispatch)) return [];
+      return [{ dispatch, trial: check.trialOf(dispatch.made!, dispatch.buffers, stage), scene: together }];
+    });
   const runs = [...drawing, ...pairs.flatMap(({ dispatch, single }) => compared(dispatch, single))];
   // The cache is read before it is written to.
   runs.sort((a, b) => Number("keys" in a.trial.outputs) - Number("keys" in b.trial.outputs));
