@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { Lookup } from "../../src/generate/lookup.ts";
 import type { Sampling } from "../../src/generate/options.ts";
 import { Recovery } from "../../src/generate/recovery.ts";
@@ -88,6 +88,26 @@ test("runs ahead of what is read until there is something to copy, and again beh
   expect(Math.max(...lengths)).toBe(11);
   expect(lengths.slice(-4)).toEqual([1, 1, 1, 1]);
   expect(ahead.passes).toBeGreaterThan(25);
+});
+
+test("drafts that are wrong again and again end, by what their passes and the others take", async () => {
+  let clock = 0;
+  vi.spyOn(performance, "now").mockImplementation(() => clock);
+  // Three of the same, and then always another one.
+  const logitsAfter = ({ length }: readonly number[]) =>
+    certain(length % 4 === 0 ? 1 + length / 4 : 0, COUNT);
+  const state = schedule({
+    logitsAfter,
+    onPass() {
+      clock += state.model.passes.at(-1)!.flat().length;
+    },
+  });
+  const { passes } = await answer(state, [0, 0, 0, 0], 100, { lookup: 4 });
+  const drafted = passes.map(([part]) => part!.length > 1);
+  expect(drafted.slice(1, 21).filter(Boolean)).toHaveLength(4);
+  // They rest for 32 tokens, of which every fourth would have had a draft, and then for 64.
+  expect(drafted.filter(Boolean).length).toBeLessThan(10);
+  vi.restoreAllMocks();
 });
 
 test.each([1, 2, 5, 15])("drafts of %i that are wrong at any place change no token", async (lookup) => {

@@ -165,6 +165,36 @@ describe("more than fit", () => {
     expect(scheduler.open).toBe(0);
   });
 
+  test("who was put back, or found no room, comes before those who came later", async () => {
+    const inOrder = async (
+      scheduler: Scheduler,
+      requests: readonly Request[],
+      begun: () => void = () => {},
+    ) => {
+      const done: number[] = [];
+      const answers = requests.map((request, i) => answer(scheduler, request).then(() => done.push(i)));
+      begun();
+      await Promise.all(answers);
+      return done;
+    };
+    // The second one is put back where both have 32 positions of 64. The third, which fits beside the first, waits behind it.
+    const long = [1, 2].map((id) => asking([id, 2, 3, 4, 5, 6, 7, 8], 40));
+    const crowded = schedule({ pages: 8 }, { parallel: 2 });
+    expect(await inOrder(crowded.scheduler, [...long, asking([3], 2)])).toEqual([0, 2, 1]);
+    const { scheduler, model } = schedule({ pages: 8 }, { parallel: 1 });
+    const guest = scheduler.guests.enter();
+    const held = model.open();
+    held.reserve(56);
+    const leave = () => {
+      setTimeout(() => {
+        held.discard();
+        guest.leave();
+      }, 10);
+    };
+    const prompt = Array.from({ length: 20 }, (_, i) => i);
+    expect(await inOrder(scheduler, [asking(prompt, 2), asking([3], 2)], leave)).toEqual([0, 1]);
+  });
+
   test("a prompt for which there is no room alone has an error", async () => {
     const { scheduler } = schedule({ pages: 2 });
     const long = Array.from({ length: 20 }, (_, i) => i);
@@ -273,6 +303,28 @@ test.each([
   guest.leave();
   expect(await got).toEqual(reference(request, 9));
   expect(scheduler.open).toBe(0);
+});
+
+test("who gives way to a guest waits until it leaves, whatever room there is before", async () => {
+  const { scheduler, model } = schedule({ pages: 8 });
+  const guest = scheduler.guests.enter();
+  const request = asking([1, 2, 3], 30);
+  const ticket = scheduler.submit(request);
+  const first = await read(ticket, 2);
+  const more = read(ticket, 28);
+  const held = model.open();
+  await scheduler.run(async () => {
+    expect(scheduler.yieldOne()).toBe(true);
+    held.reserve(64);
+  });
+  held.discard();
+  const passes = model.passes.length;
+  // Between two of these, whoever may is served.
+  for (let i = 0; i < 3; i++) await scheduler.run(async () => {});
+  expect(model.passes.length).toBe(passes);
+  guest.leave();
+  expect([...first, ...(await more)]).toEqual(reference(request, 30));
+  await scheduler.close(ticket);
 });
 
 test("what needs the model for itself runs between two passes", { timeout: 10_000 }, async () => {
