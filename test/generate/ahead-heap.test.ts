@@ -7,6 +7,10 @@ import { testDeviceOptions } from "../support/gpu.ts";
 /** Tokens of a round. */
 const TOKENS = 500;
 
+/** Whatever a run ahead does besides choosing the best. */
+const OPTIONS = { temperature: 60, top_k: 64, top_p: 0.95, min_p: 0.01, seed: 3, repetition_penalty: 1.1 };
+const CHOICE = { draws: { options: OPTIONS, before: 0 }, penalties: OPTIONS };
+
 /** Objects that a round may leave, however many its tokens: the test keeps one itself, and five were never seen. */
 const OBJECTS_PER_ROUND = 5;
 
@@ -20,7 +24,7 @@ it("a thousand tokens allocate nothing that stays, on the heap or on the device"
     const readings: { objects: number; allocated: number }[] = [];
     for (let round = 0; round < 4; round++) {
       sequence.truncate(0);
-      const run = await aheadOf(model, sequence, 5, TOKENS);
+      const run = await aheadOf(model, sequence, 5, TOKENS, CHOICE);
       for (let i = 0; i < TOKENS; i++) await run.next();
       await run.end();
       expect(sequence.length).toBe(TOKENS);

@@ -146,7 +146,7 @@ it("values above the largest half are an error, and right in a cache of f32", ()
     const model = await loadModel(own, scaledValues(FAR), { chunk: CHUNK, weights: "f32", cache: "f16" });
     const options = { temperature: 1, top_k: 50, top_p: 0.85, min_p: 0, seed: 1 };
     for (const draws of [undefined, { options, before: 0 }]) {
-      const run = await aheadOf(model, model.open(), 5, 6, draws);
+      const run = await aheadOf(model, model.open(), 5, 6, { draws });
       const drawn = await run.next();
       expect(() => sampler.accept(drawn)).toThrow(LogitsError);
       await run.end();

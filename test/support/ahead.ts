@@ -1,4 +1,4 @@
-import type { Candidates, Draws } from "../../src/model/language-model.ts";
+import type { AheadRow, Candidates } from "../../src/model/language-model.ts";
 import type { LlamaModel } from "../../src/model/model.ts";
 import type { Sequence } from "../../src/model/sequence.ts";
 
@@ -8,8 +8,8 @@ export async function aheadOf(
   sequence: Sequence,
   token: number,
   most: number,
-  draws?: Draws,
+  choice: Pick<AheadRow, "draws" | "penalties"> = {},
 ): Promise<{ next(): Promise<Candidates>; end(): Promise<void> }> {
-  const run = (await model.ahead([{ sequence, token, draws }], most))!;
+  const run = (await model.ahead([{ sequence, token, ...choice }], most))!;
   return { next: async () => (await run.next())![0]!, end: () => run.end() };
 }
