@@ -227,6 +227,12 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
   const saidIn = (tab: Page) => tab.locator(".bubble, .markdown").allInnerTexts();
   const titlesIn = (tab: Page) => tab.locator(".talk span:not(.pulse)").allInnerTexts();
 
+  /** Deletes a conversation. */
+  const remove = async (title: string) => {
+    await page.getByRole("button", { name: title, exact: true }).hover();
+    await page.getByRole("button", { name: `Delete “${title}”` }).click();
+  };
+
   test("keeps both answers where two tabs ask in one conversation at once", async () => {
     await open();
     await say(page, "apples");
@@ -273,6 +279,41 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
     await page.reload();
     await page.locator(".answer").nth(1).waitFor();
     expect(await saidIn(page)).toEqual(["apples", "apples", "pears", "pears"]);
+    // Nor does it bring back what is deleted.
+    await remove("(2) apples");
+    await deaf.locator("#question").fill("plums");
+    await deaf.locator("#question").press("Enter");
+    await deaf.locator(".notice", { hasText: "Another tab has deleted “(2) apples”" }).waitFor();
+    await page.reload();
+    await expect.poll(() => titlesIn(page)).toEqual(["fruit"]);
+  });
+
+  test("ends an answer in a conversation that another tab deletes, and keeps it beside where it is wanted", async () => {
+    await open();
+    await say(page, "apples");
+    const other = await openBeside("apples");
+    await hurry(other, { delay: 60_000 });
+    await other.locator("#question").fill("pears");
+    await other.locator("#question").press("Enter");
+    await other.locator(":root[data-state=reading]").waitFor();
+    await remove("apples");
+    const notice = other.locator(".notice", { hasText: "Another tab has deleted “apples”" });
+    await notice.waitFor();
+    await answered(other);
+    expect(await saidIn(other)).toEqual([]);
+    for (const tab of [page, other]) await expect.poll(() => titlesIn(tab)).toEqual([]);
+    await page.getByRole("button", { name: "Undo" }).click();
+    await expect.poll(() => titlesIn(other)).toEqual(["apples"]);
+    await notice.getByRole("button", { name: "Keep it here" }).click();
+    for (const tab of [page, other]) await expect.poll(() => titlesIn(tab)).toEqual(["(2) apples", "apples"]);
+    expect(await saidIn(other)).toEqual(["apples", "apples", "pears"]);
+    // What was brought back is written again, by whoever has it.
+    await say(page, "plums");
+    await other.getByRole("button", { name: "apples", exact: true }).click();
+    await expect.poll(() => saidIn(other)).toEqual(["apples", "apples", "plums", "plums"]);
+    await hurry(other, { delay: 0 });
+    await say(other, "figs");
+    await expect.poll(() => titlesIn(page)).toEqual(["apples", "(2) apples"]);
   });
 
   test("says so where the disk is full, and keeps the conversation when there is room again", async () => {

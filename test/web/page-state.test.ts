@@ -85,18 +85,34 @@ describe("a conversation that two tabs have", () => {
   it("is written by whoever has read what the other wrote last", async () => {
     const { archive, talk, other } = await kept();
     other.turns.push({ id: "2", role: "assistant", content: "theirs" });
-    expect(await archive.put(other)).toBe(true);
+    expect(await archive.put(other)).toBe("written");
     talk.turns.push({ id: "3", role: "assistant", content: "ours" });
-    expect(await archive.put(talk)).toBe(false);
+    expect(await archive.put(talk)).toBe("changed");
     expect((await archive.get(talk.id))!.turns.at(-1)!.content).toBe("theirs");
-    expect(await archive.put(other)).toBe(true);
+    expect(await archive.put(other)).toBe("written");
+  });
+
+  it("stays deleted, whatever another tab still writes, until it is brought back", async () => {
+    const { archive, talk, other } = await kept();
+    await archive.delete(talk.id);
+    expect(await archive.put(other)).toBe("deleted");
+    expect(archive.list.value).toEqual([]);
+    expect(await archive.get(talk.id)).toBeUndefined();
+    await archive.add([talk]);
+    expect(await archive.put(other)).toBe("written");
+    // One that was imported too, before anything is said in it.
+    const imported = { ...newTalk(), title: "imported" };
+    await archive.add([imported]);
+    const shown = (await archive.get(imported.id))!;
+    await archive.delete(imported.id);
+    expect(await archive.put(shown)).toBe("deleted");
   });
 
   it("is called what it was renamed to, whoever writes next", async () => {
     const { archive, talk, other } = await kept();
     expect(talk.title).toBe("hello");
     await archive.rename(talk.id, " greetings ");
-    expect(await archive.put(other)).toBe(true);
+    expect(await archive.put(other)).toBe("written");
     expect(archive.list.value.map(({ title }) => title)).toEqual(["greetings"]);
     await archive.rename(talk.id, " ");
     expect((await archive.get(talk.id))!.title).toBe("hello");

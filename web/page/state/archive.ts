@@ -41,27 +41,32 @@ export class Archive {
     return this.run<Talk[]>("readonly", (store) => store.getAll());
   }
 
-  /** Conversations that nobody has yet. */
+  /** Conversations that nobody has, such as one that was deleted. */
   async add(talks: readonly Talk[]): Promise<void> {
-    for (const talk of talks) await this.change(talk.id, () => talk);
-    this.tellOf(talks);
+    // What has a version and is not there was deleted: they all have one.
+    const added = talks.map((talk) => ({ version: newId(), ...talk }));
+    for (const talk of added) await this.change(talk.id, () => talk);
+    this.tellOf(added);
   }
 
   /**
-   * Writes down what is said in a conversation. Its title is what it was renamed to, in whichever tab.
-   * @returns false, and nothing is written, where another tab has written since this one did or read it.
+   * Writes down what is said in a conversation. Its title is what it was renamed to, in whichever tab. Nothing is written where
+   * another tab has written since this one did or read it, or has deleted it.
+   * @returns what has become of it.
    */
-  async put(talk: Talk): Promise<boolean> {
+  async put(talk: Talk): Promise<"written" | "changed" | "deleted"> {
+    let found: "changed" | "deleted" = "changed";
     const written = await this.change(talk.id, (there) => {
-      if (there && there.version !== talk.version) return undefined;
+      if (!there && talk.version !== undefined) found = "deleted";
+      if (there?.version !== talk.version) return undefined;
       const { named, title } = there ?? talk;
       return { ...entitle(talk, named ? title : ""), version: newId() };
     });
-    if (!written) return false;
+    if (!written) return found;
     const { named, title, version } = written;
     Object.assign(talk, { named, title, version });
     this.tellOf([talk]);
-    return true;
+    return "written";
   }
 
   /** An empty title is that of the first question again. */

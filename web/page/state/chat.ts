@@ -46,7 +46,7 @@ export class Chat {
   private readonly archive: Archive;
   private readonly session: Session;
   private stopping = new AbortController();
-  /** Ids that are not written down again. */
+  /** Ids that are not written down again, unless they are there again. */
   private readonly deleted = new Set<string>();
   /** What could not be written down: it is here only. */
   private readonly unsaved = new WeakSet<Talk>();
@@ -60,6 +60,9 @@ export class Chat {
     archive.list.listen(new AbortController().signal, (entries) => {
       const entry = entries.find(({ id }) => id === this.talk.value.id);
       if (entry && this.isNews(entry)) void this.adopt(entry.id);
+      const { value } = this.activity;
+      for (const talk of new Set([this.talk.value, ...(value.kind === "idle" ? [] : [value.talk])]))
+        if (!entries.some(({ id }) => id === talk.id)) void this.miss(talk);
     });
   }
 
@@ -76,7 +79,9 @@ export class Chat {
     const { value } = this.activity;
     // The one that is being answered is here already, and further than the archive has it.
     const talk = value.kind !== "idle" && value.talk.id === id ? value.talk : await this.archive.get(id);
-    if (talk) this.talk.value = talk;
+    if (!talk) return;
+    this.deleted.delete(id);
+    this.talk.value = talk;
   }
 
   send(text: string): void {
@@ -118,7 +123,7 @@ export class Chat {
     return async () => {
       this.deleted.delete(id);
       if (!talk) return;
-      await this.archive.put(talk);
+      await this.archive.add([talk]);
       await this.show(id);
     };
   }
@@ -208,9 +213,40 @@ export class Chat {
     this.talk.value = Object.assign(talk, theirs, { turns });
   }
 
-  private saveAgain(talk: Talk): Promise<void> {
-    this.failure.value = undefined;
-    return this.save(talk);
+  /** Looks whether a conversation that is not in the list is not there either: the list may be older than it. */
+  private async miss(talk: Talk): Promise<void> {
+    const { id, version } = talk;
+    if (version !== undefined && !(await this.archive.get(id)) && talk.id === id) this.lose(talk);
+  }
+
+  /** Another tab has deleted it: it goes here too, its answer with it, unless the person wants it. */
+  private lose(talk: Talk): void {
+    if (this.deleted.has(talk.id)) return;
+    this.deleted.add(talk.id);
+    const { value } = this.activity;
+    if (value.kind !== "idle" && value.talk === talk) this.stop();
+    if (this.failure.value?.talk === talk) this.failure.value = undefined;
+    if (talk === this.talk.value) this.begin();
+    const keep = () => {
+      this.part(talk);
+      this.talk.value = talk;
+      void this.save(talk);
+    };
+    notify(t().deletedElsewhere(talk.title || t().untitled), { label: t().keepTalk, run: keep }, true);
+  }
+
+  /** Makes it a conversation of its own, which nobody has written yet. */
+  private part(talk: Talk): void {
+    const titles = this.archive.list.value.map(({ title }) => title);
+    Object.assign(talk, branchOf(talk, titles));
+    delete talk.version;
+  }
+
+  /** The failure is there until it is written down. */
+  private async saveAgain(talk: Talk): Promise<void> {
+    const { value } = this.failure;
+    await this.save(talk);
+    if (this.failure.value === value) this.failure.value = undefined;
   }
 
   private save(talk: Talk): Promise<void> {
@@ -218,14 +254,18 @@ export class Chat {
     return this.saving;
   }
 
-  /** Where another tab has gone on with the conversation, what was said here becomes one of its own. */
+  /**
+   * Where another tab has gone on with the conversation, what was said here becomes one of its own; where another tab has deleted
+   * it, it is written no more.
+   */
   private async write(talk: Talk): Promise<void> {
     if (this.deleted.has(talk.id)) return;
     talk.changed = Date.now();
     try {
-      if (!(await this.archive.put(talk))) {
-        const titles = this.archive.list.value.map(({ title }) => title);
-        Object.assign(talk, branchOf(talk, titles));
+      const became = await this.archive.put(talk);
+      if (became === "deleted") this.lose(talk);
+      if (became === "changed") {
+        this.part(talk);
         if (talk === this.talk.value) this.talk.value = talk;
         notify(t().branched(talk.title), undefined, true);
         await this.archive.put(talk);

@@ -82,6 +82,8 @@ export const en = {
   deleted: (title: string) => `“${title}” is deleted.`,
   branched: (title: string) =>
     `Another tab has gone on with this conversation. What is said here is kept beside it, as “${title}”.`,
+  deletedElsewhere: (title: string) => `Another tab has deleted “${title}”.`,
+  keepTalk: "Keep it here",
   importTalks: "Import",
   exportTalks: "Export all",
   imported: (count: number) =>

@@ -81,6 +81,8 @@ export const zh: Strings = {
   deleteTalk: (title) => `删除“${title}”`,
   deleted: (title) => `已删除“${title}”。`,
   branched: (title) => `另一个标签页已在这段对话里继续。这里的内容另存在旁边：“${title}”。`,
+  deletedElsewhere: (title) => `另一个标签页删除了“${title}”。`,
+  keepTalk: "在这里保留",
   importTalks: "导入",
   exportTalks: "全部导出",
   imported: (count) => `已导入 ${count} 段对话。`,

@@ -148,7 +148,11 @@ export function makeSidebar(chat: Chat, archive: Archive, close: () => void, gon
     };
     box.addEventListener("keydown", (event) => {
       if (isComposing(event)) return;
-      if (event.key === "Enter") finish(true);
+      if (event.key === "Enter") {
+        // It would press the button that has the focus then, and show another conversation than the one that is shown.
+        event.preventDefault();
+        finish(true);
+      }
       if (event.key !== "Escape") return;
       // Elsewhere it stops the answer that runs.
       event.stopPropagation();
