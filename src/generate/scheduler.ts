@@ -1,4 +1,4 @@
-import { DeviceLostError, OptionError } from "../errors.ts";
+import { ContextOverflowError, DeviceLostError, OptionError } from "../errors.ts";
 import { MOST_DRAWN } from "../kernels/rows.ts";
 import type { PassKind, PassPart, Want } from "../model/language-model.ts";
 import { runAhead } from "./ahead.ts";
@@ -267,6 +267,8 @@ export class Scheduler {
       }
       return failed !== undefined;
     } catch (error) {
+      // A pass of one token each has others give way first.
+      if (error instanceof ContextOverflowError) return false;
       this.dropAll(tickets, error);
       return true;
     } finally {

@@ -4,8 +4,7 @@ import type { Sampling } from "../../src/generate/options.ts";
 import { Recovery } from "../../src/generate/recovery.ts";
 import { makeSampler } from "../../src/generate/sampler.ts";
 import { Scheduler } from "../../src/generate/scheduler.ts";
-import type { LanguageModel } from "../../src/model/language-model.ts";
-import { certain, FakeModel, type FakeModelOptions, scatter } from "../support/model.ts";
+import { certain, FakeModel, type FakeModelOptions, runAheadOf, scatter } from "../support/model.ts";
 import { randomStream } from "../support/random.ts";
 
 const COUNT = 50;
@@ -31,29 +30,6 @@ async function answer(
 function schedule(options: Partial<FakeModelOptions> = {}) {
   const model = new FakeModel({ tokenCount: COUNT, contextLength: 200, pages: 64, ...options });
   return { model, scheduler: new Scheduler(new Recovery({ model })) };
-}
-
-/** Has a model run ahead, of one row, without a pass that is submitted before the one before it is read. */
-function runAheadOf(model: FakeModel) {
-  const counted = { passes: 0 };
-  const ahead: LanguageModel["ahead"] = async ([row]) => {
-    const { sequence } = row!;
-    const tokens = [row!.token];
-    return {
-      milliseconds: 1,
-      async next(goesOn = true) {
-        if (!goesOn) return undefined;
-        sequence.reserve(1);
-        const drawn = await model.run([{ sequence, tokens, first: 0, count: 1, drawn: 1 }], "argmax");
-        tokens[0] = drawn[0]!.ids[0]!;
-        counted.passes++;
-        return drawn;
-      },
-      async end() {},
-    };
-  };
-  Object.assign(model, { ahead });
-  return counted;
 }
 
 /** Logits of one that repeats its prompt of twenty tokens, and mistakes one now and then. */

@@ -1,6 +1,12 @@
 import type { EngineModel } from "../../src/generate/recovery.ts";
 import type { CalibrationOptions, Importance } from "../../src/model/calibrate.ts";
-import { type Candidates, MAX_CANDIDATES, type PassPart, type Want } from "../../src/model/language-model.ts";
+import {
+  type Candidates,
+  type LanguageModel,
+  MAX_CANDIDATES,
+  type PassPart,
+  type Want,
+} from "../../src/model/language-model.ts";
 import { KvCache, type Sequence } from "../../src/model/sequence.ts";
 import type { Identity, Snapshots } from "../../src/model/snapshots.ts";
 
@@ -94,6 +100,34 @@ export class FakeModel implements EngineModel {
   destroy(): void {
     this.destroyed = true;
   }
+}
+
+/**
+ * Has a model run ahead, greedily, without a pass that is submitted before the one before it is read.
+ * @returns how many passes it runs so.
+ */
+export function runAheadOf(model: FakeModel): { passes: number } {
+  const counted = { passes: 0 };
+  const ahead: LanguageModel["ahead"] = async (rows) => {
+    const tokens = rows.map(({ token }) => [token]);
+    const parts = rows.map(({ sequence }, d) => {
+      return { sequence, tokens: tokens[d]!, first: 0, count: 1, drawn: 1 };
+    });
+    return {
+      milliseconds: 1,
+      async next(goesOn = true) {
+        if (!goesOn) return undefined;
+        for (const { sequence } of rows) sequence.reserve(1);
+        const drawn = await model.run(parts, "argmax");
+        for (const [d, { ids }] of drawn.entries()) tokens[d]![0] = ids[0]!;
+        counted.passes++;
+        return drawn;
+      },
+      async end() {},
+    };
+  };
+  Object.assign(model, { ahead });
+  return counted;
 }
 
 /**
