@@ -14,6 +14,7 @@ import {
   resolveOptions,
 } from "./options.ts";
 import { type EngineModel, type PlacedModel, Recovery, type RecoveryOptions } from "./recovery.ts";
+import { withRoom } from "./room.ts";
 import { makeSampler } from "./sampler.ts";
 import { restoreConversation, saveConversation } from "./saved.ts";
 import { Scheduler, type SchedulerOptions } from "./scheduler.ts";
@@ -143,7 +144,7 @@ export class Engine<Model extends EngineModel = EngineModel> {
   }
 
   /**
-   * Raw logits of every position, as `EngineModel.logits` gives them.
+   * Raw logits of every position, as `EngineModel.score` gives them.
    * @throws OptionError, ContextOverflowError.
    */
   async *logits(tokens: readonly number[]): AsyncGenerator<Float32Array> {
@@ -159,7 +160,8 @@ export class Engine<Model extends EngineModel = EngineModel> {
     options: CalibrationOptions = {},
   ): Promise<Importance> {
     const all = Array.from(windows, (window) => this.checkIds(window));
-    const importance = await this.retried(() => this.scheduler.run(() => this.model.calibrate(all, options)));
+    const measure = (model: EngineModel) => model.calibrate(all, options);
+    const importance = await this.retried(() => withRoom(this.scheduler, all, measure, options.signal));
     this.scheduler.noteProgress();
     return importance;
   }
@@ -200,9 +202,9 @@ export class Engine<Model extends EngineModel = EngineModel> {
   }
 
   private savedParts() {
-    const { tokenizer } = this;
+    const { tokenizer, scheduler } = this;
     const { model, snapshots } = this.recovery;
-    if (snapshots) return { model, tokenizer, snapshots };
+    if (snapshots) return { model, tokenizer, snapshots, scheduler };
     throw new OptionError(
       "This engine's model has no snapshots of its KV cache: loadEngine() makes one that has.",
     );

@@ -1,5 +1,7 @@
 import { ContextOverflowError } from "../errors.ts";
+import type { Sequence } from "../model/sequence.ts";
 import { expectPlace, Guests } from "./guests.ts";
+import type { Holding } from "./holding.ts";
 import type { Recovery } from "./recovery.ts";
 import type { Ticket } from "./ticket.ts";
 
@@ -21,6 +23,10 @@ export class Places {
   private readonly onRoom: () => void;
   /** Who is to be served next comes first. */
   private readonly waiting: Ticket[] = [];
+  /** Who has room in the cache and is neither served nor a guest. */
+  private readonly holdings = new Set<Holding>();
+  /** Who waits for room and is neither. */
+  private readonly onChange = new Set<() => void>();
   /** Whether there was no room in the cache, and nobody has left it since. */
   private full = false;
   private alarm: ReturnType<typeof setTimeout> | undefined;
@@ -34,11 +40,10 @@ export class Places {
     this.parallel = parallel;
     this.queue = queue;
     this.onRoom = onRoom;
-    const onLeave = () => {
-      this.full = false;
-      onRoom();
-    };
-    this.guests = new Guests(() => this.expectOne(), onLeave);
+    this.guests = new Guests(
+      () => this.expectOne(),
+      () => this.noteRoom(),
+    );
   }
 
   /** Requests that were not closed. */
@@ -71,12 +76,15 @@ export class Places {
     while (this.waiting.length > 0) {
       if (this.full || this.served.length >= this.parallel) {
         const idle = this.served.find((ticket) => ticket.idleMilliseconds > PATIENCE);
-        if (!idle) {
+        if (idle) this.putBack(idle);
+        else if (this.full && this.reclaim(PATIENCE)) {
+          this.full = false;
+          continue;
+        } else {
           clearTimeout(this.alarm);
           this.alarm = setTimeout(this.onRoom, PATIENCE);
           return;
         }
-        this.putBack(idle);
       }
       const ticket = this.waiting.shift()!;
       const sequence = this.home.model.open(ticket.tokens);
@@ -84,7 +92,7 @@ export class Places {
         sequence.reserve(ticket.tokens.length - sequence.length);
       } catch (error) {
         sequence.release();
-        if (error instanceof ContextOverflowError && this.served.length + this.guests.count > 0) {
+        if (error instanceof ContextOverflowError && this.served.length + this.others > 0) {
           this.waiting.unshift(ticket);
           this.full = true;
           continue;
@@ -104,20 +112,66 @@ export class Places {
         ticket.sequence.reserve(1);
         return;
       } catch (error) {
-        const others = this.served.length - 1 + this.guests.count;
+        const others = this.served.length - 1 + this.others;
         if (!(error instanceof ContextOverflowError) || others === 0) this.drop(ticket, error);
         else this.putBack(this.served.at(-1)!);
       }
     }
   }
 
-  /** Makes room for a guest: who came last waits until it leaves. @returns false where nobody is served. */
+  /** Makes room for a guest, between two passes: somebody else waits until it leaves. @returns false where nobody can. */
   yieldOne(): boolean {
-    const last = this.served.at(-1);
-    if (!last) return false;
-    this.putBack(last);
-    this.full = true;
-    return true;
+    return this.displace() || this.reclaim(0);
+  }
+
+  /**
+   * Has a holding hold room for `count` tokens of a sequence of its own, if need be that of those who are served. Between two passes.
+   * @returns undefined where others than those have it.
+   * @throws ContextOverflowError where nobody has.
+   */
+  hold(holding: Holding, count: number): Sequence | undefined {
+    const { model } = this.home;
+    const held = holding.in(model);
+    if (held) return held;
+    const sequence = model.open();
+    for (;;) {
+      try {
+        sequence.reserve(count);
+        break;
+      } catch (error) {
+        // More than the context holds, no room is enough for.
+        const isFull = error instanceof ContextOverflowError && count <= model.contextLength;
+        if (isFull && this.displace()) continue;
+        sequence.release();
+        if (isFull && this.others > 0) return undefined;
+        throw error;
+      }
+    }
+    holding.take(sequence, model);
+    this.holdings.add(holding);
+    return sequence;
+  }
+
+  /** Ends a holding: what it did not release is given up. */
+  release(holding: Holding): void {
+    holding.giveUp();
+    this.holdings.delete(holding);
+    this.noteRoom();
+  }
+
+  /** Settles when there may be more room than hold() found, or the signal comes. */
+  room(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const settle = () => {
+        clearTimeout(timer);
+        this.onChange.delete(settle);
+        signal?.removeEventListener("abort", settle);
+        resolve();
+      };
+      const timer = setTimeout(settle, PATIENCE);
+      this.onChange.add(settle);
+      signal?.addEventListener("abort", settle);
+    });
   }
 
   /** Gives its place in the cache up, where what ran stays as long as there is room. */
@@ -156,6 +210,37 @@ export class Places {
   /** Ends all who wait. */
   failAll(error: unknown): void {
     for (const ticket of this.waiting.splice(0)) ticket.fail(error);
+  }
+
+  /** Who has room in the cache and cannot be put back. */
+  private get others(): number {
+    return this.guests.count + this.holdings.size;
+  }
+
+  private noteRoom(): void {
+    this.full = false;
+    this.onRoom();
+    for (const settle of [...this.onChange]) settle();
+  }
+
+  /** Puts back who came last, until somebody leaves, unless somebody else stays away. @returns false where nobody is served. */
+  private displace(): boolean {
+    if (this.reclaim(PATIENCE)) return true;
+    const last = this.served.at(-1);
+    if (!last) return false;
+    this.putBack(last);
+    this.full = true;
+    return true;
+  }
+
+  /** Takes the room of a holding that has rested for so long. @returns false where there is none. */
+  private reclaim(milliseconds: number): boolean {
+    for (const holding of this.holdings) {
+      if (!holding.canBeginAgain || holding.restedMilliseconds < milliseconds) continue;
+      holding.giveUp();
+      return this.holdings.delete(holding);
+    }
+    return false;
   }
 
   /** Takes a ticket's place; it waits for another one as soon as its reader does. */

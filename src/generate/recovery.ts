@@ -2,15 +2,16 @@ import { DeviceError, DeviceLostError } from "../errors.ts";
 import type { Loss } from "../gpu/device.ts";
 import type { CalibrationOptions, Importance } from "../model/calibrate.ts";
 import type { LanguageModel } from "../model/language-model.ts";
+import type { Sequence } from "../model/sequence.ts";
 import type { Snapshots } from "../model/snapshots.ts";
 
 /** A language model that can also be measured and released. */
 export interface EngineModel extends LanguageModel {
   /**
-   * Raw logits of every position of `tokens`, padding rows of the vocabulary included: [T, vocab_size] in runs of
-   * rows. In a sequence of its own.
+   * Runs a chunk of `tokens` behind those that the sequence holds, which has room for them: the raw logits of each, padding rows of
+   * the vocabulary included, float32 [count, vocab_size].
    */
-  logits(tokens: readonly number[]): AsyncGenerator<Float32Array>;
+  score(sequence: Sequence, tokens: readonly number[]): Promise<Float32Array>;
   /** The importance of every matrix's columns over all tokens of `windows`, each run in a sequence of its own. */
   calibrate(windows: Iterable<readonly number[]>, options?: CalibrationOptions): Promise<Importance>;
   destroy(): void;

@@ -1,13 +1,16 @@
 import { crc32, shiftCrc32 } from "../checkpoint/crc32.ts";
 import { isObject, parseObject } from "../checkpoint/json.ts";
 import type { ByteSource } from "../checkpoint/source.ts";
-import { ConversationError } from "../errors.ts";
+import { ConversationError, DeviceLostError } from "../errors.ts";
 import type { LanguageModel } from "../model/language-model.ts";
 import type { Identity, Snapshots } from "../model/snapshots.ts";
 import { show } from "../show.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { decodeUtf8 } from "../utf8.ts";
 import { checkMessage } from "./chat.ts";
+import { Holding } from "./holding.ts";
+import { inRoom } from "./room.ts";
+import type { Scheduler } from "./scheduler.ts";
 import type { Message } from "./template.ts";
 
 /**
@@ -29,11 +32,16 @@ const END = 4;
 /** Longest header that is believed and written: the ids and messages of a hundred thousand tokens take about 1 MB. */
 const HEADER_LIMIT = 8 * 1024 * 1024;
 
-/** What is saved, and where it is restored. */
+/** What is saved. */
 interface Parts {
   readonly model: LanguageModel;
   readonly tokenizer: Tokenizer;
   readonly snapshots: Snapshots;
+}
+
+/** Where it is restored. */
+interface Place extends Parts {
+  readonly scheduler: Scheduler;
 }
 
 /**
@@ -80,10 +88,10 @@ export async function* saveConversation(
 /**
  * The messages of a saved conversation, after what it held is in the cache for the prompt that goes on from them.
  * @throws ConversationError for bytes that are no such thing, are damaged or are of another model, tokenizer or cache,
- * and ContextOverflowError when there is no room for them.
+ * ContextOverflowError when there is no room for them, and DeviceLostError when another model is in the place of this one before there is room for them.
  */
-export async function restoreConversation(parts: Parts, source: ByteSource): Promise<readonly Message[]> {
-  const { model, tokenizer, snapshots } = parts;
+export async function restoreConversation(place: Place, source: ByteSource): Promise<readonly Message[]> {
+  const { model, tokenizer, snapshots, scheduler } = place;
   const { name, size } = source;
   if (size < START + END) throw damaged(name, `has ${size} bytes`);
   const start = await source.read(0, START);
@@ -112,9 +120,12 @@ export async function restoreConversation(parts: Parts, source: ByteSource): Pro
   sum.add(start);
   sum.add(bytes);
   let at = START + headerBytes;
-  const sequence = model.open();
+  const holding = new Holding(false);
   try {
-    sequence.reserve(tokens.length);
+    const sequence = await inRoom(scheduler, holding, tokens.length, async (room) => room);
+    if (scheduler.model !== model) {
+      throw new DeviceLostError(`The device was lost before there was room for the conversation in ${name}.`);
+    }
     await snapshots.write(sequence, tokens.length, async (length) => {
       const bytes = new Uint8Array(await source.read(at, length));
       sum.add(bytes);
@@ -129,7 +140,7 @@ export async function restoreConversation(parts: Parts, source: ByteSource): Pro
     sequence.release();
   } finally {
     // What was not all written, nobody finds.
-    sequence.discard();
+    scheduler.places.release(holding);
   }
   return messages;
 }

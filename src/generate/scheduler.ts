@@ -2,7 +2,6 @@ import { ContextOverflowError, DeviceLostError, OptionError } from "../errors.ts
 import { MOST_DRAWN } from "../kernels/rows.ts";
 import type { PassKind, PassPart, Want } from "../model/language-model.ts";
 import { runAhead } from "./ahead.ts";
-import type { Guests } from "./guests.ts";
 import { Places } from "./places.ts";
 import type { EngineModel, Recovery } from "./recovery.ts";
 import { shareOut } from "./share.ts";
@@ -51,7 +50,8 @@ const WANTS: readonly Want[] = ["argmax", "candidates", "logits"];
 export class Scheduler {
   private readonly home: Recovery;
   private readonly rows: number;
-  private readonly places: Places;
+  /** Who is served, and who has room in the cache besides. */
+  readonly places: Places;
   /** Those whose sequences a pass writes to just now. */
   private readonly running = new Set<Ticket>();
   private readonly closing = new Map<Ticket, () => void>();
@@ -84,11 +84,6 @@ export class Scheduler {
   /** Requests that were not closed. */
   get open(): number {
     return this.places.open;
-  }
-
-  /** For those who have sequences of their own. */
-  get guests(): Guests {
-    return this.places.guests;
   }
 
   /**
@@ -129,11 +124,6 @@ export class Scheduler {
     if (!(error instanceof DeviceLostError || this.home.isLost)) return false;
     await this.ready();
     return true;
-  }
-
-  /** For those in the midst of run() whose sequences find no room: who came last gives way. @returns false where nobody is left. */
-  yieldOne(): boolean {
-    return this.places.yieldOne();
   }
 
   /** To be called by those who have sequences of their own, when something came of them. */

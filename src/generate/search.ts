@@ -43,7 +43,7 @@ export interface Found {
 export async function searchBeams(asked: Search, over: AbortSignal): Promise<Found> {
   const { scheduler, count } = asked;
   let beams = new Beams(asked);
-  const guest = scheduler.guests.enter();
+  const guest = scheduler.places.guests.enter();
   let broken = false;
   try {
     const end = aborted(over);
@@ -205,7 +205,7 @@ class Beams {
       try {
         return take();
       } catch (error) {
-        if (!(error instanceof ContextOverflowError && this.asked.scheduler.yieldOne())) throw error;
+        if (!(error instanceof ContextOverflowError && this.asked.scheduler.places.yieldOne())) throw error;
       }
     }
   }

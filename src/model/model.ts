@@ -218,21 +218,27 @@ export class LlamaModel implements LanguageModel {
    * the vocabulary included.
    */
   async *logits(tokens: readonly number[]): AsyncGenerator<Float32Array> {
-    const { vocab_size: vocab } = this.config;
-    const { capacity } = this.state.rows;
     const sequence = this.open();
     try {
       this.admit(sequence, tokens);
-      for (let at = 0; at < tokens.length; at += capacity) {
-        const count = Math.min(capacity, tokens.length - at);
-        const logits = new Float32Array(count * vocab);
-        const part = { sequence, tokens, first: at, count, drawn: 0 };
-        await this.runner.score(part, this.passes, vocab, new Uint32Array(logits.buffer));
-        yield logits;
-      }
+      while (sequence.length < tokens.length) yield await this.score(sequence, tokens);
     } finally {
       sequence.discard();
     }
+  }
+
+  /**
+   * Runs the next chunk of `tokens` behind what the sequence holds, which has room for it: the raw logits of each, padding rows of
+   * the vocabulary included, float32 [count, vocab_size].
+   */
+  async score(sequence: Sequence, tokens: readonly number[]): Promise<Float32Array> {
+    const { vocab_size: vocab } = this.config;
+    const first = sequence.length;
+    const count = Math.min(this.state.rows.capacity, tokens.length - first);
+    const logits = new Float32Array(count * vocab);
+    const part = { sequence, tokens, first, count, drawn: 0 };
+    await this.runner.score(part, this.passes, vocab, new Uint32Array(logits.buffer));
+    return logits;
   }
 
   /**

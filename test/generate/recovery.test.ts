@@ -5,6 +5,7 @@ import { Engine } from "../../src/generate/engine.ts";
 import type { GenerationOptions } from "../../src/generate/options.ts";
 import type { PlacedModel } from "../../src/generate/recovery.ts";
 import type { Loss } from "../../src/gpu/device.ts";
+import type { Sequence } from "../../src/model/sequence.ts";
 import { collect, EOS, format, tokenizer, user } from "../support/engine.ts";
 import { FakeModel, type FakeModelOptions, fakeSnapshots, scatter } from "../support/model.ts";
 import { ToyTokenizer } from "../support/tokenizer.ts";
@@ -51,7 +52,7 @@ function losing({ lostAt = [], ranOut = false, onLost, onReopen, ...options }: L
     });
     models.push(model);
     const free = () => void freed++;
-    return { model, snapshots: fakeSnapshots(), need: "9 GB", loss: () => loss, free };
+    return { model, snapshots: fakeSnapshots({}, model), need: "9 GB", loss: () => loss, free };
   };
   const engine = new Engine({
     ...place(),
@@ -271,9 +272,9 @@ test("logits of every token come once each, from another model after a loss", as
   const whole = await rows(engine);
   let loss: Loss | undefined;
   const broken = Object.create(first!, {
-    logits: {
-      async *value(tokens: readonly number[]) {
-        for await (const row of first!.logits(tokens.slice(0, 2))) yield row;
+    score: {
+      async value(sequence: Sequence, tokens: readonly number[]) {
+        if (sequence.length < 2) return first!.score(sequence, tokens);
         loss = { error: new DeviceLostError("gone"), ranOut: false };
         throw loss.error;
       },
@@ -322,6 +323,14 @@ test("conversations are saved and restored across a loss", async () => {
   const restored = await other.engine.restore(saved);
   expect((await restored.say("cd", SEEDED).complete()).text).toBe(told[1]);
   expect(other.models.length).toBe(2);
+  // It waits for a search, whose device is lost.
+  const waiting = losing({ lostAt: [6], pages: 12 });
+  const search = { num_beams: 2, max_tokens: 20, length_penalty: 5 };
+  const found = waiting.engine.generate("a".repeat(80), search).complete();
+  while (waiting.models[0]!.passes.length < 4) await new Promise((resolve) => setTimeout(resolve));
+  expect((await waiting.engine.restore(saved)).messages).toEqual(restored.messages.slice(0, 2));
+  expect(waiting.models.length).toBe(2);
+  await found;
   expect((await conversation.say("cd", SEEDED).complete()).text).toBe(told[1]);
   expect(conversation.messages[0]).toEqual(user("ab"));
 });

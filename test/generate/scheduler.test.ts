@@ -182,7 +182,7 @@ describe("more than fit", () => {
     const crowded = schedule({ pages: 8 }, { parallel: 2 });
     expect(await inOrder(crowded.scheduler, [...long, asking([3], 2)])).toEqual([0, 2, 1]);
     const { scheduler, model } = schedule({ pages: 8 }, { parallel: 1 });
-    const guest = scheduler.guests.enter();
+    const guest = scheduler.places.guests.enter();
     const held = model.open();
     held.reserve(56);
     const leave = () => {
@@ -286,7 +286,7 @@ test.each([
   ["for their next page, from what they had", 1],
 ])("those for whom a guest leaves no room wait until it leaves, %s", { timeout: 10_000 }, async (_, free) => {
   const { scheduler, model } = schedule({ pages: 8 });
-  const guest = scheduler.guests.enter();
+  const guest = scheduler.places.guests.enter();
   await guest.turn;
   const held = model.open();
   await scheduler.run(async () => held.reserve(64 - 8 * free));
@@ -307,14 +307,14 @@ test.each([
 
 test("who gives way to a guest waits until it leaves, whatever room there is before", async () => {
   const { scheduler, model } = schedule({ pages: 8 });
-  const guest = scheduler.guests.enter();
+  const guest = scheduler.places.guests.enter();
   const request = asking([1, 2, 3], 30);
   const ticket = scheduler.submit(request);
   const first = await read(ticket, 2);
   const more = read(ticket, 28);
   const held = model.open();
   await scheduler.run(async () => {
-    expect(scheduler.yieldOne()).toBe(true);
+    expect(scheduler.places.yieldOne()).toBe(true);
     held.reserve(64);
   });
   held.discard();

@@ -33,11 +33,13 @@ export class FakeModel implements EngineModel {
   get calls(): number[][] {
     return this.passes.flat();
   }
+  /** Tokens that score() ran. */
+  scored = 0;
   destroyed = false;
   private readonly chunk: number;
   private readonly logitsAfter: (tokens: readonly number[]) => Float32Array;
   private readonly onPass: () => void;
-  private readonly cache: KvCache;
+  readonly cache: KvCache;
 
   constructor(options: FakeModelOptions) {
     this.contextLength = options.contextLength ?? 64;
@@ -62,9 +64,7 @@ export class FakeModel implements EngineModel {
   }
 
   async run(parts: readonly PassPart[], want: Want): Promise<Candidates[]> {
-    if (parts.some(({ sequence }) => sequence.cache !== this.cache)) {
-      throw new Error("A sequence is another model's.");
-    }
+    for (const { sequence } of parts) expectOwn(sequence, this);
     if (this.destroyed) throw new Error("The model was destroyed.");
     this.passes.push(parts.map(({ tokens, first, count }) => tokens.slice(first, first + count)));
     this.onPass();
@@ -77,8 +77,12 @@ export class FakeModel implements EngineModel {
     });
   }
 
-  async *logits(tokens: readonly number[]): AsyncGenerator<Float32Array> {
-    for (let count = 1; count <= tokens.length; count++) yield this.logitsAfter(tokens.slice(0, count));
+  /** A token at a time. */
+  async score(sequence: Sequence, tokens: readonly number[]): Promise<Float32Array> {
+    expectOwn(sequence, this);
+    sequence.append(tokens, sequence.length, 1);
+    this.scored++;
+    return this.logitsAfter(sequence.tokens);
   }
 
   /** Of each window how many tokens it has. */
@@ -89,9 +93,15 @@ export class FakeModel implements EngineModel {
     const importance = new Map<string, Float32Array>();
     for (const window of windows) {
       signal?.throwIfAborted();
-      this.passes.push([[...window]]);
-      this.onPass();
-      await new Promise((resolve) => setTimeout(resolve));
+      const sequence = this.open();
+      sequence.reserve(window.length);
+      try {
+        this.passes.push([[...window]]);
+        this.onPass();
+        await new Promise((resolve) => setTimeout(resolve));
+      } finally {
+        sequence.discard();
+      }
       importance.set(`window ${importance.size}`, Float32Array.of(window.length));
     }
     return importance;
@@ -100,6 +110,10 @@ export class FakeModel implements EngineModel {
   destroy(): void {
     this.destroyed = true;
   }
+}
+
+function expectOwn(sequence: Sequence, model: FakeModel): void {
+  if (sequence.cache !== model.cache) throw new Error("A sequence is another model's.");
 }
 
 /**
@@ -133,8 +147,9 @@ export function runAheadOf(model: FakeModel): { passes: number } {
 /**
  * Snapshots of a model without arithmetic: eight bytes a position, of which the first tells the token.
  * @param identity What is told besides that it is a fake.
+ * @param model Whose sequences alone may be written. Default: anybody's.
  */
-export function fakeSnapshots(identity: Identity = {}): Snapshots {
+export function fakeSnapshots(identity: Identity = {}, model?: FakeModel): Snapshots {
   const bytesOf = (token: number) => Uint8Array.of(token, 1, 2, 3, 4, 5, 6, 7);
   return {
     identify: async () => ({ fake: true, ...identity }),
@@ -143,6 +158,7 @@ export function fakeSnapshots(identity: Identity = {}): Snapshots {
       for (const token of sequence.tokens) yield bytesOf(token);
     },
     async write(sequence, positions, next) {
+      if (model) expectOwn(sequence, model);
       for (let i = 0; i < positions; i++) {
         sequence.placeOf(i);
         if ((await next(8)).length !== 8) throw new Error("too few bytes");
