@@ -82,8 +82,9 @@ export function listFusedSubjects(
       const { name, cost } = gateUp!;
       const buffers = { ...gateUp!.buffers, stored: vector(hidden) };
       const shape = { ...gateUp!.shape, storedColumns: hidden };
-      subjects.push(subjectOf(name, OPERATIONS.gate, shape, buffers, cost));
-      // What few rows change is in the product, which all kernels share.
+      // What few rows change, and each arithmetic, is in the product, which all kernels share.
+      const kind = `gate as ${arithmetic}`;
+      subjects.push(subjectOf(name, OPERATIONS.gate, shape, buffers, { ...cost, kind }));
       const few = { input: several(dim), stored: several(hidden) };
       subjects.push(
         subjectOf(
@@ -91,7 +92,7 @@ export function listFusedSubjects(
           OPERATIONS.gate,
           { ...shape, tokens: FEW_ROWS },
           { ...buffers, ...few },
-          { ...cost, flops: FEW_ROWS * cost.flops, tokens: FEW_ROWS, kind: "gate of few rows" },
+          { ...cost, flops: FEW_ROWS * cost.flops, tokens: FEW_ROWS, kind: `${kind}, few rows` },
         ),
       );
     }

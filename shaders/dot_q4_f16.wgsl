@@ -25,17 +25,17 @@ fn dotWord(word: u32, x: vec4u, sums: Sums) -> Sums {
 }
 
 // The sum of (q - 8) * h over a group. Eight products are added as halves: at most 8 * 128 * 32, which is one.
-fn dotGroup(words: vec4u, x: array<vec4u, 4>) -> f32 {
+fn dotGroup(words: vec4u, at: u32) -> f32 {
   var sums = Sums();
-  sums = dotWord(words.x, x[0], sums);
-  sums = dotWord(words.y, x[1], sums);
-  sums = dotWord(words.z, x[2], sums);
-  sums = dotWord(words.w, x[3], sums);
+  sums = dotWord(words.x, input[at], sums);
+  sums = dotWord(words.y, input[at + 1u], sums);
+  sums = dotWord(words.z, input[at + 2u], sums);
+  sums = dotWord(words.w, input[at + 3u], sums);
   let lows = vec2f(sums.low);
   let highs = vec2f(sums.high);
   return fma(highs.x + highs.y, 0.0625, lows.x + lows.y);
 }
 
 fn dotGroups(a: vec4u, b: vec4u, step: Step) -> vec2f {
-  return vec2f(fma(step.sums.x, dotGroup(a, step.first), 8.0 * step.sums.y), fma(step.sums.z, dotGroup(b, step.second), 8.0 * step.sums.w));
+  return vec2f(fma(step.sums.x, dotGroup(a, step.at), 8.0 * step.sums.y), fma(step.sums.z, dotGroup(b, step.at + 4u), 8.0 * step.sums.w));
 }

@@ -15,12 +15,12 @@ fn dotWords(first: u32, second: u32, x: vec4u, sum: vec2<f16>) -> vec2<f16> {
   return fma(bytes(b >> 8u), bitcast<vec2<f16>>(x.w), fma(bytes(b), bitcast<vec2<f16>>(x.z), four));
 }
 
-fn dotGroup(a: vec4u, b: vec4u, x: array<vec4u, 4>) -> f32 {
-  let first = vec2f(dotWords(a.z, a.w, x[1], dotWords(a.x, a.y, x[0], vec2(0.0h))));
-  let second = vec2f(dotWords(b.z, b.w, x[3], dotWords(b.x, b.y, x[2], vec2(0.0h))));
+fn dotGroup(a: vec4u, b: vec4u, at: u32) -> f32 {
+  let first = vec2f(dotWords(a.z, a.w, input[at + 1u], dotWords(a.x, a.y, input[at], vec2(0.0h))));
+  let second = vec2f(dotWords(b.z, b.w, input[at + 3u], dotWords(b.x, b.y, input[at + 2u], vec2(0.0h))));
   return (first.x + first.y) + (second.x + second.y);
 }
 
 fn dotGroups(a: vec4u, b: vec4u, c: vec4u, d: vec4u, step: Step) -> vec2f {
-  return vec2f(step.sums.x * dotGroup(a, b, step.first), step.sums.z * dotGroup(c, d, step.second));
+  return vec2f(step.sums.x * dotGroup(a, b, step.at), step.sums.z * dotGroup(c, d, step.at + 4u));
 }

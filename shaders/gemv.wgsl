@@ -1,5 +1,5 @@
 // Part: 32 rows of a slab, any 32, times the inputs of TOKENS tokens: a workgroup's share of a product. Links with an
-// input_*.wgsl, a dot_*.wgsl and a tokens_*.wgsl. A workgroup has LANES lanes: LANES_PER_ROW walk a row together, 64 columns a step
+// input_*.wgsl, a dot_*.wgsl, a sums_*.wgsl and a tokens_*.wgsl. A workgroup has LANES lanes: LANES_PER_ROW walk a row together, 64 columns a step
 // and lane, and each of them does ROWS_PER_LANE rows at once, for which it reads the inputs once.
 override LANES_PER_ROW: u32;
 override ROWS_PER_LANE: u32; // 1, 2 or 4, and at most LANES_PER_ROW: a workgroup has a lane for each of its rows
@@ -21,20 +21,7 @@ fn slotOf(lane: u32) -> u32 {
 // call with the same one. A token's sums are added in the same order whatever TOKENS is. Call it in uniform control flow only.
 fn multiply(firstToken: u32, rows: vec4u, half: u32, lane: u32) {
   let own = lane % LANES_PER_ROW;
-  let starts = array(rowStart(rows.x), rowStart(rows.y), rowStart(rows.z), rowStart(rows.w));
-  var sums: array<vec4f, TOKENS>;
-  for (var pair = own; pair < PAIRS; pair += LANES_PER_ROW) {
-    var steps: Steps;
-    for (var t = 0u; t < TOKENS; t++) {
-      steps[t] = stepOf(firstToken + t, pair);
-    }
-    for (var r = 0u; r < ROWS_PER_LANE; r++) {
-      let dots = dotPair(starts[r], pair, steps);
-      for (var t = 0u; t < TOKENS; t++) {
-        sums[t][r] += dots[t];
-      }
-    }
-  }
+  let sums = sumRows(firstToken, rows, own);
   for (var t = 0u; t < TOKENS; t++) {
     for (var r = 0u; r < ROWS_PER_LANE; r++) {
       shares[own * SHARE_STRIDE + slotOf(lane) + r] = sums[t][r];

@@ -16,18 +16,13 @@ override PAIRS = (COLUMNS + 63u) / 64u;
 override VECTOR = PAIRS * RECORD + (COLUMNS / 32u + 3u) / 4u; // of a token, behind which the next one's is
 
 struct Step {
-  first: array<vec4u, 4>,
-  second: array<vec4u, 4>,
+  at: u32,     // the record of the token
   sums: vec4f, // scale, sum, scale, sum
 }
 
 fn stepOf(token: u32, pair: u32) -> Step {
   let at = token * VECTOR + pair * RECORD;
-  return Step(
-    array(input[at], input[at + 1u], input[at + 2u], input[at + 3u]),
-    array(input[at + 4u], input[at + 5u], input[at + 6u], input[at + 7u]),
-    bitcast<vec4f>(input[at + 8u]),
-  );
+  return Step(at, bitcast<vec4f>(input[at + 8u]));
 }
 
 fn sumsOf(step: Step) -> vec2f {

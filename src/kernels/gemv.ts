@@ -72,11 +72,12 @@ export const GEMV_WAYS: readonly GemvWay[] = [
       tile: `${lanesPerRow}x${rowsPerLane}`,
       arithmetic,
       needs: ARITHMETIC_NEEDS[arithmetic],
-      files: (format: WeightFormat) => [
+      files: (format: WeightFormat, tokens: number) => [
         ...(arithmetic === "f32" ? ["columns"] : []),
         `input_${arithmetic}`,
         ...(scalesOf(format) ? [`dot_${format}`] : []),
         `dot_${format}_${arithmetic}`,
+        tokens > 1 && arithmetic !== "i8" && scalesOf(format) ? "sums_in_turn" : "sums_together",
         "gemv",
         "one_group",
       ],

@@ -38,8 +38,8 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
   dot_q8: ["head", "scale.y * groups.y", "scale.x * groups.y"],
   dot_q8_f16: [
     "head",
-    "step.sums.z * dotGroup(c, d, step.second)",
-    "step.sums.x * dotGroup(c, d, step.second)",
+    "step.sums.z * dotGroup(c, d, step.at + 4u)",
+    "step.sums.x * dotGroup(c, d, step.at + 4u)",
   ],
   dot_q8_f32: ["head", "dot(fourOf(b.w), input[x + 7u])", "dot(fourOf(b.w), input[x + 6u])"],
   dot_q8_i8: ["head", "dot4I8Packed(b.w, x[1].w)", "dot4I8Packed(b.w, x[1].z)"],
@@ -48,13 +48,13 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
   embed_group: ["embedGroup", "value * norm[column]", "1.01 * value * norm[column]"],
   few_quads: ["linearOfQuads", "select(first, later, lane >= 4u)", "first"],
   gate: ["gate", "1.0 + exp(-gate)", "1.0 + exp(gate)"],
-  gemv: ["head", "stepOf(firstToken + t, pair)", "stepOf(firstToken + t, pair ^ 1u)"],
+  gemv: ["head", "shares[i * SHARE_STRIDE + lane]", "shares[i * SHARE_STRIDE + (lane ^ 1u)]"],
   gemv_narrow: ["head", "min(member, 4u)", "min(member, 3u)"],
   gemv_narrow_f32: ["head", "octet / 8u * RECORD", "octet * 2u"],
   gemv_narrow_few: ["linearOfQuads", "r >= 2u", "r >= 3u"],
   hadamard: ["mix", "countOneBits(lane & j)", "(lane & j)"],
   head: ["head", "= products[i] *", "= products[i ^ 1u] *"],
-  input_f16: ["head", "array(input[at + 4u], input[at + 5u]", "array(input[at + 5u], input[at + 4u]"],
+  input_f16: ["head", "bitcast<vec4f>(input[at + 8u])", "bitcast<vec4f>(input[at + 8u]).zyxw"],
   input_f32: ["head", "+ group / 4u][group % 4u]", "+ group / 4u][0u]"],
   input_i8: ["head", "token * VECTOR + PAIRS * RECORD + group / 4u", "token * VECTOR + group / 4u"],
   input_norm: ["head", "sum / f32(COLUMNS)", "sum / f32(COLUMNS + 1u)"],
@@ -108,6 +108,7 @@ const CASES: Readonly<Record<string, readonly [operation: Name, find: string, re
   store_i8: ["attentionMerge", "quants.x + quants.y + quants.z + quants.w", "quants.x + quants.y + quants.z"],
   store_rounded: ["attentionMerge", "sum += fourSums[8u * lane + i]", "sum = fourSums[8u * lane + i]"],
   stored_group: ["attentionMerge", "storedTile[i] = value", "storedTile[i] = 1.01 * value"],
+  sums_together: ["head", "stepOf(firstToken + t, pair)", "stepOf(firstToken + t, pair ^ 1u)"],
   swiglu: ["swiglu", "1.0 + exp(-gate)", "1.0 + exp(gate)"],
   tile_q4: ["linearOfQuads", "words.y, words.y >> 4u", "words.x, words.y >> 4u"],
   tile_q8: ["linearOfQuads", "vec4f(scale.x, 0.0, scale.y, 0.0)", "vec4f(scale.x, 0.0, scale.x, 0.0)"],
@@ -186,7 +187,7 @@ describe.runIf(!rung && !limits)("the check of a kernel", () => {
   /** Of a pass of several rows alone. */
   it.each([
     ["i8 narrow", "few_vectors", "min(first + lane / 4u, TOKENS - 1u)", "first"],
-    ["f32 8x1", "gemv", "stepOf(firstToken + t, pair)", "stepOf(firstToken, pair)"],
+    ["f32 8x1", "sums_in_turn", "stepOf(firstToken + t, pair)", "stepOf(firstToken, pair)"],
   ])("sees that a row of several as %s is another one", async (way, file, find, replace) => {
     const subject = [...subjectsOf("head")].find((one) => one.way.name === way && one.slab!.format === "q4");
     if (!subject || !allows(gpu(), subject)) return;
