@@ -44,6 +44,8 @@ export class Ticket {
   cached = 0;
   private readonly seen: Set<number>;
   private readonly lookup: Lookup | undefined;
+  /** What may come behind so many tokens. */
+  private found: { readonly length: number; readonly ids: readonly number[] } = { length: 0, ids: [] };
   /** What it drafted for the pass that runs. */
   private drafted: readonly number[] = [];
   private readonly milliseconds: number[] = [];
@@ -68,7 +70,7 @@ export class Ticket {
 
   /** Whether it has drafts for its next pass. */
   get isDrafting(): boolean {
-    return (this.lookup?.draft(this.tokens, this.left - 1) ?? []).length > 0;
+    return this.drafts.length > 0;
   }
 
   /** Whether the reader waits for a token. */
@@ -151,6 +153,14 @@ export class Ticket {
       onPrefill?.(Math.min(this.sequence!.length, prompt.length) - this.cached, prompt.length - this.cached);
   }
 
+  /** What may come next. All tokens are looked through for it, once for each that is drawn. */
+  private get drafts(): readonly number[] {
+    const { lookup, tokens, left } = this;
+    const { length } = tokens;
+    if (lookup && this.found.length !== length) this.found = { length, ids: lookup.draft(tokens, left - 1) };
+    return this.found.ids;
+  }
+
   /** Takes a token that was drawn, and gives it to the reader if it waits for one. */
   private accept(id: number, milliseconds: number): void {
     if (this.request.sampler.usesSeen) this.seen.add(id);
@@ -169,7 +179,7 @@ export class Ticket {
     const { tokens, sequence } = this;
     this.drafted = [];
     if (sequence!.length + 1 < tokens.length) return this.part(1);
-    const drafted = this.lookup?.draft(tokens, Math.min(room, this.left - 1)) ?? [];
+    const drafted = this.drafts.slice(0, room);
     if (drafted.length === 0) return this.part(1);
     try {
       sequence!.reserve(1 + drafted.length);

@@ -56,6 +56,7 @@ test("runs ahead of what is read until there is something to copy, and again beh
   const plain = await answer(schedule({ logitsAfter }), PROMPT, 46);
   const state = schedule({ logitsAfter });
   const ahead = runAheadOf(state.model);
+  const draft = vi.spyOn(Lookup.prototype, "draft");
   const { ids, passes } = await answer(state, PROMPT, 46, { lookup: 10 });
   expect(ids).toEqual(plain.ids);
   const lengths = passes.slice(2).map((parts) => parts.flat().length);
@@ -64,6 +65,9 @@ test("runs ahead of what is read until there is something to copy, and again beh
   expect(Math.max(...lengths)).toBe(11);
   expect(lengths.slice(-4)).toEqual([1, 1, 1, 1]);
   expect(ahead.passes).toBeGreaterThan(25);
+  // Once for each pass that gives a token, whoever asks.
+  expect(draft.mock.calls.length).toBeLessThanOrEqual(passes.length);
+  draft.mockRestore();
 });
 
 test("drafts that are wrong again and again end, by what their passes and the others take", async () => {
