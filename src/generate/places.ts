@@ -7,6 +7,8 @@ import type { Ticket } from "./ticket.ts";
 
 /** Milliseconds that a reader may take for a token before somebody who waits gets its place, or its room in the cache. */
 const PATIENCE = 1000;
+/** When those are looked for: a timer may come a little early, and the next one is a second later. */
+const ALARM = PATIENCE + 5;
 
 /**
  * Who is served and who waits. Where the cache has no room for all, who came last is put back into the queue, and later run
@@ -82,7 +84,7 @@ export class Places {
           continue;
         } else {
           clearTimeout(this.alarm);
-          this.alarm = setTimeout(this.onRoom, PATIENCE);
+          this.alarm = setTimeout(this.onRoom, ALARM);
           return;
         }
       }
@@ -168,7 +170,7 @@ export class Places {
         signal?.removeEventListener("abort", settle);
         resolve();
       };
-      const timer = setTimeout(settle, PATIENCE);
+      const timer = setTimeout(settle, ALARM);
       this.onChange.add(settle);
       signal?.addEventListener("abort", settle);
     });
