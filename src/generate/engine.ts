@@ -143,10 +143,7 @@ export class Engine<Model extends EngineModel = EngineModel> {
     });
   }
 
-  /**
-   * Raw logits of every position, as `EngineModel.score` gives them.
-   * @throws OptionError, ContextOverflowError.
-   */
+  /** Raw logits of every position, as `EngineModel.score` gives them. @throws OptionError, ContextOverflowError. */
   async *logits(tokens: readonly number[]): AsyncGenerator<Float32Array> {
     yield* score(this.scheduler, this.checkIds(tokens));
   }
@@ -247,6 +244,7 @@ export class Engine<Model extends EngineModel = EngineModel> {
       onPrefill: options.onPrefill,
     };
     const { num_beams, length_penalty, early_stopping, num_return_sequences: count } = options;
+    this.scheduler.expectBeams(num_beams);
     const rules = { num_beams, length_penalty, early_stopping, count, penalties: options };
     return new GenerationStream({
       ...request,

@@ -25,9 +25,14 @@ const [SERVED, QUEUE] = [8, 64];
  */
 export function servedAtOnce(parallel: number | undefined, rows: number): number {
   if (parallel === undefined) return Math.min(SERVED, rows);
-  if (parallel <= rows) return parallel;
+  expectRows("parallel", parallel, "answer", rows);
+  return parallel;
+}
+
+function expectRows(option: string, count: number, each: string, rows: number): void {
+  if (count <= rows) return;
   throw new OptionError(
-    `parallel is ${parallel}, and each answer has a row of a pass, which has ${rows} of them; ask for at most ${rows}, or load the model with a chunk of at least ${parallel}.`,
+    `${option} is ${count}, and each ${each} has a row of a pass, which has ${rows} of them; ask for at most ${rows}, or load the model with a chunk of at least ${count}.`,
   );
 }
 
@@ -95,6 +100,11 @@ export class Scheduler {
     const ticket = new Ticket(request, this.enqueue);
     this.places.enqueue(ticket);
     return ticket;
+  }
+
+  /** @throws OptionError for more beams than a pass has rows. */
+  expectBeams(count: number): void {
+    expectRows("num_beams", count, "beam", this.rows);
   }
 
   /** Ends a request: what the reader knows stays in the cache. Settles once nothing runs for it any more. */

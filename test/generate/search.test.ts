@@ -125,6 +125,15 @@ describe("a search", () => {
     expect(model.calls.map((part) => part.length)).toEqual([PROMPT.length - 2, 2]);
   });
 
+  test("of more beams than a pass has rows is refused before anything runs", () => {
+    const { engine, model } = searching({ chunk: 4 });
+    expect(() => engine.generate(PROMPT, { num_beams: 4 })).not.toThrow();
+    expect(() => engine.generate(PROMPT, { num_beams: 5 })).toThrow(
+      "num_beams is 5, and each beam has a row of a pass, which has 4 of them; ask for at most 4, or load",
+    );
+    expect(model.passes).toEqual([]);
+  });
+
   test("of one beam is what greedy decoding gives", async () => {
     const { engine } = searching();
     const greedy = await engine.generate(PROMPT, { temperature: 0, max_tokens: 12 }).complete();
