@@ -2,9 +2,21 @@
 // dot_q4.wgsl.
 @group(0) @binding(1) var<storage, read> weight: array<vec4u>; // [rows, COLUMNS / 8]
 
-// Where a row's words begin.
-fn rowStart(row: u32) -> vec2u {
-  return vec2u(row * (COLUMNS / 8u), 0u);
+// What all of a lane's pairs have in common: nothing that is needed.
+alias Place = u32;
+
+fn placeOf(own: u32) -> Place {
+  return own;
+}
+
+fn settled(sum: f32, own: u32) -> f32 {
+  return sum;
+}
+
+// Where the words of four rows begin.
+fn startsOf(rows: vec4u) -> array<u32, 4> {
+  let words = rows * (COLUMNS / 8u);
+  return array(words.x, words.y, words.z, words.w);
 }
 
 fn dotEight(words: vec4u, at: u32) -> f32 {
@@ -12,15 +24,18 @@ fn dotEight(words: vec4u, at: u32) -> f32 {
     dot(vec4f(unpack2x16float(words.z), unpack2x16float(words.w)), input[at + 1u]);
 }
 
-// The row's columns 64 * pair to 64 * pair + 63, as far as there are any, times each step's.
-fn dotPair(start: vec2u, pair: u32, steps: Steps) -> Dots {
-  let at = start.x + 8u * pair;
+// `sums` and the row's columns 64 * pair to 64 * pair + 63, as far as there are any, times each step's.
+fn dotPair(start: u32, pair: u32, place: Place, steps: Steps, sums: Dots) -> Dots {
+  let at = start + 8u * pair;
   var dots: Dots;
   for (var i = 0u; i < min(8u, COLUMNS / 8u - 8u * pair); i++) {
     let words = weight[at + i];
     for (var t = 0u; t < TOKENS; t++) {
       dots[t] += dotEight(words, steps[t].at + 2u * i);
     }
+  }
+  for (var t = 0u; t < TOKENS; t++) {
+    dots[t] += sums[t];
   }
   return dots;
 }

@@ -26,6 +26,6 @@ fn dotGroup(words: vec4u, at: u32, xs: f32) -> f32 {
   return dotWord(words.w, at + 6u, dotWord(words.z, at + 4u, first));
 }
 
-fn dotGroups(a: vec4u, b: vec4u, step: Step) -> vec2f {
+fn dotGroups(a: vec4u, b: vec4u, place: Place, step: Step) -> vec2f {
   return vec2f(dotGroup(a, step.at, step.sums.x), dotGroup(b, step.at + 8u, step.sums.y));
 }

@@ -13,6 +13,6 @@ fn dotGroup(words: vec4u, x: array<vec4u, 2>) -> f32 {
   );
 }
 
-fn dotGroups(a: vec4u, b: vec4u, step: Step) -> vec2f {
+fn dotGroups(a: vec4u, b: vec4u, place: Place, step: Step) -> vec2f {
   return vec2f(step.sums.x * dotGroup(a, step.first), step.sums.z * dotGroup(b, step.second));
 }

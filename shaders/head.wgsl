@@ -10,10 +10,12 @@ override ROUNDS = (32u * GROUPS * TOKENS + LANES - 1u) / LANES;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let first = workgroup.x / TILES * (32u * GROUPS);
+  let own = workgroup.x / TILES * (32u * GROUPS);
+  // The last workgroup does some rows of the one before again, which it does not write, rather than read past the end.
+  let first = min(own, max(ROWS, 32u * GROUPS) - 32u * GROUPS);
   let firstToken = workgroup.x % TILES * TOKENS;
   gatherSquares(firstToken, lane);
-  // Rows past the end repeat the last one; they are not written.
+  // Where the slab has fewer rows, those past the end repeat the last one; they are not written.
   let rows = vec4u(first + slotOf(lane)) + vec4u(0u, 1u, 2u, 3u);
   let last = vec4u(ROWS - 1u);
   multiplyGroups(firstToken, min(rows, last), min(rows + 32u, last), lane);
@@ -21,7 +23,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     let i = turn * LANES + lane; // [group, token, slot]
     let token = i / 32u % TOKENS;
     let row = first + 32u * (i / (32u * TOKENS)) + i % 32u;
-    if (i < 32u * GROUPS * TOKENS && row < ROWS) {
+    if (i < 32u * GROUPS * TOKENS && row >= own && row < ROWS) {
       logits[(firstToken + token) * OUTPUTS + FIRST_ROW + row] = products[i] * inverseRms(token);
     }
   }
