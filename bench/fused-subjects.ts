@@ -31,7 +31,8 @@ export function listFusedSubjects(
   const rows: Content = { rows: 1, position: context - 1 };
   const q = { floats: heads * headDim };
   const subjects: Subject[] = [];
-  for (const arithmetic of ARITHMETICS.filter((name) => canMultiply(format, name))) {
+  const arithmetics = ARITHMETICS.filter((name) => canMultiply(format, name));
+  for (const arithmetic of arithmetics) {
     const vector = (columns: number) => ({ zeros: vectorBytes(arithmetic, columns) });
     const several = (columns: number) => ({ zeros: FEW_ROWS * vectorBytes(arithmetic, columns) });
     const matrices = matricesOf(config).map(([label, outputs, columns]) => {
@@ -46,6 +47,7 @@ export function listFusedSubjects(
         shape: { format, columns, rows: outputs, firstRow: 0, arithmetic, eps },
         buffers: { input: vector(columns), ...stored },
         cost: {
+          isOther: arithmetic !== arithmetics[0],
           tokens: 1,
           bytes: words + scales,
           flops: 2 * outputs * columns,

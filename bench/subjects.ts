@@ -48,6 +48,8 @@ export interface Subject extends Cost {
   readonly name: string;
   /** Its operation, and how the cache is stored or rows are many where that is not as usual: what a kernel is the first of. */
   readonly operation: string;
+  /** Whether it is in another arithmetic than the one that comes first. */
+  readonly isOther: boolean;
   /** Rows of the pass. */
   readonly tokens: number;
   /** Names by rising binding number. */
@@ -70,12 +72,20 @@ export function subjectOf<Shape, Binding extends string>(
     streams = [],
     cache = "f16",
     kind = operation.name + ofCache(cache),
+    isOther = false,
     ...cost
-  }: Cost & { tokens: number; streams?: readonly Stream[]; cache?: CacheFormat; kind?: string },
+  }: Cost & {
+    tokens: number;
+    streams?: readonly Stream[];
+    cache?: CacheFormat;
+    kind?: string;
+    isOther?: boolean;
+  },
 ): Subject {
   return {
     name,
     operation: kind,
+    isOther,
     tokens,
     ...cost,
     bindings: operation.bindings(shape),

@@ -5,7 +5,7 @@ export type Vendor = "amd" | "nvidia";
 
 /**
  * All kernels; of each operation the first, of one row where it can, and products and attention of several; or of those
- * the ones that stream, in their best way.
+ * the ones that stream, in the arithmetic that comes first and their best way.
  */
 export const SELECTIONS = ["all", "first", "streaming"] as const;
 export type Selection = (typeof SELECTIONS)[number];
