@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { readOrEmpty } from "./files.mjs";
 import { lastLines, SetupError, say } from "./report.mjs";
@@ -65,6 +65,7 @@ export function ensureBuild(root) {
     if (status === 0) continue;
     throw new SetupError(`The TypeScript sources do not compile:\n${lastLines(stdout + stderr, 30)}`);
   }
-  mkdirSync(join(root, "dist"), { recursive: true });
+  // npx makes it executable once, when it first finds the checkout, and not again after another build.
+  chmodSync(join(root, "dist", "node", "cli.js"), 0o755);
   writeFileSync(stamp, sources);
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, existsSync, openSync } from "node:fs";
+import { accessSync, closeSync, constants, existsSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { packageRoot } from "../../node/host.ts";
@@ -47,6 +47,11 @@ describe("the executable", () => {
       expect(shown).not.toContain("artificially reduced");
     },
   );
+
+  test.skipIf(process.platform === "win32")("may be executed after every build: npx sees to it once", () => {
+    accessSync(EXECUTABLE, constants.X_OK);
+    expect(readFileSync(EXECUTABLE, "utf8")).toMatch(/^#!\/usr\/bin\/env node\n/);
+  });
 
   test("answers from any folder and ends by itself", async () => {
     const { child, output } = start("chat", "你好", "--temperature", "0");
