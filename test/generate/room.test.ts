@@ -148,6 +148,21 @@ describe("a reader of logits that stays away", () => {
     expect([...read, ...(await idsOf(reader))]).toEqual(await idsOf(crowded(8).engine.logits(ids)));
   });
 
+  test("gives way to another reader before an answer does", { timeout: 10_000 }, async () => {
+    // Eight pages for each reader, and what the answer has, whose tokens run once.
+    const { engine, model } = crowded(14);
+    const reader = engine.logits(IDS);
+    const read = [await next(reader)];
+    const rest = await begun(engine, "hi", 34);
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    const before = model.passes.flat(2).length;
+    const whole = await idsOf(engine.logits(IDS));
+    expect(await rest()).toBe(REPLY);
+    // Put back, it would run its prompt and what it has said again.
+    expect(model.passes.flat(2).length - before).toBeLessThan(REPLY.length);
+    expect([...read, ...(await idsOf(reader))]).toEqual(whole);
+  });
+
   test("that leaves gives its room back", async () => {
     const { engine, model } = crowded(8);
     for await (const _ of engine.logits(IDS)) break;
