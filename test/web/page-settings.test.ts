@@ -143,6 +143,8 @@ describe.skipIf(!hasBrowser)("the page's settings and figures, in Chromium", () 
     await page.locator("#question").fill("long");
     await page.locator("#question").press("Enter");
     await page.locator("#status", { hasText: /^Reading: \d+ of 4 tokens/ }).waitFor();
+    // Long enough for a rate of this page's own: a point of a curve is 200 ms.
+    await page.waitForTimeout(250);
     await hurry(page, { delay: 100 });
     const [decode, prefill] = [panel.locator(".rate").first(), panel.locator(".rate").nth(1)];
     // Ten pieces a second, beside others on a busy machine.

@@ -51,10 +51,10 @@ export function makePanel(
   chat.latest.listen(gone, (result) => {
     if (!result) return;
     const { decode_tokens_per_second, prefill_tokens_per_second, time_to_first_token_ms } = result.timings;
+    draw();
     // What the engine has measured takes the place of what was counted here.
     decode.show(decode_tokens_per_second);
     prefill.show(prefill_tokens_per_second);
-    prefill.draw();
     const cached = result.usage.cached_tokens;
     first.textContent =
       time_to_first_token_ms === null ? "" : t().firstToken(number(time_to_first_token_ms), number(cached));
