@@ -42,7 +42,7 @@ describe.skipIf(!hasBrowser)("a conversation between Node and Chromium", () => {
     // What the page runs is text, so that Vitest does not put names of its own into it.
     const talk = `(async ({ question, options, sources }) => {
       const { loadEngine } = await import(sources + "web/index.ts");
-      const engine = await loadEngine("models/ziya-tiny/", { decode: "plain" });
+      const engine = await loadEngine("models/ziya-tiny/", { decode: "f32 4x2", chunk: 32 });
       const conversation = await engine.restore(await (await fetch("saved")).blob());
       const { text, usage } = await conversation.say(question, options).complete();
       const bytes = new Uint8Array(await (await conversation.save()).arrayBuffer());

@@ -43,6 +43,7 @@ describe.skipIf(!hasBrowser)("a device that is lost in Chromium", () => {
         rung: "core",
         context: 32,
         chunk: 1,
+        decode: "f32 4x2",
         check: false,
         onDeviceLost(error, recovered) {
           const told = recovered.then(

@@ -132,7 +132,7 @@ describe.skipIf(!hasBrowser)("a page and its engine", () => {
     await run(`
       ${SMALL}
       globalThis.ziya = await import(${JSON.stringify(sources.server.address("web/index.ts"))});
-      globalThis.engine = await ziya.loadEngine({ files }, { decode: "plain" });
+      globalThis.engine = await ziya.loadEngine({ files }, { decode: "f32 4x2", chunk: 32 });
       globalThis.counts = () => new Promise((resolve) => {
         const channel = new BroadcastChannel("counts");
         channel.onmessage = ({ data }) => { channel.close(); resolve(data); };
