@@ -3,10 +3,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { createServer } from "vite";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { packageRoot } from "../../node/host.ts";
 import { SLOW_ON_SWIFTSHADER } from "./gpu.ts";
+import { type SourceServer, serveSources } from "./sources.ts";
 
 const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
 
@@ -49,47 +48,6 @@ export async function launchProfile(): Promise<BrowserContext> {
   return context;
 }
 
-/** The sources, for pages that import modules of web/ and src/ as they are. */
-export interface SourceServer {
-  /** A page without anything in it, of the sources' origin. */
-  readonly blank: string;
-  /** The address of a file of the checkout, by its path from the root. */
-  address(path: string): string;
-  close(): Promise<void>;
-}
-
-/** Serves the checkout's TypeScript as JavaScript, workers too. */
-export async function serveSources(): Promise<SourceServer> {
-  const folder = await mkdtemp(join(tmpdir(), "ziya-sources-"));
-  const server = await createServer({
-    configFile: join(packageRoot, "vite.config.ts"),
-    logLevel: "warn",
-    cacheDir: join(folder, "vite"),
-    server: { host: "127.0.0.1", port: 0, hmr: false, watch: null },
-    plugins: [
-      {
-        name: "blank page",
-        configureServer({ middlewares }) {
-          middlewares.use("/blank", (_, response) => {
-            response.setHeader("content-type", "text/html");
-            response.end("<!doctype html><title>blank</title>");
-          });
-        },
-      },
-    ],
-  });
-  await server.listen();
-  const origin = server.resolvedUrls!.local[0]!;
-  return {
-    blank: `${origin}blank`,
-    address: (path) => `${origin}@fs${packageRoot}/${path}`,
-    async close() {
-      await server.close();
-      await rm(folder, { recursive: true });
-    },
-  };
-}
-
 /** A browser and a server of the sources, for the tests of a suite. */
 export function useSources(): { readonly browser: Browser; readonly server: SourceServer } {
   let browser: Browser | undefined;
@@ -116,6 +74,6 @@ export function useSources(): { readonly browser: Browser; readonly server: Sour
 export async function beforeWorkers(page: Page, code: string): Promise<void> {
   await page.route(/\/worker[^/]*\.[jt]s(\?|$)/, async (route) => {
     const response = await route.fetch();
-    await route.fulfill({ response, body: `${code};\n${await response.text()}` });
+    await route.fulfill({ response, body: `{ ${code} }\n${await response.text()}` });
   });
 }

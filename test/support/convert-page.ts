@@ -1,6 +1,6 @@
 import type { BrowserContext, Page } from "playwright-core";
-import type { SourceServer } from "./browser.ts";
 import type { Asked, Told } from "./convert-worker.ts";
+import type { SourceServer } from "./sources.ts";
 
 /** What a conversion has come to; held in the page. */
 export interface Conversion {

@@ -2,25 +2,17 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { extname, join } from "node:path";
+import { join } from "node:path";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { build, type Plugin } from "vite";
 import { afterAll, afterEach, beforeAll, vi } from "vitest";
 import { packageRoot } from "../../node/host.ts";
 import { launchBrowser } from "./browser.ts";
 import type { Fake } from "./fake-engine.ts";
+import { sendFile } from "./static.ts";
 
 /** Where the page lies on its server: never at the root, so that an address that is not relative fails. */
 const FOLDER = "/some/folder/";
-
-const TYPES: Readonly<Record<string, string>> = {
-  ".html": "text/html",
-  ".js": "text/javascript",
-  ".css": "text/css",
-  ".svg": "image/svg+xml",
-  ".json": "application/json",
-  ".webmanifest": "application/manifest+json",
-};
 
 /** The page as it is built, on a server of static files. */
 export interface BuiltPage {
@@ -79,24 +71,7 @@ export async function buildPage(engine: "real" | "fake"): Promise<BuiltPage> {
       response.writeHead(404).end();
       return;
     }
-    const head = {
-      "content-type": TYPES[extname(name)] ?? "application/octet-stream",
-      "accept-ranges": "bytes",
-    };
-    const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
-    if (first === undefined) {
-      response.writeHead(200, { ...head, "content-length": bytes.length }).end(bytes);
-      return;
-    }
-    const end = Math.min(last ? Number(last) : Number.POSITIVE_INFINITY, bytes.length - 1);
-    const part = bytes.subarray(Number(first), end + 1);
-    response
-      .writeHead(206, {
-        ...head,
-        "content-length": part.length,
-        "content-range": `bytes ${first}-${end}/${bytes.length}`,
-      })
-      .end(part);
+    sendFile(request, response, name, bytes);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
