@@ -56,6 +56,7 @@ export class Gpu {
   private readonly buffers: Buffers;
   private failure: Loss | undefined;
   private released = false;
+  private lost = false;
   /** Of the guarded work that runs: the first buffer that found no room. */
   private shortage: string | undefined;
   private guards = 0;
@@ -79,6 +80,7 @@ export class Gpu {
     );
     device.addEventListener("uncapturederror", this.note);
     void device.lost.then(({ message }) => {
+      this.lost = true;
       const ranOut = OUT_OF_MEMORY.test(message);
       const found = `The GPU device of ${describeAdapter(this.info)} was lost (${firstLine(message) || "no reason given"}); load the model again.`;
       this.failure ??= { error: new DeviceLostError(ranOut ? this.outOfMemory(message) : found), ranOut };
@@ -225,7 +227,8 @@ export class Gpu {
     // Dawn keeps the device, and all that listeners know of, as long as it has one.
     this.device.removeEventListener("uncapturederror", this.note);
     this.made.clear();
-    this.device.destroy();
+    // Nothing is left of a lost one; Dawn may end the process where it is destroyed once more.
+    if (!this.lost) this.device.destroy();
   }
 
   private noteShortage(shortage: string): void {

@@ -168,6 +168,19 @@ describe("errors of the device", () => {
     expect(() => gpu.check()).toThrow("was released");
   });
 
+  it("that it is lost by leave nothing to destroy, those before that do", async () => {
+    for (const isLost of [true, false]) {
+      const gpu = await openDevice(host);
+      if (isLost) gpu.device.destroy();
+      else gpu.device.createBuffer({ size: 16, usage: 0xffff });
+      await (isLost ? gpu.device.lost : gpu.device.queue.onSubmittedWorkDone());
+      expect(() => gpu.check()).toThrow(isLost ? "was lost" : "reported an error");
+      const destroy = vi.spyOn(gpu.device, "destroy");
+      gpu.destroy();
+      expect(destroy).toHaveBeenCalledTimes(isLost ? 0 : 1);
+    }
+  });
+
   it("that happen while loading are thrown by what loads", async () => {
     const gpu = await openDevice(host);
     const work = gpu.guarded("Loading", async () => gpu.device.createBuffer({ size: 16, usage: 0xffff }));
