@@ -27,8 +27,9 @@ const CODECS: Readonly<Record<WeightFormat, Codec>> = {
 
 /**
  * Rows of float32 [count, columns], row-major, in the layout of `format`.
- * @param importance [2, columns]: the mean square and the mean of what each column is multiplied with. q4 chooses its
- * scales and levels by it, the wider formats have no need to. Default: all columns are alike.
+ * @param importance [1 + directions, columns]: the mean square of what each column is multiplied with, the mean, and any
+ * number of other directions, see Importance. q4 chooses its scales and levels by it, the wider formats have no need to.
+ * Default: all columns are alike.
  * @param place Where the rows are, for messages.
  * @throws CheckpointError when a weight is not finite or is too large for the format's half-precision numbers; OptionError
  * when `columns` is no multiple of 32, the rows are not whole, or `importance` is not as columnCosts() wants it.

@@ -11,8 +11,8 @@ const SIX_BITS = 63;
 
 /**
  * Weights, whole rows of `columns` of them, as 4-bit words and blocks of scales and minima: see `PackedRows`. They are
- * chosen for a small cost of errors, scales and minima by fitBlock(), and levels so that a row's errors cancel out where
- * inputs have a mean: each run of weights makes up for what the runs before it left of Σ mean · error.
+ * chosen for a small cost of errors, scales and minima by fitBlock(), and levels so that a row's errors cancel out in the
+ * directions that inputs have: each run of weights makes up for what the runs before it left of Σ direction · error.
  * @returns the index of the first weight of a block that has one that is not finite or too large, or -1.
  */
 export function packQ4(
@@ -23,15 +23,16 @@ export function packQ4(
   scales: Uint32Array,
 ): number {
   let block = 0;
+  const left = new Float64Array(costs.count); // Σ direction · error of the row so far
   for (let row = 0; row < rows.length; row += columns) {
-    let left = 0; // Σ mean · error of the row so far
+    left.fill(0);
     for (let column = 0; column < columns; column += BLOCK, block += BLOCK_U32S) {
       const count = Math.min(BLOCK, columns - column);
       const fit = fitBlock(rows, row + column, costs.spread, column, count);
       if (!fit) return row + column;
       writeScales(fit, count / GROUP_SIZE, scales, block);
       for (let group = 0; group < count / GROUP_SIZE; group++) {
-        left = writeLevels(fit, group, rows, row, column + group * GROUP_SIZE, costs, left, words);
+        writeLevels(fit, group, rows, row, column + group * GROUP_SIZE, costs, left, words);
       }
     }
   }
@@ -59,33 +60,51 @@ function writeScales(fit: BlockFit, groups: number, target: Uint32Array, at: num
   target[at + 3] = oddScales;
 }
 
-/** Writes the levels of a group from a column of a row on. @returns what is left then, see packQ4(). */
+/** Writes the levels of a group from a column of a row on, and keeps what is left then, see packQ4(). */
 function writeLevels(
   fit: BlockFit,
   group: number,
   rows: Float32Array,
   row: number,
   column: number,
-  { mean, pull }: Costs,
-  before: number,
+  { count, directions, pull }: Costs,
+  left: Float64Array,
   words: Uint32Array,
-): number {
+): void {
   const scale = fromHalf(fit.d) * fit.scales[group]!;
   const minimum = fromHalf(fit.dmin) * fit.minima[group]!;
   // Without a scale there is one level.
   const inverse = scale > 0 ? 1 / scale : 0;
   const offset = scale > 0 ? minimum * inverse + 0.5 : 0;
-  let left = before;
+  // Eight weights in variables of their own: an array of them would take half as long again.
   for (let k = column, at = row + column; k < column + GROUP_SIZE; k += RUN, at += RUN) {
-    // Without a loop inside, which would take half as long again.
-    const level0 = nearestLevel((rows[at]! - left * pull[k]!) * inverse + offset);
-    const level1 = nearestLevel((rows[at + 1]! - left * pull[k + 1]!) * inverse + offset);
-    const level2 = nearestLevel((rows[at + 2]! - left * pull[k + 2]!) * inverse + offset);
-    const level3 = nearestLevel((rows[at + 3]! - left * pull[k + 3]!) * inverse + offset);
-    const level4 = nearestLevel((rows[at + 4]! - left * pull[k + 4]!) * inverse + offset);
-    const level5 = nearestLevel((rows[at + 5]! - left * pull[k + 5]!) * inverse + offset);
-    const level6 = nearestLevel((rows[at + 6]! - left * pull[k + 6]!) * inverse + offset);
-    const level7 = nearestLevel((rows[at + 7]! - left * pull[k + 7]!) * inverse + offset);
+    let wanted0 = rows[at]!;
+    let wanted1 = rows[at + 1]!;
+    let wanted2 = rows[at + 2]!;
+    let wanted3 = rows[at + 3]!;
+    let wanted4 = rows[at + 4]!;
+    let wanted5 = rows[at + 5]!;
+    let wanted6 = rows[at + 6]!;
+    let wanted7 = rows[at + 7]!;
+    for (let i = 0, p = k * count; i < count; i++, p += RUN) {
+      const v = left[i]!;
+      wanted0 -= v * pull[p]!;
+      wanted1 -= v * pull[p + 1]!;
+      wanted2 -= v * pull[p + 2]!;
+      wanted3 -= v * pull[p + 3]!;
+      wanted4 -= v * pull[p + 4]!;
+      wanted5 -= v * pull[p + 5]!;
+      wanted6 -= v * pull[p + 6]!;
+      wanted7 -= v * pull[p + 7]!;
+    }
+    const level0 = nearestLevel(wanted0 * inverse + offset);
+    const level1 = nearestLevel(wanted1 * inverse + offset);
+    const level2 = nearestLevel(wanted2 * inverse + offset);
+    const level3 = nearestLevel(wanted3 * inverse + offset);
+    const level4 = nearestLevel(wanted4 * inverse + offset);
+    const level5 = nearestLevel(wanted5 * inverse + offset);
+    const level6 = nearestLevel(wanted6 * inverse + offset);
+    const level7 = nearestLevel(wanted7 * inverse + offset);
     words[at >>> 3] =
       level0 |
       (level1 << 8) |
@@ -95,17 +114,26 @@ function writeLevels(
       (level5 << 12) |
       (level6 << 20) |
       (level7 << 28);
-    left +=
-      mean[k]! * (scale * level0 - minimum - rows[at]!) +
-      mean[k + 1]! * (scale * level1 - minimum - rows[at + 1]!) +
-      mean[k + 2]! * (scale * level2 - minimum - rows[at + 2]!) +
-      mean[k + 3]! * (scale * level3 - minimum - rows[at + 3]!) +
-      mean[k + 4]! * (scale * level4 - minimum - rows[at + 4]!) +
-      mean[k + 5]! * (scale * level5 - minimum - rows[at + 5]!) +
-      mean[k + 6]! * (scale * level6 - minimum - rows[at + 6]!) +
-      mean[k + 7]! * (scale * level7 - minimum - rows[at + 7]!);
+    const error0 = scale * level0 - minimum - rows[at]!;
+    const error1 = scale * level1 - minimum - rows[at + 1]!;
+    const error2 = scale * level2 - minimum - rows[at + 2]!;
+    const error3 = scale * level3 - minimum - rows[at + 3]!;
+    const error4 = scale * level4 - minimum - rows[at + 4]!;
+    const error5 = scale * level5 - minimum - rows[at + 5]!;
+    const error6 = scale * level6 - minimum - rows[at + 6]!;
+    const error7 = scale * level7 - minimum - rows[at + 7]!;
+    for (let i = 0, p = k * count; i < count; i++, p += RUN) {
+      left[i]! +=
+        error0 * directions[p]! +
+        error1 * directions[p + 1]! +
+        error2 * directions[p + 2]! +
+        error3 * directions[p + 3]! +
+        (error4 * directions[p + 4]! +
+          error5 * directions[p + 5]! +
+          error6 * directions[p + 6]! +
+          error7 * directions[p + 7]!);
+    }
   }
-  return left;
 }
 
 /** The float32 weights that words and scales stand for. Their products have at most 21 bits, so float32 rounds once. */

@@ -192,9 +192,15 @@ describe("refusals", () => {
 
   test.each([
     [new Float32Array(127).fill(1), "these are 127 numbers, of which the first 64 have the sum 64"],
+    [new Float32Array(64).fill(1), "these are 64 numbers, of which the first 64 have the sum 64"],
+    [new Float32Array(160).fill(1), "these are 160 numbers"],
     [new Float32Array(128).fill(-1), "128 numbers, of which the first 64 have the sum -64"],
     [new Float32Array(128).fill(Number.POSITIVE_INFINITY), "the first 64 have the sum Infinity"],
     [new Float32Array(128).fill(Number.NaN, 127), "the first 64 have the sum 0"],
+    [
+      new Float32Array(256).fill(Number.POSITIVE_INFINITY, 255),
+      "256 numbers, of which the first 64 have the sum 0",
+    ],
   ])("importance that is no importance %#", (importance, message) => {
     expect(() => packRows("q4", new Float32Array(64), 64, importance)).toThrow(message);
   });
