@@ -5,6 +5,7 @@ import { Losses, release } from "../generate/recovery.ts";
 import type { DeviceOptions } from "../gpu/device.ts";
 import type { Host } from "../host.ts";
 import type { Importance } from "../model/calibrate.ts";
+import { PRINCIPAL } from "../model/directions.ts";
 import { loadCheckpoint } from "../model/load-model.ts";
 import type { WeightFormat } from "../stored.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -147,36 +148,46 @@ async function calibrate(
   }
 }
 
-/** By tensor name, little-endian float32 in Base64; with a sum, since another number would go unnoticed. */
+/**
+ * What differs, as little-endian float32 in Base64, and which of it each tensor has; with a sum, since another number would
+ * go unnoticed.
+ */
 function importanceJson(importance: Importance, createSha256: () => Sha256): string {
-  const tensors = Object.fromEntries(
-    Array.from(importance, ([name, { buffer, byteOffset, byteLength }]) => [
-      name,
+  const distinct = [...new Set(importance.values())];
+  const content = {
+    inputs: distinct.map(({ buffer, byteOffset, byteLength }) =>
       encodeBase64(new Uint8Array(buffer, byteOffset, byteLength)),
-    ]),
-  );
-  return JSON.stringify({ sha256: sumOf(tensors, createSha256()), tensors });
+    ),
+    tensors: Object.fromEntries(Array.from(importance, ([name, values]) => [name, distinct.indexOf(values)])),
+  };
+  return JSON.stringify({ sha256: sumOf(content, createSha256()), ...content });
 }
 
 /** @throws StorageError for one that is not of these matrices, or whose numbers packRows() would refuse. */
 function parseImportance(
-  { sha256, tensors }: JsonObject,
+  { sha256, ...content }: JsonObject,
   inputs: Inputs,
   createSha256: () => Sha256,
   damage: Damage,
 ): Importance {
-  if (!isObject(tensors) || sumOf(tensors, createSha256()) !== sha256) throw damage();
+  const { inputs: texts, tensors } = content;
+  if (!isObject(tensors) || !Array.isArray(texts) || sumOf(content, createSha256()) !== sha256)
+    throw damage();
   const columns = new Map(inputs.tensors.map(({ name, shape }) => [name, shape[1]]));
   // Of the embeddings only where they are the head too.
   const all = inputs.tensors.filter(({ name, shape }) => shape.length === 2 && name !== EMBEDDING);
   if (!all.every(({ name }) => Object.hasOwn(tensors, name))) throw damage();
+  const distinct = texts.map((base64) => {
+    const bytes = decodeBase64(String(base64));
+    if (!bytes || bytes.length % 4 !== 0) throw damage();
+    return new Float32Array(bytes.buffer);
+  });
   return new Map(
-    Object.entries(tensors).map(([name, base64]) => {
-      const bytes = decodeBase64(String(base64));
+    Object.entries(tensors).map(([name, index]) => {
+      const values = distinct[Number(index)];
       const wanted = columns.get(name);
-      if (!bytes || wanted === undefined || bytes.length !== 8 * wanted) throw damage();
-      const values = new Float32Array(bytes.buffer);
-      // Mean squares, and then means.
+      if (!values || wanted === undefined || values.length !== (2 + PRINCIPAL) * wanted) throw damage();
+      // Mean squares come first.
       const sound = (value: number, i: number) => Number.isFinite(value) && (i >= wanted || value >= 0);
       if (!values.every(sound)) throw damage();
       return [name, values];
@@ -184,7 +195,7 @@ function parseImportance(
   );
 }
 
-function sumOf(tensors: JsonObject, sha256: Sha256): string {
-  sha256.update(new TextEncoder().encode(JSON.stringify(tensors)));
+function sumOf(content: JsonObject, sha256: Sha256): string {
+  sha256.update(new TextEncoder().encode(JSON.stringify(content)));
   return sha256.hex();
 }

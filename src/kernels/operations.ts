@@ -13,6 +13,7 @@ import { LINEAR_OF_QUADS, QUANTISE } from "./quads.ts";
 import { RMSNORM } from "./rmsnorm.ts";
 import { ROPE } from "./rope.ts";
 import { SAMPLE } from "./sample.ts";
+import { PROJECT, SKETCH } from "./sketch.ts";
 import { SWIGLU } from "./swiglu.ts";
 import { TOP } from "./topk.ts";
 
@@ -34,6 +35,8 @@ export const OPERATIONS = {
   sample: SAMPLE,
   advance: ADVANCE,
   squares: COLUMN_MOMENTS,
+  project: PROJECT,
+  sketch: SKETCH,
   embedGroup: EMBED_GROUP,
   qkv: QKV,
   attentionSplit: ATTENTION_SPLIT,

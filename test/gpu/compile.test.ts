@@ -81,6 +81,8 @@ const CASES = [
   every(OPERATIONS.swiglu, [{ hidden: 13824, tokens: 3 }]),
   every(OPERATIONS.pick, [{ dim: 5120 }]),
   every(OPERATIONS.squares, [{ columns: 13824 }]),
+  every(OPERATIONS.project, [{ columns: 13824, tokens: 128 }]),
+  every(OPERATIONS.sketch, [{ columns: 13824 }]),
   every(OPERATIONS.embedGroup, VECTORS),
   every(OPERATIONS.qkv, VECTORS),
   every(OPERATIONS.attentionSplit, VECTORS),

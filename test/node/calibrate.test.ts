@@ -163,29 +163,39 @@ describe("ziya convert --calibrate", () => {
 
     const path = join(place("stopped"), IMPORTANCE);
     const kept = JSON.parse(await readFile(path, "utf8"));
-    const { [MATRIX]: _, ...fewer } = kept.tensors;
+    const { [MATRIX]: own, ...fewer } = kept.tensors;
+    // What is multiplied with the same has the same numbers.
+    const [Q, K] = ["q", "k"].map((name) => MATRIX.replace("mlp.down", `self_attn.${name}`));
+    const [q, k] = [kept.tensors[Q!], kept.tensors[K!]];
+    expect([q, new Set(Object.values(kept.tensors)).size]).toEqual([k, kept.inputs.length]);
     // The sum is right, as of one that somebody made: the numbers are looked at too.
-    const crafted = (tensors: Record<string, unknown>) => ({
-      sha256: sha256(Buffer.from(JSON.stringify(tensors))),
+    const crafted = (inputs: unknown, tensors: unknown) => ({
+      sha256: sha256(Buffer.from(JSON.stringify({ inputs, tensors }))),
+      inputs,
       tensors,
     });
     const numbers = (change: (values: Float32Array) => void) => {
-      const values = new Float32Array(Uint8Array.from(Buffer.from(kept.tensors[MATRIX], "base64")).buffer);
+      const values = new Float32Array(Uint8Array.from(Buffer.from(kept.inputs[own], "base64")).buffer);
       change(values);
       return Buffer.from(values.buffer).toString("base64");
     };
-    const withMatrix = (values: unknown) => crafted({ ...kept.tensors, [MATRIX]: values });
+    const withMatrix = (values: unknown) => crafted(kept.inputs.with(own, values), kept.tensors);
+    const withIndex = (index: unknown) => crafted(kept.inputs, { ...kept.tensors, [MATRIX]: index });
     expect(withMatrix(numbers(() => {}))).toEqual(kept);
     for (const damaged of [
-      { ...kept, tensors: { ...kept.tensors, [MATRIX]: "AAAA" } },
+      { ...kept, inputs: kept.inputs.with(own, "AAAA") },
       { ...kept, tensors: fewer },
       {},
-      crafted(fewer),
-      crafted({ ...kept.tensors, "model.norm.weight": "AAAAAA==" }),
+      crafted(kept.inputs, fewer),
+      crafted({}, kept.tensors),
+      crafted(kept.inputs, null),
+      ...["model.norm.weight", Q!].map((name) => crafted(kept.inputs, { ...kept.tensors, [name]: own })),
+      ...[-1, kept.inputs.length, null, "length", q].map(withIndex),
       ...["AAAA", "AAAAAA==", 7, null].map(withMatrix),
       ...[Number.NaN, -1, Number.POSITIVE_INFINITY].map((value) =>
         withMatrix(numbers((all) => all.fill(value, 3, 4))),
       ),
+      withMatrix(numbers((all) => all.fill(Number.NaN, all.length - 1))),
     ]) {
       await writeFile(path, JSON.stringify(damaged));
       expect(await run(...flags("stopped"))).toMatchObject({

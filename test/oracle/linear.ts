@@ -54,3 +54,34 @@ export function columnMomentsOracle(x: ArrayLike<number>, columns: number): Floa
   }
   return sums;
 }
+
+/** [T, count]: Σₖ ±x[t, k], plus where bit i of signsOf(k) is set. */
+export function projectOracle(
+  x: ArrayLike<number>,
+  columns: number,
+  signsOf: (k: number) => number,
+  count: number,
+): Float64Array {
+  return Float64Array.from({ length: (x.length / columns) * count }, (_, at) => {
+    const first = Math.floor(at / count) * columns;
+    let sum = 0;
+    for (let k = 0; k < columns; k++) sum += ((signsOf(k) >>> (at % count)) & 1 ? 1 : -1) * x[first + k]!;
+    return sum;
+  });
+}
+
+/** [count, columns]: Σₜ projections[t, i] x[t, k]. */
+export function sketchOracle(
+  x: ArrayLike<number>,
+  projections: ArrayLike<number>,
+  columns: number,
+  count: number,
+): Float64Array {
+  const sums = new Float64Array(count * columns);
+  for (let at = 0; at < x.length; at++) {
+    const token = Math.floor(at / columns);
+    for (let i = 0; i < count; i++)
+      sums[i * columns + (at % columns)]! += projections[token * count + i]! * x[at]!;
+  }
+  return sums;
+}

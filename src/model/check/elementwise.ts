@@ -2,6 +2,7 @@ import { EMBED } from "../../kernels/embed.ts";
 import { COLUMN_MOMENTS } from "../../kernels/moments.ts";
 import { PICK } from "../../kernels/pick.ts";
 import { RMSNORM } from "../../kernels/rmsnorm.ts";
+import { PROJECT, PROJECTIONS, SKETCH, signsOf } from "../../kernels/sketch.ts";
 import { SWIGLU } from "../../kernels/swiglu.ts";
 import { dot, gated, inverseRms, repeatedNoise } from "./numbers.ts";
 import { F32 } from "./tolerance.ts";
@@ -59,5 +60,31 @@ export const ELEMENTWISE_CHECKS: readonly Check[] = [
       wanted[columns + k]! += x[at]!;
     }
     return { inputs: { x }, outputs: { sums: floats(wanted, before) }, allowed: F32 };
+  }),
+  check(PROJECT, ({ columns }, { rows }, stage) => {
+    const count = stage.countOf(rows);
+    const x = repeatedNoise(count * columns, 14);
+    const wanted = new Float64Array(count * PROJECTIONS);
+    for (let k = 0; k < columns; k++) {
+      const signs = signsOf(k);
+      for (let at = 0; at < wanted.length; at++) {
+        const value = x[Math.floor(at / PROJECTIONS) * columns + k]!;
+        wanted[at]! += (signs >>> (at % PROJECTIONS)) & 1 ? value : -value;
+      }
+    }
+    return { inputs: { x }, outputs: { projections: floats(wanted) }, allowed: F32 };
+  }),
+  check(SKETCH, ({ columns }, { rows }, stage) => {
+    const count = stage.countOf(rows);
+    const [x, projections] = [repeatedNoise(count * columns, 15), repeatedNoise(count * PROJECTIONS, 16)];
+    const before = repeatedNoise(PROJECTIONS * columns, 17);
+    const wanted = Float64Array.from(before);
+    for (let t = 0; t < count; t++) {
+      for (let at = 0; at < wanted.length; at++) {
+        const projection = projections[t * PROJECTIONS + Math.floor(at / columns)]!;
+        wanted[at]! += projection * x[t * columns + (at % columns)]!;
+      }
+    }
+    return { inputs: { x, projections }, outputs: { sketch: floats(wanted, before) }, allowed: F32 };
   }),
 ];
