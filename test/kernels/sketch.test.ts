@@ -17,7 +17,6 @@ const FAIR = (count: number) => 4 * 0.5 * count ** -0.5;
 
 const SHAPES: [tokens: number, columns: number][] = [
   [1, 4],
-  [3, 100],
   [33, 704],
   [128, 13824],
 ];
