@@ -6,11 +6,13 @@ import { ensurePeers } from "../../fixtures/peers/install.ts";
 import type { Agreement } from "../../fixtures/peers/metrics.ts";
 import { describeAdapter, llamaLogits, llamaQuantize } from "../../fixtures/peers/programs.ts";
 import {
+  type Config,
   type Engine,
   embeddedModel,
   type Importance,
   type LlamaModel,
   load,
+  type NodeOptions,
   openModel,
 } from "../../node/index.ts";
 import { tensorShapes } from "../../src/model/weights.ts";
@@ -59,7 +61,7 @@ interface Row extends Agreement {
   readonly perplexity: number;
   /** Mean KL over every token but a sequence's first, also those given, of which the model is less sure. */
   readonly wholeKl: number;
-  /** Of llama.cpp's formats: wholeKl when the weights are widened again and everything else is f32. */
+  /** wholeKl when all is multiplied in f32; of llama.cpp's formats, when the weights are widened again. */
   readonly weightsAloneKl?: number;
   /** Of llama.cpp's formats: how many matrices have which type. */
   readonly types?: Readonly<Record<string, number>>;
@@ -104,7 +106,7 @@ async function measureAll(
   const scratch = join(folder, "logits.bin");
   await writeGguf(openModel(model), source, "F32");
 
-  let engine = await load({ model, weights: "f16", cache: "f32" });
+  const engine = await load({ model, weights: "f16", cache: "f32" });
   const { config } = engine.model;
   const { vocab_size: vocab } = config;
   const read = (first: number, end: number) =>
@@ -142,31 +144,39 @@ async function measureAll(
     rows.push(row);
     printLine(cells(row));
   };
-  const measureOurs = async (weights: WeightFormat, name: string) => {
-    try {
-      const logits = await allLogits(engine, tokens);
-      report({
-        format: `ziya ${name}`,
-        bitsPerWeight: bitsPerWeight(weights, tensorShapes(config)),
-        ...measure(logits),
+  const measureOurs = async (weights: WeightFormat, importance?: Importance) => {
+    const measured = async (options: NodeOptions) => {
+      const engine = await load({
+        model,
+        weights,
+        cache: "f32",
+        ...(importance && { importance }),
+        ...options,
       });
-    } finally {
-      engine.destroy();
-    }
+      try {
+        return measure(await allLogits(engine, tokens));
+      } finally {
+        engine.destroy();
+      }
+    };
+    report({
+      format: `ziya ${weights}${importance ? ", calibrated" : ""}`,
+      bitsPerWeight: bitsPerWeight(weights, tensorShapes(config)),
+      ...(await measured({})),
+      // Without features of the adapter everything is multiplied in f32.
+      weightsAloneKl: (await measured({ rung: "core" })).wholeKl,
+    });
   };
   const importance = others.length > 0 ? await engine.model.calibrate(others) : undefined;
-  await measureOurs("f16", "f16");
-  for (const weights of WEIGHT_FORMATS.filter((format) => format !== "f32" && format !== "f16")) {
-    engine = await load({ model, weights, cache: "f32" });
-    await measureOurs(weights, weights);
-    if (!importance || !CALIBRATED_FORMATS.includes(weights)) continue;
-    engine = await load({ model, weights, importance, cache: "f32" });
-    await measureOurs(weights, `${weights}, calibrated`);
+  engine.destroy();
+  for (const weights of WEIGHT_FORMATS.filter((format) => format !== "f32")) {
+    await measureOurs(weights);
+    if (importance && CALIBRATED_FORMATS.includes(weights)) await measureOurs(weights, importance);
   }
   const [quantised, widened] = [join(folder, "quantised.gguf"), join(folder, "widened.gguf")];
   const logitsOf = (path: string) =>
     measure(llamaLogits({ model: path, cache: "F32", sequences: tokens }, scratch));
-  const squares = importance && meanSquares(importance);
+  const squares = importance && meanSquares(importance, config);
   for (const entry of LLAMA_TYPES) {
     const { type, pure } = entry;
     const calibrated = "calibrated" in entry ? squares : undefined;
@@ -210,9 +220,13 @@ async function measureAll(
 }
 
 /** An importance as llama.cpp has it: mean squares alone, by its own names. */
-function meanSquares(importance: Importance): Record<string, number[]> {
+function meanSquares(importance: Importance, config: Config): Record<string, number[]> {
+  const shapes = tensorShapes(config);
   return Object.fromEntries(
-    Array.from(importance, ([name, values]) => [ggufName(name), [...values.subarray(0, values.length / 2)]]),
+    Array.from(importance, ([name, values]) => [
+      ggufName(name),
+      [...values.subarray(0, shapes.get(name)![1])],
+    ]),
   );
 }
 
