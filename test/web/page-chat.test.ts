@@ -167,12 +167,12 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
     await other.goto(pages.address());
     await other.locator("#question").fill("from the other tab");
     await other.locator("#question").press("Enter");
+    await page.bringToFront();
     await page.locator(".talk", { hasText: "from the other tab" }).click();
     await expect.poll(messages).toEqual(["from the other tab", "from the other tab"]);
     // Both go on with it, in turns: neither writes over what the other has said.
     await say(other, "more");
     await expect.poll(messages).toEqual(["from the other tab", "from the other tab", "more", "more"]);
-    await page.bringToFront();
     await say(page, "last");
     await page.getByRole("button", { name: "Rename “from the other tab”" }).click();
     await page.getByLabel("Title").fill("both");
@@ -247,6 +247,7 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
     await deaf.getByLabel("Title").fill("fruit");
     await deaf.getByLabel("Title").press("Enter");
     await expect.poll(() => titlesIn(page)).toEqual(["(2) apples", "fruit"]);
+    await page.bringToFront();
     await page.reload();
     await page.locator(".answer").nth(1).waitFor();
     expect(await saidIn(page)).toEqual(["apples", "apples", "pears", "pears"]);
@@ -267,6 +268,7 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
     await other.locator("#question").fill("pears");
     await other.locator("#question").press("Enter");
     await other.locator(":root[data-state=reading]").waitFor();
+    await page.bringToFront();
     await remove("apples");
     const notice = other.locator(".notice", { hasText: "Another tab has deleted “apples”" });
     await notice.waitFor();
@@ -275,6 +277,7 @@ describe.skipIf(!hasBrowser)("the page's conversations, in Chromium", () => {
     for (const tab of [page, other]) await expect.poll(() => titlesIn(tab)).toEqual([]);
     await page.getByRole("button", { name: "Undo" }).click();
     await expect.poll(() => titlesIn(other)).toEqual(["apples"]);
+    await other.bringToFront();
     await notice.getByRole("button", { name: "Keep it here" }).click();
     for (const tab of [page, other]) await expect.poll(() => titlesIn(tab)).toEqual(["(2) apples", "apples"]);
     expect(await saidIn(other)).toEqual(["apples", "apples", "pears"]);

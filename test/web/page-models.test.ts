@@ -59,6 +59,8 @@ describe.skipIf(!hasBrowser)("the page's models, in Chromium", () => {
 
   test("tells bytes, rate and time left, pauses and goes on", async () => {
     await open({ loading: 60_000 });
+    // One of ten steps on.
+    await hurry(page, { loading: 60_000 });
     await page.locator("#loading", { hasText: /\d MB of 11\.8 MB · 3\.1 MB\/s · \d+ s left/ }).waitFor();
     await page.getByRole("button", { name: "Pause" }).click();
     await page.locator("#loading", { hasText: "paused" }).waitFor();
@@ -362,7 +364,7 @@ describe.skipIf(!hasBrowser)("the page's models, in Chromium", () => {
     await page.locator("#question").fill("long");
     await page.locator("#question").press("Enter");
     await page.locator(".notice", { hasText: "the answer goes on" }).waitFor();
-    await hurry(page, { deviceBack: 0 });
+    await hurry(page, { deviceBack: 0, delay: 0 });
     await page.locator(".notice", { hasText: "The GPU is back" }).waitFor();
     await page.locator(".answer .note:not(:empty)").waitFor();
     expect(await page.locator(".problem").count()).toBe(0);
