@@ -29,15 +29,20 @@ export function rotateOracle(x: ArrayLike<number>, angles: readonly number[]): F
   return y;
 }
 
+const isOdd = (n: number): boolean => n > 0 && (n % 2 === 1) !== isOdd(n >> 1);
+/** (-1)^popcount(i & j), at 32 i + j. */
+const SIGNS = Array.from({ length: 32 * 32 }, (_, at) => (isOdd((at >> 5) & (at % 32)) ? -1 : 1));
+
 /** Each 32 values in turn by the formula: y_i = Σ_j (-1)^popcount(i & j) x_j / √32. */
 export function mixOracle(x: ArrayLike<number>): Float64Array {
-  const isOdd = (n: number): boolean => n > 0 && (n % 2 === 1) !== isOdd(n >> 1);
-  return Float64Array.from({ length: x.length }, (_, at) => {
+  const y = new Float64Array(x.length);
+  for (let at = 0; at < x.length; at++) {
     const [start, i] = [at - (at % 32), at % 32];
     let sum = 0;
-    for (let j = 0; j < 32; j++) sum += isOdd(i & j) ? -x[start + j]! : x[start + j]!;
-    return sum / Math.sqrt(32);
-  });
+    for (let j = 0; j < 32; j++) sum += SIGNS[32 * i + j]! * x[start + j]!;
+    y[at] = sum / Math.sqrt(32);
+  }
+  return y;
 }
 
 /** A head of q or k in the order of its groups: 16 values of the first half and the 16 that they are pairs with, and so on. */

@@ -11,19 +11,25 @@ const HALF = 2 ** -10;
 /** The words of a KV cache that holds `values`, as near as its format can; of q8 and q4 the values as they are mixed. */
 export function cacheWords(values: Float32Array, format: CacheFormat): Uint32Array {
   if (format === "f32") return new Uint32Array(values.slice().buffer);
-  if (format === "f16") return new Uint32Array(Uint16Array.from(values, toHalf).buffer);
+  if (format === "f16") {
+    const halves = new Uint16Array(values.length);
+    for (let i = 0; i < values.length; i++) halves[i] = toHalf(values[i]!);
+    return new Uint32Array(halves.buffer);
+  }
   const { bits, largest } = codesOf(format);
   const groups = values.length / GROUP;
   const words = new Uint32Array(2 * Math.ceil((groups * (bits + 1)) / 2));
   for (let group = 0; group < groups; group++) {
-    const own = values.subarray(GROUP * group, GROUP * (group + 1));
-    const [least, most] = [Math.min(...own), Math.max(...own)];
+    let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    for (let at = GROUP * group; at < GROUP * (group + 1); at++) {
+      least = Math.min(least, values[at]!);
+      most = Math.max(most, values[at]!);
+    }
     const m = toHalf(least);
     const d = toHalf(Math.max(most - fromHalf(m), 0) / largest);
     words[groups * bits + group] = d | (m << 16);
-    for (const [i, value] of own.entries()) {
-      const code = fromHalf(d) > 0 ? Math.round((value - fromHalf(m)) / fromHalf(d)) : 0;
-      const at = GROUP * group + i;
+    for (let at = GROUP * group; at < GROUP * (group + 1); at++) {
+      const code = fromHalf(d) > 0 ? Math.round((values[at]! - fromHalf(m)) / fromHalf(d)) : 0;
       words[Math.floor((at * bits) / 32)]! |= Math.min(Math.max(code, 0), largest) << ((at * bits) % 32);
     }
   }
@@ -33,14 +39,21 @@ export function cacheWords(values: Float32Array, format: CacheFormat): Uint32Arr
 /** The numbers that the words of a KV cache stand for; of q8 and q4 mixed as they are stored. */
 export function cacheValues(words: Uint32Array, format: CacheFormat): Float32Array {
   if (format === "f32") return new Float32Array(words.slice().buffer);
-  if (format === "f16") return Float32Array.from(new Uint16Array(words.slice().buffer), fromHalf);
+  if (format === "f16") {
+    const halves = new Uint16Array(words.slice().buffer);
+    const values = new Float32Array(halves.length);
+    for (let i = 0; i < values.length; i++) values[i] = fromHalf(halves[i]!);
+    return values;
+  }
   const { bits, largest } = codesOf(format);
   const groups = Math.floor(words.length / (bits + 1)); // the words are an even number
-  return Float32Array.from({ length: GROUP * groups }, (_, at) => {
+  const values = new Float32Array(GROUP * groups);
+  for (let at = 0; at < values.length; at++) {
     const word = words[groups * bits + Math.floor(at / GROUP)]!;
     const code = (words[Math.floor((at * bits) / 32)]! >>> ((at * bits) % 32)) & largest;
-    return fromHalf(word) * code + fromHalf(word >>> 16);
-  });
+    values[at] = fromHalf(word) * code + fromHalf(word >>> 16);
+  }
+  return values;
 }
 
 /** What a KV cache stands for that holds the keys or values of some heads, back in their own order and no longer mixed. */

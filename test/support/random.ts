@@ -13,8 +13,10 @@ export function randomStream(seed: number): () => number {
 /** Roughly normal numbers of the given spread, every 97th an outlier twenty times as large. */
 export function randomFloats(count: number, seed: number, spread = 1): Float32Array {
   const next = randomStream(seed);
-  return Float32Array.from({ length: count }, (_, i) => {
+  const floats = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
     const normal = (next() + next() + next() + next() - 2) * 1.7;
-    return normal * spread * (i % 97 === 96 ? 20 : 1);
-  });
+    floats[i] = normal * spread * (i % 97 === 96 ? 20 : 1);
+  }
+  return floats;
 }
