@@ -187,10 +187,12 @@ function select(logits: Float32Array, want: Want): Candidates {
 /** Logits that look random and depend on every token and its place. */
 export function scatter(tokens: readonly number[], count: number): Float32Array {
   let hash = tokens.reduce((h, token) => Math.imul(h ^ token, 16777619) + 1, 2166136261);
-  return Float32Array.from({ length: count }, () => {
+  const logits = new Float32Array(count);
+  for (let id = 0; id < count; id++) {
     hash = Math.imul(hash ^ (hash >>> 15), 2246822519) + 1;
-    return ((hash >>> 8) / 2 ** 24) * 8 - 4;
-  });
+    logits[id] = ((hash >>> 8) / 2 ** 24) * 8 - 4;
+  }
+  return logits;
 }
 
 /** Logits that leave no doubt about the next token. */
