@@ -33,3 +33,19 @@ export async function listAdapters({ gpu }: Host): Promise<GPUAdapter[]> {
     (a, b) => Number(a.info.isFallbackAdapter) - Number(b.info.isFallbackAdapter),
   );
 }
+
+/**
+ * The first adapter whose name has `part` in it, in any case; without it the first of all.
+ * @throws DeviceError when there is none.
+ */
+export async function chooseAdapter(host: Host, part?: string): Promise<GPUAdapter> {
+  const adapters = await listAdapters(host);
+  const wanted = part?.toLowerCase() ?? "";
+  const adapter = adapters.find(({ info }) => describeAdapter(info).toLowerCase().includes(wanted));
+  if (adapter) return adapter;
+  throw new DeviceError(
+    adapters.length === 0
+      ? `WebGPU found no adapter. ${host.adapterAdvice ?? "Use a machine or a browser with WebGPU switched on."}`
+      : `No adapter matches "${part}"; WebGPU found ${adapters.map(({ info }) => describeAdapter(info)).join(", ")}.`,
+  );
+}

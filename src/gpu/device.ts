@@ -1,7 +1,7 @@
 import { DeviceError, DeviceLostError, OptionError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { show } from "../show.ts";
-import { describeAdapter, listAdapters } from "./adapter.ts";
+import { chooseAdapter, describeAdapter } from "./adapter.ts";
 import { ADVICE, Buffers, firstLine } from "./buffers.ts";
 import {
   deviceFeatures,
@@ -251,21 +251,11 @@ const LOSS_MILLISECONDS = 500;
 
 /**
  * Chooses an adapter and opens a device on it with the limits and features that the runtime uses.
- * @throws DeviceError when there is no adapter, none of the wanted name, or the wanted rung is above the adapter's.
+ * @throws DeviceError as chooseAdapter() does, and when the wanted rung is above the adapter's.
  */
 export async function openDevice(host: Host, options: DeviceOptions = {}): Promise<Gpu> {
-  const adapters = await listAdapters(host);
-  const wanted = options.adapter?.toLowerCase();
-  const names = adapters.map(({ info }) => describeAdapter(info));
-  const index = wanted === undefined ? 0 : names.findIndex((name) => name.toLowerCase().includes(wanted));
-  const adapter = adapters[index];
-  if (!adapter) {
-    throw new DeviceError(
-      adapters.length === 0
-        ? `WebGPU found no adapter. ${host.adapterAdvice ?? "Use a machine or a browser with WebGPU switched on."}`
-        : `No adapter matches "${options.adapter}"; WebGPU found ${names.join(", ")}.`,
-    );
-  }
+  const adapter = await chooseAdapter(host, options.adapter);
+  const name = describeAdapter(adapter.info);
   const offered = featuresOf(host.gpu, adapter);
   const { rung } = options;
   if (rung !== undefined && !RUNGS.includes(rung)) {
@@ -274,7 +264,7 @@ export async function openDevice(host: Host, options: DeviceOptions = {}): Promi
   const features: ReadonlySet<Feature> = rung === undefined ? offered : new Set(PRESETS[rung]);
   const missing = missingFeatures([...features], offered);
   if (missing.length > 0) {
-    throw new DeviceError(`Rung "${rung}" needs ${missing.join(", ")}, which ${names[index]} does not have.`);
+    throw new DeviceError(`Rung "${rung}" needs ${missing.join(", ")}, which ${name} does not have.`);
   }
   const { limits = "adapter" } = options;
   if (!LIMITS.includes(limits)) {
@@ -295,7 +285,7 @@ export async function openDevice(host: Host, options: DeviceOptions = {}): Promi
   } catch (cause) {
     const reason = (cause as Error).message;
     throw new DeviceError(
-      `${names[index]} gives no device (${reason}): close what else uses it, or choose another adapter.`,
+      `${name} gives no device (${reason}): close what else uses it, or choose another adapter.`,
       { cause },
     );
   }
