@@ -5,7 +5,7 @@ import { aheadOf } from "../support/ahead.ts";
 import { testDeviceOptions } from "../support/gpu.ts";
 
 /** Tokens of a round. */
-const TOKENS = 500;
+const TOKENS = 300;
 
 /** Whatever a run ahead does besides choosing the best. */
 const OPTIONS = { temperature: 60, top_k: 64, top_p: 0.95, min_p: 0.01, seed: 3, repetition_penalty: 1.1 };
@@ -15,7 +15,7 @@ const CHOICE = { draws: { options: OPTIONS, before: 0 }, penalties: OPTIONS };
 const OBJECTS_PER_ROUND = 5;
 
 // Objects are counted and not bytes: V8 compiles and drops code as it likes, 160 kB of it in one round, as much as a leak.
-it("a thousand tokens allocate nothing that stays, on the heap or on the device", async () => {
+it("six hundred tokens allocate nothing that stays, on the heap or on the device", async () => {
   const engine = await load({ weights: "q4", context: 512, ...testDeviceOptions() });
   try {
     const { model } = engine;
