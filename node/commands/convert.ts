@@ -31,7 +31,8 @@ again with the same flags, it goes on where it was and gives the same bytes; the
 finished, and a finished one that was damaged is repaired. "ziya verify DIR" checks the result.
 
 With --calibrate the model first runs over a text like those it will be used on: the weights that meet the largest
-activations are then kept the most exactly. That loads the model onto the adapter, packed, as chat will.`,
+activations are then kept the most exactly, and errors cancel out in what activations have in common. That loads the
+model onto the adapter, packed, as chat will.`,
   flags: {
     base: { value: "DIR", help: "The checkpoint that the delta was made from." },
     delta: { value: "DIR", help: "The delta, as it is published." },
@@ -187,17 +188,18 @@ async function tell(report: ConversionReport | undefined, values: Values, io: Io
     return print({ values, io }, { finished_before: true }, `${out} is finished already.`);
   }
   const { tensors, ...summary } = report;
-  return print({ values, io }, summary, describe(report));
+  return print({ values, io }, summary, describe(report, values.text("calibrate") !== undefined));
 }
 
-function describe(report: ConversionReport): string {
+function describe(report: ConversionReport, isCalibrated: boolean): string {
   const { folder, weights, shards, bytes, input_bytes: read, seconds } = report;
   const matrices = Object.keys(report.tensors).length;
   const { bits_per_weight: bits, relative_error: error } = report;
   const figures =
     bits === undefined || error === undefined
       ? "The finished checkpoint was damaged; figures are known of what was packed again only."
-      : `${matrices} matrices as ${weights}: ${bits.toFixed(2)} bits per weight, relative error ${(error * 100).toFixed(3)} %.`;
+      : `${matrices} matrices as ${weights}: ${bits.toFixed(2)} bits per weight, relative error ${(error * 100).toFixed(3)} %` +
+        (isCalibrated ? ": more than without a text, so that those of products are smaller." : ".");
   return [
     `${folder}: ${showBytes(bytes)} in ${shards} ${shards === 1 ? "shard" : "shards"}` +
       (report.shards_found > 0 ? `, ${report.shards_found} of them from before.` : "."),
