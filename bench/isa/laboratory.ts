@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { packageRoot } from "../../node/host.ts";
 import type { WeightFormat } from "../../src/stored.ts";
 import type { Subject } from "../subjects.ts";
@@ -41,9 +41,6 @@ const DRIVERS: Readonly<Record<Vendor, { readonly driver: string; readonly shim:
 
 /** Where `npm run bench:isa -- --setup` unpacks drivers, beside what else is kept for a checkout. */
 export const TREE: string = join(packageRoot, "node_modules", ".cache", "ziya-webgpu", "mesa");
-
-/** What gathers a process's output in few calls (gather.c), where `--setup` found a C compiler. */
-const GATHERER = join(dirname(TREE), "gather.so");
 
 /** Mesa's drivers under a root, and what a process needs to run with them whatever the machine itself has. */
 export interface Laboratory {
@@ -123,8 +120,7 @@ export async function runOn(
     const manifest = join(folder, "driver.json");
     const ICD = { library_path: driver, api_version: "1.3.0" };
     writeFileSync(manifest, JSON.stringify({ file_format_version: "1.0.0", ICD }));
-    const preloaded = existsSync(GATHERER) ? `${shim}:${GATHERER}` : shim;
-    const loading = ["--library-path", libraries, "--preload", preloaded, process.execPath];
+    const loading = ["--library-path", libraries, "--preload", shim, process.execPath];
     return await run(loader, [...loading, ...args], folder, {
       VK_DRIVER_FILES: manifest,
       MESA_SHADER_CACHE_DISABLE: "1",
@@ -155,7 +151,7 @@ function parse(vendor: Vendor, name: string, printed: string): Program {
   }
 }
 
-/** Runs a program; its output goes to files, for a compiler prints tens of megabytes. */
+/** Runs a program; its output goes to files, for a compiler prints hundreds of megabytes a word at a time. */
 async function run(
   program: string,
   args: readonly string[],

@@ -5,8 +5,7 @@
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { backportsSource, codename, readSources } from "../../node/setup/apt.mjs";
 import { readOrEmpty } from "../../node/setup/files.mjs";
 import { lastLines, SetupError, say } from "../../node/setup/report.mjs";
@@ -64,17 +63,6 @@ function unpack(tree) {
 }
 
 /**
- * Compiles gather.c, where there is a C compiler: without it NVIDIA's takes four times as long, and prints the same.
- * @param {string} library the file
- */
-function compileGatherer(library) {
-  const source = fileURLToPath(new URL("gather.c", import.meta.url));
-  const { status } = spawnSync("cc", ["-O2", "-shared", "-fPIC", "-o", library, source], { stdio: "ignore" });
-  if (status !== 0)
-    say("no C compiler: the output of NVIDIA's compiler is not gathered, which only takes longer");
-}
-
-/**
  * @param {string} program
  * @param {string[]} args
  */
@@ -94,7 +82,6 @@ try {
   const tree = process.argv[2];
   if (!tree) throw new SetupError("node bench/isa/tree.mjs wants the folder to unpack into.");
   unpack(tree);
-  compileGatherer(join(dirname(tree), "gather.so"));
   say(`Mesa's drivers and shims lie in ${tree}`);
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
