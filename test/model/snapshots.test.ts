@@ -50,7 +50,11 @@ describe.each([
     const first = await load(changes, options);
     const tokens = ids(length);
     const sequence = first.open();
-    await first.forward(sequence, tokens, "argmax");
+    await first.forward(sequence, tokens.slice(0, 20), "argmax");
+    // Pages of another sequence stand between its own.
+    await first.forward(first.open(), ids(20, 2), "argmax");
+    await first.forward(sequence, tokens.slice(20), "argmax");
+    expect(sequence.placeOf(length - 1) - sequence.placeOf(0)).toBeGreaterThanOrEqual(length);
     const bytes = await readAll(first, sequence);
     expect(bytes.length).toBe(snapshotsOf(gpu(), first).bytesOf(length));
     const wanted = await rowsOf(first, sequence, ids(4, 5));
