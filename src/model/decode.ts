@@ -27,7 +27,7 @@ export type Decode =
 /** What a caller may ask for: the fastest by timing, the set `plain`, or a way of the set `fused`. */
 export const DECODES: readonly string[] = ["auto", "plain", ...GEMV_WAYS.map(({ name }) => name)];
 
-/** What was the fastest on software adapters, where nothing is timed: of processors' vector units, else of weights with scales. */
+/** What was the fastest on software adapters, where nothing is timed: on processors' vector units, and without. Not as f16. */
 const [NARROW_TILE, SOFTWARE_TILE] = ["narrow", "4x2"];
 
 /**
@@ -62,8 +62,9 @@ export async function chooseDecode(
   }
   if (gpu.info.isFallbackAdapter) {
     // Compiling one kernel there takes seconds.
-    const first = (wanted: string) => ways.find(({ tile }) => tile === wanted);
-    const way = first(NARROW_TILE) ?? (canCompute(weights, "i8") ? first(SOFTWARE_TILE) : undefined);
+    const first = (wanted: string) =>
+      ways.find(({ tile, arithmetic }) => tile === wanted && arithmetic !== "f16");
+    const way = first(NARROW_TILE) ?? first(SOFTWARE_TILE);
     return way ? decodeOf(way) : { set: "plain" };
   }
   if (ways.length === 0) return { set: "plain" };
