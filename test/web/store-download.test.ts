@@ -23,8 +23,11 @@ const INDEX = "model.safetensors.index.json";
 const SHARD = "model-1.safetensors";
 /** Bytes by which a file's size is asked for. */
 const PROBE = 2;
-/** Bytes that are on their way when a worker ends: a block or two of each connection. */
-const LOST = 4 * 2 * 4096;
+/**
+ * Bytes that may come twice where a worker ends at 1 MB/s: what is sent meanwhile, 70,000 where the machine is busy. Of what
+ * was there, 200,000 and more, nothing.
+ */
+const TWICE = 150_000;
 
 /** Of some fifteen connections, so many may break before Chromium hands on what came last, on a busy machine. */
 const CUTS_DROPPED = 4;
@@ -109,7 +112,7 @@ describe.skipIf(!hasBrowser)("a download", () => {
     const { told } = await download();
     await expectWhole();
     expect((told[0] as TransferProgress).done).toBeGreaterThanOrEqual(partial!.done);
-    expect(server.sent() - total()).toBeLessThan(2 * LOST);
+    expect(server.sent() - total()).toBeLessThan(TWICE);
   });
 
   test("begins a file again of which nobody tells sum or version", async () => {
@@ -142,7 +145,7 @@ describe.skipIf(!hasBrowser)("a download", () => {
     server.wrong = {};
     expect((await download()).failure).toBeUndefined();
     await expectWhole();
-    expect(server.sent() - total()).toBeLessThan(2 * LOST);
+    expect(server.sent() - total()).toBeLessThan(TWICE);
   });
 
   test("asks again where the server is busy", async () => {
@@ -343,6 +346,6 @@ describe.skipIf(!hasBrowser)("a download", () => {
     await other.page.close();
     expect((await second).value?.whole).toBe(true);
     await expectWhole();
-    expect(server.sent() - total()).toBeLessThan(2 * LOST);
+    expect(server.sent() - total()).toBeLessThan(TWICE);
   });
 });
