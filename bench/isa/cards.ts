@@ -4,10 +4,10 @@ import type { Class } from "./program.ts";
 export type Vendor = "amd" | "nvidia";
 
 /**
- * All kernels; of each operation the first, of one row where it can, and products and attention of several; or of those
- * the ones that stream, in the arithmetic that comes first and their best way.
+ * All kernels; of each operation the first, of one row where it can, and products and attention of several; of those the
+ * ones that stream, in their best way; or of these the ones in the arithmetic that comes first.
  */
-export const SELECTIONS = ["all", "first", "streaming"] as const;
+export const SELECTIONS = ["all", "first", "streaming", "leading"] as const;
 export type Selection = (typeof SELECTIONS)[number];
 
 /** What the drm shims take for a card, by the name that the command takes, and the kernels that have budgets there. */
@@ -15,7 +15,7 @@ export const ADAPTERS = {
   navi31: { vendor: "amd", chip: "navi31", budgeted: "first" },
   gfx1201: { vendor: "amd", chip: "gfx1201", budgeted: "streaming" },
   // NAK prints every step of its work, some seconds a kernel.
-  ga102: { vendor: "nvidia", chip: "0x172", budgeted: "streaming" },
+  ga102: { vendor: "nvidia", chip: "0x172", budgeted: "leading" },
 } as const satisfies Record<
   string,
   { readonly vendor: Vendor; readonly chip: string; readonly budgeted: Selection }

@@ -26,9 +26,11 @@ for (const format of request.formats) {
     const isFirst = !operations.has(subject.operation);
     operations.add(subject.operation);
     if (request.selection !== "all" && !isFirst) continue;
-    if (request.selection === "streaming" && (subject.isOther || subject.streams.length === 0)) continue;
+    const isBest = request.selection === "streaming" || request.selection === "leading";
+    if (isBest && subject.streams.length === 0) continue;
+    if (request.selection === "leading" && subject.isOther) continue;
     const ways = subject.ways(gpu);
-    await compile(subject, request.selection === "streaming" ? ways.slice(0, 1) : ways);
+    await compile(subject, isBest ? ways.slice(0, 1) : ways);
   }
 }
 gpu.destroy();

@@ -19,8 +19,8 @@ they say and what its hottest loop is made of. A model of the instructions, and 
   --adapter NAMES  ${Object.keys(ADAPTERS).join(", ")} (default all)
   --weights NAMES  formats: ${WEIGHT_FORMATS.join(", ")} (default q4,q8,f16)
   --kernels WHICH  all; first: of each operation the first, of one row where it can, and products and
-                   attention of several; streaming: of those the ones that read weights or the cache, in the
-                   arithmetic that comes first and their best way (default all)
+                   attention of several; streaming: of those the ones that read weights or the cache, in their
+                   best way; leading: of these the ones in the arithmetic that comes first (default all)
   --only TEXT      kernels whose names have it
   --shape NAME     ${SHAPE_NAMES.join(", ")} (default ziya-13b)
   --tokens N       rows of a prefill pass (default 128)
